@@ -1,0 +1,63 @@
+# Every target sets up what it needs: only a Python >= 3.11 with venv and pip is presumed.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The first interpreter that is new enough; `make test PYTHON=/opt/python/bin/python3` chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+# What is handed on: `make test ARGS="tests/unit/geo -x"`, `make demo ARGS="--seed 7"`, `make bench ONLY=ebaker_step`.
+ARGS ?=
+ONLY ?= *
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench wheel clean distclean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the environment in .venv (the other targets do this by themselves)
+
+# The stamp makes a second run quick; a changed pyproject.toml installs again. uv is several times faster than pip, which
+# remains the way where uv cannot be had or cannot reach the package index that pip is configured for. torch and
+# torchvision are resolved together and without pinning a variant, so that a machine with a GPU gets to use it.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..." >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv || echo "uv cannot be installed; pip takes over"
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --python $(BIN)/python -e '.[dev]'; } \
+		|| $(BIN)/python -m pip install -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Draw a scene, index it, search it, and write a report with pictures
+	$(BIN)/rsitr demo $(ARGS)
+
+test: $(STAMP) ## Run the tests: CPU, offline, minutes
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## Lint, formatting, types, and the directions of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Run the scripts in benchmarks/; each prints what it claims and what it measured
+	@status=0; for script in benchmarks/$(ONLY).py; do \
+		echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || { echo "FAILED: $$script" >&2; status=1; }; \
+	done; exit $$status
+
+wheel: $(STAMP) ## Build the wheel into dist/
+	$(BIN)/python -m hatchling build -t wheel
+
+clean: ## Remove caches and generated output; trained models in runs/ stay
+	rm -rf build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## As clean, and remove the environment too
+	rm -rf $(VENV)

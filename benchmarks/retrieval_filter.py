@@ -1,0 +1,143 @@
+"""How much faster a filtered search is than reading every pair, and what it costs in recall.
+
+    python benchmarks/retrieval_filter.py CHECKPOINT --data rsicd:FOLDER --filter FILTER [--filter ...]
+        [--queries 40 --top 128 --split val --seed 0]
+
+A seeded sample of the queries of each direction is searched in full and with each filter, by the same scorer in the
+run; unimodal features are cached for both. Prints milliseconds per query, their ratio, and the recall (the mean of
+R@1, R@5 and R@10) of the same queries both ways.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsitr.data import load_dataset
+from rsitr.evaluation.metrics import QueryRanks
+from rsitr.evaluation.pairs import PairSplit, encode_pairs
+from rsitr.models.dual import Features
+from rsitr.models.fusion import PairScorer, load_fusion
+from rsitr.models.fusion.filter import RetrievalFilter, load_filter
+from rsitr.rerank.fusion import place_above, top_candidates
+
+DIRECTIONS = ("text from image", "image from text")
+
+
+def search_all(scorer: PairScorer, split: PairSplit, queries: Tensor, *, direction: str) -> Tensor:
+    """(n_query, n_candidate) scores of every pair."""
+    if direction == "text from image":
+        images = Features(split.images.global_emb[queries], split.images.tokens[queries])
+        return scorer.score_all(split.texts, images).T
+    return scorer.score_all(split.texts.take(queries), split.images)
+
+
+def search_filtered(
+    scorer: PairScorer, split: PairSplit, queries: Tensor, *, direction: str, student: RetrievalFilter, top: int
+) -> Tensor:
+    """(n_query, n_candidate) scores: the filter's best are read, the rest stay in the filter's order."""
+    texts, images = split.texts.tokens[:, 0], split.images.global_emb
+    if direction == "text from image":
+        first = student.score_all(texts=texts, images=images[queries]).T.contiguous()
+    else:
+        first = student.score_all(texts=texts[queries], images=images)
+    candidates = top_candidates(first.cpu(), top=top)
+    of_query = queries[:, None].expand_as(candidates)
+    text_index, image_index = (candidates, of_query) if direction == "text from image" else (of_query, candidates)
+    values = scorer.score_pairs(
+        split.texts, split.images, text_index=text_index.flatten(), image_index=image_index.flatten()
+    )
+    return place_above(first.cpu(), candidates=candidates, values=values.view_as(candidates))
+
+
+def measure_recall(scores: Tensor, split: PairSplit, queries: Tensor, *, direction: str) -> float:
+    """Mean of R@1, R@5 and R@10 in percent, in expectation over ties; candidates are captions or images."""
+    captions = torch.from_numpy(split.caption_text)
+    owner = torch.from_numpy(split.text_image)
+    if direction == "text from image":
+        scores = scores[:, captions]
+        relevant = owner[None] == queries[:, None]
+    else:
+        relevant = torch.zeros(scores.shape, dtype=torch.bool)
+        for row, text in enumerate(queries.tolist()):
+            relevant[row, owner[captions == text]] = True
+    best = scores.masked_fill(~relevant, -torch.inf).max(dim=1, keepdim=True).values
+    equal = scores == best
+    ranks = QueryRanks(
+        better=(scores > best).sum(dim=1).numpy(),
+        equal=equal.sum(dim=1).numpy(),
+        relevant=(equal & relevant).sum(dim=1).numpy(),
+    )
+    return float(np.mean([100 * ranks.hits(k).mean() for k in (1, 5, 10)]))
+
+
+def timed(function: Callable[[], Tensor], *, queries: int) -> tuple[float, Tensor]:
+    """Milliseconds per query, and the result."""
+    start = time.perf_counter()
+    result = function()
+    return 1000 * (time.perf_counter() - start) / queries, result
+
+
+def commit() -> str:
+    """The commit of the working tree, as git names it."""
+    return subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", nargs="?")
+    parser.add_argument("--data")
+    parser.add_argument("--filter", action="append", default=[], dest="filters")
+    parser.add_argument("--queries", type=int, default=40)
+    parser.add_argument("--top", type=int, default=128)
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.checkpoint is None or options.data is None or not options.filters:
+        print("nothing to measure: name a fusion model's checkpoint, --data and at least one --filter")
+        return
+    scorer = load_fusion(options.checkpoint)
+    split = encode_pairs(scorer, load_dataset(options.data).split(options.split))
+    rng = np.random.default_rng(options.seed)
+    print(
+        f"{options.checkpoint} on {options.data}, {options.split}: {len(split.images.tokens)} images, "
+        f"{len(split.texts.tokens)} distinct of {len(split.caption_text)} texts; "
+        f"{options.queries} queries per direction, top {options.top}, seed {options.seed}, commit {commit()}; "
+        f"{platform.machine()}, {os.cpu_count()} cores, {'bf16' if scorer.half else 'fp32'} on {scorer.device}, "
+        f"load average {os.getloadavg()[0]:.1f} at the start"
+    )
+    for direction in DIRECTIONS:
+        of = len(split.images.tokens if direction == "text from image" else split.texts.tokens)
+        queries = torch.from_numpy(rng.choice(of, size=min(of, options.queries), replace=False))
+        slow_ms, full = timed(lambda: search_all(scorer, split, queries, direction=direction), queries=len(queries))  # noqa: B023
+        recall = measure_recall(full, split, queries, direction=direction)
+        print(f"{direction}: every pair {slow_ms:.1f} ms per query, recall {recall:.2f}")
+        for folder in options.filters:
+            student = load_filter(Path(folder), teacher=scorer.fingerprint, device=scorer.device)
+            fast_ms, found = timed(
+                lambda: search_filtered(scorer, split, queries, direction=direction, student=student, top=options.top),  # noqa: B023
+                queries=len(queries),
+            )
+            print(
+                f"  {folder} ({student.config.kind}): {fast_ms:.1f} ms per query, {slow_ms / fast_ms:.1f} times "
+                f"faster, recall {measure_recall(found, split, queries, direction=direction):.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""What an ablation compares: cells, each a change of a base config and a way to measure what was trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rsitr.config import TrainConfig, parse, read_yaml
+from rsitr.errors import ConfigError
+from rsitr.rerank import parse_rerank
+from rsitr.types import Mixture
+
+__all__ = [
+    "Cell",
+    "Grid",
+    "Measure",
+    "Training",
+    "config_digest",
+    "list_grids",
+    "load_grid",
+    "override",
+    "plan_trainings",
+    "training_of",
+]
+
+GRID_FOLDER = Path(__file__).parent / "grids"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """How a trained model is measured; what is None is as the base config has it, without re-ranking.
+
+    Attributes:
+        alpha, beta, norm: of :class:`rsitr.types.Mixture`.
+        rerank: as :func:`rsitr.rerank.parse_rerank` reads it.
+    """
+
+    alpha: float | None = None
+    beta: float | None = None
+    norm: Literal["l2", "rms"] | None = None
+    rerank: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.rerank is not None:
+            parse_rerank(self.rerank)
+
+    def resolve(self, mixture: Mixture) -> Measure:
+        """With nothing left to the base config, whose mixture this is."""
+        given = {name: getattr(self, name) for name in ("alpha", "beta", "norm")}
+        filled = {name: getattr(mixture, name) if value is None else value for name, value in given.items()}
+        return dataclasses.replace(self, **filled)
+
+    @property
+    def mixture(self) -> Mixture:
+        """Of a resolved measure."""
+        if self.alpha is None or self.beta is None or self.norm is None:
+            raise ValueError(f"{self} is not resolved: call resolve with the config's mixture first")
+        return Mixture(alpha=self.alpha, beta=self.beta, norm=self.norm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One row of the table.
+
+    Attributes:
+        name: of the row.
+        train: settings that differ from the base config, `section.setting: value`.
+        measure: how the trained model is measured.
+        x: place on the figure's axis, where the grid has one.
+        paper_mR: what the paper reports, in percent (RSICD test; the measurement here is on validation).
+    """
+
+    name: str
+    train: dict[str, Any] = field(default_factory=dict)
+    measure: Measure = Measure()
+    x: float | None = None
+    paper_mR: float | None = None  # the field's name for it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """An ablation.
+
+    Attributes:
+        name: of its file.
+        title: of its table.
+        source: where the comparison is from.
+        cells: the rows, in order.
+        axis: label of the horizontal axis, for a grid whose cells have an `x`; None for one that compares names.
+        log: the axis is logarithmic.
+        reference: name of the cell that differences are taken to; the first when None.
+    """
+
+    name: str
+    title: str
+    source: str
+    cells: tuple[Cell, ...]
+    axis: str | None = None
+    log: bool = False
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [cell.name for cell in self.cells]
+        if len(set(names)) < len(names):
+            raise ConfigError("two cells have one name")
+        if self.reference not in (None, *names):
+            raise ConfigError(f"the reference {self.reference!r} is no cell; there are {', '.join(names)}")
+        if self.axis is not None and any(cell.x is None for cell in self.cells):
+            raise ConfigError("a grid with an axis needs an x in every cell")
+
+    @property
+    def reference_cell(self) -> Cell:
+        """The cell that differences are taken to."""
+        return next((cell for cell in self.cells if cell.name == self.reference), self.cells[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One run: what is trained, and everything that has to be measured of it.
+
+    Attributes:
+        config: with its seed.
+        changes: to the base config.
+        measures: resolved, each once.
+    """
+
+    config: TrainConfig
+    changes: Mapping[str, Any]
+    measures: tuple[Measure, ...]
+
+    @property
+    def key(self) -> str:
+        """Name of the run: tells the config, whatever grid or cell asked for it."""
+        return f"{config_digest(self.config)}-seed{self.config.seed}"
+
+
+def list_grids() -> list[str]:
+    """Names of the packaged grids."""
+    return sorted(path.stem for path in GRID_FOLDER.glob("*.yaml"))
+
+
+def load_grid(name: str) -> Grid:
+    """Read a packaged grid by name, or a YAML file by path.
+
+    Raises:
+        ConfigError: it does not exist, is not YAML, or a key or value is wrong.
+    """
+    path = GRID_FOLDER / f"{name}.yaml"
+    if name not in list_grids():
+        path = Path(name).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"there is no ablation {name!r}: use {', '.join(list_grids())}, or the path of a YAML file")
+    raw = read_yaml(path)
+    if isinstance(raw, dict):
+        raw = {"name": path.stem, **raw}
+    return parse(Grid, raw, where=path.name)
+
+
+def override(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """A config with some settings changed, named as in its YAML with points: `{"loss.local_weight": 0.0}`.
+
+    Raises:
+        ConfigError: there is no such setting, or it may not have that value.
+    """
+    raw: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as the lists that YAML has
+    for name, value in changes.items():
+        *sections, setting = name.split(".")
+        place: Any = raw
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise ConfigError(f"{config.name} has no section {'.'.join(sections)!r} to set {setting!r} in")
+        place[setting] = value
+    return parse(TrainConfig, raw, where=config.name)
+
+
+def plan_trainings(grids: Sequence[Grid], *, base: TrainConfig, n_seeds: int) -> tuple[Training, ...]:
+    """The runs that these grids need; what several cells ask for is trained once.
+
+    All cells of a seed come before the next seed's, so that an interrupted ablation has compared something.
+
+    Raises:
+        ConfigError: there is no seed, or a cell's settings don't fit the base.
+    """
+    if n_seeds < 1:
+        raise ConfigError(f"an ablation needs at least one seed, not {n_seeds}")
+    planned: dict[str, Training] = {}
+    for offset in range(n_seeds):
+        for grid in grids:
+            for cell in grid.cells:
+                training = training_of(cell, grid=grid, base=base, seed=base.seed + offset)
+                known = planned.get(training.key, training)
+                measures = dict.fromkeys((*known.measures, *training.measures))
+                planned[training.key] = dataclasses.replace(known, measures=tuple(measures))
+    return tuple(planned.values())
+
+
+def training_of(cell: Cell, *, grid: Grid, base: TrainConfig, seed: int) -> Training:
+    """The run of a cell with a seed, measured as the cell says."""
+    try:
+        config = override(base, {**cell.train, "seed": seed, "tune": False, "rerank": None})
+    except ConfigError as error:
+        raise ConfigError(f"{grid.name}, cell {cell.name!r}: {error}") from error
+    return Training(config=config, changes=cell.train, measures=(cell.measure.resolve(config.mixture),))
+
+
+def config_digest(config: TrainConfig) -> str:
+    """Twelve hex digits that tell configs apart, whatever their seeds.
+
+    Settings that are as they are by default don't count, so that a new one leaves finished runs what they are.
+    """
+    content = json.dumps(_settings(dataclasses.replace(config, seed=0)), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _settings(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_settings(part) for part in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    entries = ((entry, getattr(value, entry.name)) for entry in dataclasses.fields(value))
+    return {entry.name: _settings(part) for entry, part in entries if part != entry.default}

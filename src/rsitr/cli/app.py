@@ -1,0 +1,106 @@
+"""The `rsitr` command: gathers the commands, and turns errors into one clear line and an exit status.
+
+Exit status: 0 all done; 1 done, but something was left out or found wrong, and it is listed; 2 could not be done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from rsitr.cli.ablate import ablate
+from rsitr.cli.assess import assess
+from rsitr.cli.data import data_app
+from rsitr.cli.data_keywords import keywords
+from rsitr.cli.data_leakage import leakage
+from rsitr.cli.data_merge import merge
+from rsitr.cli.demo import demo
+from rsitr.cli.distill import distill
+from rsitr.cli.embeddings import evaluate_embeddings, export_embeddings
+from rsitr.cli.evaluate import evaluate
+from rsitr.cli.explain import explain
+from rsitr.cli.feedback import feedback
+from rsitr.cli.figures import figures
+from rsitr.cli.index import index
+from rsitr.cli.info import info
+from rsitr.cli.locate import locate
+from rsitr.cli.search import search
+from rsitr.cli.train import train
+from rsitr.cli.tune import tune
+from rsitr.errors import RsitrError
+
+app = typer.Typer(
+    name="rsitr",
+    help="Find places in satellite and aerial imagery by words or by example; train and measure the models that do it.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from rsitr.version import __version__
+
+        typer.echo(f"rsitr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line. An expected error is one line on stderr and status 2, never a traceback.
+
+    A reader that goes away (`rsitr ... | head`) is typer's to handle: silent, status 1.
+    """
+    try:
+        app()
+    except RsitrError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("RSITR_DEBUG"):
+            traceback.print_exc()
+        _fail(
+            f"unexpected {type(error).__name__}: {error} "
+            "(this is a bug in rsitr; RSITR_DEBUG=1 shows where, please report it)"
+        )
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"rsitr: {message}\n")
+    sys.exit(2)
+
+
+# Commands register here, one import and one line each. The modules import nothing heavy at their top.
+app.add_typer(data_app)
+data_app.command("keywords")(keywords)
+data_app.command("merge")(merge)
+data_app.command("leakage")(leakage)
+app.command("index")(index)
+app.command("search")(search)
+app.command("feedback")(feedback)
+app.command("assess")(assess)
+app.command("locate")(locate)
+app.command("info")(info)
+app.command("train")(train)
+app.command("evaluate")(evaluate)
+app.command("tune")(tune)
+app.command("distill")(distill)
+app.command("explain")(explain)
+app.command("ablate")(ablate)
+app.command("figures")(figures)
+app.command("export-embeddings")(export_embeddings)
+app.command("evaluate-embeddings")(evaluate_embeddings)
+app.command("demo")(demo)

@@ -1,0 +1,155 @@
+"""`rsitr assess`: how good is a search on one's own area, measured on labelled hits."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from rsitr.cli.output import console, make_table, require_writable, write_file
+from rsitr.errors import QueryError
+
+if TYPE_CHECKING:
+    from rsitr.search import Assessment, Index, Labelled, Mark, SearchResult
+    from rsitr.types import Encoder
+
+__all__ = ["assess", "run_assess"]
+
+
+def assess(
+    indexes: list[Path] = typer.Argument(..., metavar="INDEX...", help="Indexes of the same scenes, to compare."),
+    *,
+    query: list[str] = typer.Option([], "--query", "-q", metavar="WORDS", help="What to look for. May be repeated."),
+    queries: Path | None = typer.Option(None, metavar="FILE", help="A file of queries, as `rsitr search` takes it."),
+    labels: Path | None = typer.Option(None, metavar="FILE", help="A CSV with tile, label and perhaps query."),
+    depth: str = typer.Option("5,10,20", "-k", metavar="K,...", help="Depths of precision."),
+    to_label: Path | None = typer.Option(
+        None, metavar="FILE", help="Write the hits without a label as a CSV to be filled in."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
+    device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
+) -> None:
+    """Measure precision on your own area from a few dozen labels, with intervals, and recommend a threshold.
+
+    Labels come from a CSV, or are asked for in the terminal. Indexes made with other models or tile sizes are compared
+    on the same labels. Status 1 while hits are without a label.
+    """
+    raise typer.Exit(
+        run_assess(
+            indexes, query=query, queries=queries, labels=labels, depth=depth, to_label=to_label, as_json=as_json,
+            device=device,
+        )
+    )  # fmt: skip
+
+
+def run_assess(
+    indexes: Sequence[Path],
+    *,
+    query: Sequence[str] = (),
+    queries: Path | None = None,
+    labels: Path | None = None,
+    depth: str = "5,10,20",
+    to_label: Path | None = None,
+    as_json: bool = False,
+    device: str | None = None,
+    encoder: Encoder | None = None,
+) -> int:
+    """What the command does; returns its exit status. A given `encoder` takes the place of the indexes' models."""
+    from rsitr.search import Index, label_hits, make_query, read_marks, read_queries, to_label_csv
+    from rsitr.types import TileFilter
+
+    if to_label is not None:
+        require_writable(to_label)
+    ks = _parse_depth(depth)
+    asked = [make_query(text=words, k=max(ks)) for words in query]
+    if queries is not None:
+        asked += read_queries(queries, k=max(ks), where=TileFilter())
+    if not asked:
+        raise QueryError("nothing to assess: give queries with --query WORDS or --queries FILE")
+    marks = [] if labels is None else read_marks(labels)
+    found: list[Assessment] = []
+    open_hits: dict[tuple[str, str], Labelled] = {}
+    for path in indexes:
+        opened = Index.open(path, encoder=encoder, device=device)
+        results = [opened.answer(each) for each in asked]
+        marks += _ask(results, label_hits(results, marks)) if labels is None and to_label is None else []
+        labelled = label_hits(results, marks)
+        open_hits |= {(entry.query, entry.hit.tile.tile): entry for entry in labelled if entry.right is None}
+        found.append(_assess(opened, labelled, ks=ks, path=path))
+    if to_label is not None:
+        write_file(to_label, to_label_csv(open_hits.values()))
+    _print(found, as_json=as_json)
+    if open_hits:
+        where = f"; they are in {to_label}" if to_label else "; --to-label FILE writes them"
+        sys.stderr.write(f"{len(open_hits)} hits have no label and count neither way{where}\n")
+    return 1 if open_hits else 0
+
+
+def _assess(opened: Index, labelled: Sequence[Labelled], *, ks: Sequence[int], path: Path) -> Assessment:
+    from rsitr.search import assess as measure
+
+    summary = opened.summary()
+    tiles = f"{summary.tile_px} px" if summary.tile_px else "by the model"
+    return measure(labelled, ks=ks, index=path.name, model=summary.model, tiles=tiles)
+
+
+def _ask(results: Sequence[SearchResult], labelled: Sequence[Labelled]) -> list[Mark]:
+    from rsitr.cli.labelling import ask_for_marks, is_interactive
+
+    if not is_interactive():
+        raise QueryError("no labels: give --labels FILE, or have the hits written for it with --to-label FILE")
+    unknown = {(entry.query, entry.hit.tile.tile) for entry in labelled if entry.right is None}
+    marks: list[Mark] = []
+    for result in results:
+        asked = result.query.describe()
+        marks += ask_for_marks([hit for hit in result if (asked, hit.tile.tile) in unknown], query=asked)
+    return marks
+
+
+def _parse_depth(text: str) -> list[int]:
+    try:
+        ks = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise QueryError(f"-k takes depths with commas between, e.g. 5,10,20, not {text!r}") from error
+    if ks[0] < 1:
+        raise QueryError(f"a depth is at least 1, not {ks[0]}")
+    return ks
+
+
+def _print(found: Sequence[Assessment], *, as_json: bool) -> None:
+    best = _best(found)
+    if as_json:
+        about = {"indexes": [entry.as_dict() for entry in found], "best": None if best is None else best.index}
+        sys.stdout.write(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+        return
+    names = [f"P@{precision.k}" for precision in found[0].precisions]
+    columns = ("index", "model", "tiles", *names, "threshold")
+    table = make_table(*columns, title="Precision on the labelled hits, with 95 % intervals", numbers=columns[3:])
+    for entry in found:
+        threshold = "" if entry.advice is None else f"{entry.advice.threshold:.2f}"
+        cells = [_format(precision.value, precision.low, precision.high) for precision in entry.precisions]
+        table.add_row(entry.index, entry.model, entry.tiles, *cells, threshold)
+    out = console()
+    out.print(table)
+    for entry in found:
+        if (advice := entry.advice) is not None:
+            out.print(
+                f"{entry.index}: with --threshold {advice.threshold:.2f}, {advice.precision:.0%} of what is kept is "
+                f"right, and {advice.recall:.0%} of what is right is kept ({advice.n_labelled} labels)"
+            )
+    if len(found) > 1 and best is not None:
+        out.print(f"Best at {names[-1]}: {best.index}. Where intervals overlap much, it takes more labels to say.")
+
+
+def _best(found: Sequence[Assessment]) -> Assessment | None:
+    known = [entry for entry in found if not math.isnan(entry.precisions[-1].value)]
+    return max(known, key=lambda entry: entry.precisions[-1].value, default=None)
+
+
+def _format(value: float, low: float, high: float) -> str:
+    return "no labels" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"

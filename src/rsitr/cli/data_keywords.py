@@ -1,0 +1,96 @@
+"""`rsitr data keywords`: the words that keyword masking hides, counted over training captions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from rsitr.data.keywords import KeywordComparison
+
+__all__ = ["keywords"]
+
+
+def keywords(
+    specs: list[str] = typer.Argument(..., metavar="DATA...", help="NAME:FOLDER or csv:FILE, one or several."),
+    top_k: int = typer.Option(512, min=1, metavar="K", help="Words per data set; merged, they are fewer than the sum."),
+    out_file: Path | None = typer.Option(None, "--out", metavar="FILE", help="Write the list, one word per line."),
+    compare_file: Path | None = typer.Option(
+        None, "--compare", metavar="FILE", help="A list to compare with: what both have, what is missing and why."
+    ),
+) -> None:
+    """List the most frequent words of the training captions, stop words left out.
+
+    The words of each data set are ranked by frequency, then alphabet, and merged without duplicates. Without --out they
+    go to stdout, one per line, and everything else to stderr.
+    """
+    import sys
+
+    from rsitr.cli.output import console, require_writable
+    from rsitr.data.keywords import collect_keywords, compare_keywords, read_keywords, write_keywords
+
+    if out_file is not None:
+        require_writable(out_file)
+    reference = read_keywords(compare_file) if compare_file is not None else None
+    captions = _load_captions(specs)
+    words = collect_keywords(captions, top_k=top_k)
+    out = console(sys.stderr if out_file is None else sys.stdout)
+    if out_file is None:
+        for word in words:
+            typer.echo(word)
+    else:
+        write_keywords(out_file, words)
+    _print_summary(captions, words=words, top_k=top_k, out=out)
+    if reference is not None:
+        comparison = compare_keywords(words, reference=reference, captions_by_set=captions)
+        _print_comparison(comparison, name=str(compare_file), out=out)
+
+
+def _load_captions(specs: Sequence[str]) -> dict[str, list[str]]:
+    from rsitr.data.sources import load_dataset
+    from rsitr.errors import ConfigError
+
+    captions: dict[str, list[str]] = {}
+    for place, spec in enumerate(specs):
+        if spec in specs[:place]:
+            raise ConfigError(f"{spec} is given twice: name each data set once")
+        dataset = load_dataset(spec)
+        name = dataset.name if dataset.name not in captions else spec
+        captions[name] = [caption for image in dataset.split("train") for caption in image.captions]
+    return captions
+
+
+def _print_summary(captions: Mapping[str, Sequence[str]], *, words: Sequence[str], top_k: int, out: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from rsitr.data.keywords import count_words
+
+    table = Table(title=f"{len(words):,} keywords", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("data set")
+    for column in ("captions", "different words", "taken", "least frequent"):
+        table.add_column(column, justify="right")
+    for name, texts in captions.items():
+        counts = [count for _, count in count_words(texts).most_common()]
+        taken = counts[:top_k]
+        table.add_row(name, f"{len(texts):,}", f"{len(counts):,}", f"{len(taken):,}", f"{taken[-1]:,} times")
+    out.print(table)
+
+
+def _print_comparison(comparison: KeywordComparison, *, name: str, out: Console) -> None:
+    listed = len(comparison.common) + len(comparison.missing)
+    out.print(
+        f"{len(comparison.common):,} of the {listed:,} words in {name} are here ({100 * comparison.share:.1f} %); "
+        f"{len(comparison.missing):,} are missing, {len(comparison.added):,} are here and not there.",
+        soft_wrap=True,
+    )
+    for word, reason in comparison.missing.items():
+        out.print(f"  missing: {word}  ({reason})", soft_wrap=True)
+    if comparison.added:
+        out.print(f"  not there: {', '.join(comparison.added)}")

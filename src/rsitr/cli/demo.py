@@ -1,0 +1,103 @@
+"""`rsitr demo`: draw a scene, index it, search it, and report what was found; needs nothing but the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from rsitr.cli.output import console, make_table, progress_bar, require_writable, write_file
+from rsitr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rsitr.demo import Exploration
+    from rsitr.types import Encoder
+
+__all__ = ["demo", "run_demo"]
+
+
+def demo(
+    *,
+    out: Path = typer.Option(Path("demo-output"), metavar="DIR", help="Folder for scene, index and report."),
+    seed: int = typer.Option(0, min=0, metavar="N", help="What the scene is drawn from: another seed, another scene."),
+    model: str = typer.Option("compact", metavar="MODEL", help="compact, a checkpoint folder, or an open_clip name."),
+    device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
+) -> None:
+    """See it work: draws an aerial scene, indexes it, searches it, and writes a report with pictures.
+
+    The scene is synthetic, drawn by this program, so that it can say of every hit whether it is right. Written are
+    report.html, demo.png, hits.geojson, truth.geojson, scene.tif and the index; those of an earlier demo are replaced.
+    """
+    raise typer.Exit(run_demo(out=out, seed=seed, model=model, device=device))
+
+
+def run_demo(
+    *,
+    out: Path,
+    seed: int = 0,
+    model: str = "compact",
+    device: str | None = None,
+    encoder: Encoder | None = None,
+    size_px: int = 3072,
+) -> int:
+    """What the command does; returns its exit status. A given `encoder` takes the place of `model` and `device`."""
+    # A model that is not there is found before anything is written.
+    if encoder is None:
+        from rsitr.models.zoo import load_model
+
+        encoder = load_model(model, device=device)
+    from rsitr.demo import explore, format_hits, format_truth, render_report, write_figure
+    from rsitr.index import IngestProgress
+
+    _make_folder(out)
+    with progress_bar() as bar:
+        task = bar.add_task("drawing a scene", total=None)
+
+        def show(now: IngestProgress) -> None:
+            bar.update(
+                task, total=now.n_scenes, completed=now.scenes_done, description=f"{now.n_tiles:,} tiles indexed"
+            )
+
+        found = explore(folder=out, seed=seed, encoder=encoder, size_px=size_px, progress=show)
+    write_file(out / "hits.geojson", format_hits(found))
+    write_file(out / "truth.geojson", format_truth(found.scene))
+    write_file(out / "report.html", render_report(found))
+    write_figure(found, out / "demo.png")
+    _print(found, out)
+    return 0
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{out}: cannot make this folder ({error.strerror or error}); choose another --out"
+        ) from error
+    require_writable(out / "report.html")
+
+
+def _print(found: Exploration, out: Path) -> None:
+    from rsitr.search import format_place
+
+    target = console()
+    target.print(
+        f"A synthetic scene (seed {found.scene.seed}), drawn by this program and indexed by "
+        f"{found.model}: {len(found.index):,} tiles."
+    )
+    for number, answer in enumerate(found.answers, start=1):
+        columns = ("rank", "score", "", "what is really there", "place")
+        table = make_table(*columns, title=f"{number}. {answer.title}", numbers=("rank", "score"))
+        for judged in answer.hits:
+            hit = judged.hit
+            mark = "right" if judged.right else "wrong"
+            table.add_row(str(hit.rank), f"{hit.score:.3f}", mark, ", ".join(judged.there), format_place(hit.tile.bbox))
+        target.print(table)
+    summary = found.summary
+    target.print(
+        f"The best hit is right for {summary.first} of {summary.n_queries} queries; a right one is among the best "
+        f"{summary.k} for {summary.within_k}. Guessing would be right for {summary.first_by_chance:.1f} and "
+        f"{summary.within_k_by_chance:.1f}."
+    )
+    target.print(f"Report with pictures: {out / 'report.html'}")

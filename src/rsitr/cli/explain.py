@@ -1,0 +1,50 @@
+"""`rsitr explain`: which part of a picture each word looks at."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="Checkpoint of a fusion model, or a dual encoder's name.")],
+    image: Annotated[Path, typer.Argument(help="The picture.")],
+    words: Annotated[str, typer.Argument(help='What to look for in it, e.g. "six white storage tanks near a pond".')],
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("explain.png"),
+    beside: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Another model in a row of its own. Repeatable.")
+    ] = None,
+    layer: Annotated[
+        int | None, typer.Option(min=1, help="Cross-attention layer of a fusion model. [default: the last but one]")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
+) -> None:
+    """Draw where each word looks: cross-attention of a fusion model, or a dual encoder's word-patch similarity."""
+    from rsitr.cli.output import console, require_writable
+    from rsitr.errors import ConfigError
+    from rsitr.evaluation.heatmaps import draw_heatmaps
+    from rsitr.geo import read_picture
+    from rsitr.models import load_model
+    from rsitr.models.fusion import is_fusion, load_fusion
+    from rsitr.models.fusion.attention import WordMaps, attention_maps, similarity_maps
+
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out {out}: heat maps are written as PNG; name a file that ends in .png")
+    require_writable(out)
+    picture = read_picture(image, max_px=1024)
+    maps: dict[str, WordMaps] = {}
+    for name in (model, *(beside or ())):
+        if is_fusion(name):
+            maps[name] = attention_maps(load_fusion(name, device=device, half=False), picture, words, layer=layer)
+        else:
+            maps[name] = similarity_maps(load_model(name, device=device), picture, words)
+    part = out.with_name(f".{out.name}.part")
+    part.write_bytes(draw_heatmaps(picture, maps, text=words))
+    part.replace(out)
+    screen = console(sys.stderr)
+    for name, found in maps.items():
+        screen.print(f"{name}: score {found.score:.3f}, {len(found.words)} words, {found.kind}")
+    screen.print(f"written to {out}")

@@ -1,0 +1,228 @@
+"""`rsitr index`: cut scenes into tiles, encode them, and store them to be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from rsitr.cli.output import console, format_duration, make_table, progress_bar
+from rsitr.errors import ConfigError, SceneError
+
+if TYPE_CHECKING:
+    from rsitr.index import IngestReport
+    from rsitr.types import Encoder
+
+__all__ = ["index", "run_index", "run_relink"]
+
+Number = TypeVar("Number", int, float)
+
+_SCENES_SHOWN = 40
+_FINDS_SHOWN = 100
+
+
+def index(
+    scenes: list[str] | None = typer.Argument(
+        None,
+        metavar="SCENE_OR_FOLDER...",
+        help="Images, folders full of them, addresses (https://, s3://), STAC items and collections.",
+    ),
+    *,
+    into: Path = typer.Option(..., metavar="INDEX", help="Folder of the index; made if it is not there."),
+    model: str | None = typer.Option(
+        None,
+        metavar="MODEL",
+        help="What encodes the tiles: compact, a checkpoint folder, an open_clip name. "
+        "[default: the index's own; compact for a new one]",
+    ),
+    device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
+    fast: bool = typer.Option(
+        True, "--fast/--fp32", help="Encode the fastest way that keeps every vector's cosine with fp32 above 0.999."
+    ),
+    batch_size: int = typer.Option(64, min=1, metavar="N", help="Tiles encoded at once."),
+    tile_px: int | None = typer.Option(
+        None,
+        min=16,
+        metavar="N",
+        help="Side of a tile in pixels. [default: the model's picture, or more of finer pixels]",
+    ),
+    tile_m: float | None = typer.Option(
+        None, metavar="M", help="Side of a tile in metres on the ground, instead of --tile-px."
+    ),
+    overlap: float | None = typer.Option(
+        None, min=0.0, max=0.9, metavar="F", help="Part of its side that a tile shares with its neighbour. [default: 0]"
+    ),
+    scales: str | None = typer.Option(
+        None, metavar="F,F,...", help="Cut tiles of so many times this size, e.g. 1,2,4. [default: 1]"
+    ),
+    bands: str | None = typer.Option(
+        None, metavar="R,G,B", help="Bands to show, counted from 1; one is shown as grey. [default: as the file says]"
+    ),
+    root: Path | None = typer.Option(
+        None,
+        metavar="DIR",
+        help="Folder that scene paths are relative to; without scenes: where a moved archive lies now. "
+        "[default: their common folder]",
+    ),
+    sync: bool = typer.Option(False, "--sync", help="Also remove scenes that are no longer in the folders named."),
+) -> None:
+    """Make scenes searchable: GeoTIFF and whatever else GDAL reads, and plain pictures.
+
+    An index that exists grows: scenes that are new or have changed are indexed, the others left as they are; an
+    interrupted run continues when it is started again. Status 1 if a file could not be used, 2 if none could.
+    """
+    if not scenes:
+        status = run_relink(into, root=root)
+    else:
+        status = run_index(
+            scenes,
+            into=into,
+            model=model,
+            device=device,
+            fast=fast,
+            batch_size=batch_size,
+            tile_px=tile_px,
+            tile_m=tile_m,
+            overlap=overlap,
+            scales=_parse_numbers("scales", scales, float),
+            bands=_parse_numbers("bands", bands, int),
+            root=root,
+            sync=sync,
+        )
+    raise typer.Exit(status)
+
+
+def run_index(
+    scenes: Sequence[str | Path],
+    *,
+    into: Path,
+    model: str | None = None,
+    device: str | None = None,
+    fast: bool = True,
+    batch_size: int = 64,
+    tile_px: int | None = None,
+    tile_m: float | None = None,
+    overlap: float | None = None,
+    scales: Sequence[float] | None = None,
+    bands: Sequence[int] | None = None,
+    root: Path | None = None,
+    sync: bool = False,
+    encoder: Encoder | None = None,
+) -> int:
+    """What the command does; returns its exit status. A given `encoder` takes the place of `model` and `device`."""
+    from rsitr.geo import find_sources, is_url
+    from rsitr.index import IngestProgress, ingest, recorded_model
+
+    # Wrong input is found before a model is loaded, which takes seconds.
+    find_sources([scene for scene in scenes if not is_url(str(scene))])
+    recorded = recorded_model(into)
+    if encoder is None:
+        from rsitr.models.zoo import load_model
+
+        loaded = load_model(model or recorded or "compact", device=device)
+        if fast:
+            from rsitr.models.encoder import TorchEncoder
+            from rsitr.models.fast import accelerate
+
+            if isinstance(loaded, TorchEncoder):
+                accelerate(loaded)
+        encoder = loaded
+    with progress_bar(time_left=False) as bar:
+        task = bar.add_task("reading scenes", total=None)
+
+        def show(now: IngestProgress) -> None:
+            speed = f"{now.n_tiles:,} tiles, {now.tiles_per_s:.1f}/s"
+            left = "" if now.left_s is None else f", {format_duration(now.left_s)} left"
+            bar.update(task, total=now.n_scenes, completed=now.scenes_done, description=speed + left)
+
+        report = ingest(
+            scenes,
+            into=into,
+            encoder=encoder,
+            tile_px=tile_px,
+            tile_m=tile_m,
+            overlap=overlap,
+            scales=scales,
+            bands=bands,
+            root=root,
+            sync=sync,
+            batch_size=batch_size,
+            progress=show,
+        )
+    _print_report(report, into)
+    _print_finds(report, into)
+    if not report.indexed and not report.unchanged:
+        raise SceneError(f"none of the {len(report.failures)} files could be used; nothing was written to {into}")
+    return 1 if report.failures else 0
+
+
+def run_relink(into: Path, *, root: Path | None) -> int:
+    """Record where an archive that has moved lies now; returns the exit status."""
+    from rsitr.index import relink_index
+
+    if root is None:
+        raise ConfigError("nothing to index: name scenes or folders, or with --root DIR where a moved archive lies now")
+    missing = relink_index(into, root)
+    console().print(f"{into}: its scenes lie in {root.resolve()}" + (f"; {missing:,} are not there" if missing else ""))
+    return 1 if missing else 0
+
+
+def _parse_numbers(option: str, text: str | None, kind: Callable[[str], Number]) -> list[Number] | None:
+    try:
+        return None if text is None else [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"--{option} takes numbers with commas between them, e.g. 1,2,4, not {text!r}") from error
+
+
+def _print_finds(report: IngestReport, into: Path) -> None:
+    """What the index's detectors find in the scenes that are new or were changed."""
+    from rsitr.index import open_index
+    from rsitr.search.detectors import find_in_scenes, list_detectors
+
+    if not report.indexed or not list_detectors(into):
+        return
+    finds = find_in_scenes(open_index(into), {entry.scene for entry in report.indexed})
+    table = make_table("detector", "relevance", "date", "tile", title="New finds", numbers=("relevance",))
+    for find in finds[:_FINDS_SHOWN]:
+        day = find.hit.tile.date.isoformat() if find.hit.tile.date else "unknown"
+        table.add_row(find.detector, f"{find.hit.relevance or 0.0:.2f}", day, find.hit.tile.tile)
+    if finds:
+        console().print(table)
+    more = f", {len(finds) - _FINDS_SHOWN:,} of them not shown" if len(finds) > _FINDS_SHOWN else ""
+    console().print(f"{len(finds):,} new finds by detectors{more}.")
+
+
+def _print_report(report: IngestReport, into: Path) -> None:
+    out = console()
+    if report.indexed:
+        columns = ("scene", "tiles", "left out", "date", "m per pixel", "place")
+        numbers = ("tiles", "left out", "m per pixel")
+        table = make_table(*columns, title=f"Indexed into {into}", numbers=numbers)
+        for entry in report.indexed[:_SCENES_SHOWN]:
+            table.add_row(
+                entry.scene,
+                f"{entry.n_tiles:,}",
+                f"{entry.n_left_out:,}" if entry.n_left_out else "",
+                entry.date.isoformat() if entry.date else "unknown",
+                "" if entry.gsd_m is None else f"{entry.gsd_m:.3g}",
+                (entry.crs or "yes") if entry.footprint else "unknown",
+            )
+        out.print(table)
+        if len(report.indexed) > _SCENES_SHOWN:
+            out.print(f"... and {len(report.indexed) - _SCENES_SHOWN:,} more scenes")
+    if report.failures:
+        table = make_table("file", "why", title="Could not be used")
+        for failure in report.failures:
+            table.add_row(failure.scene, failure.reason)
+        out.print(table)
+    counts = [
+        f"{len(report.indexed):,} scenes indexed ({report.n_tiles:,} tiles, {report.time_s:.1f} s)",
+        f"{report.n_left_out:,} tiles left out (mostly nodata)" if report.n_left_out else "",
+        f"{report.n_resumed:,} tiles were encoded before an interruption" if report.n_resumed else "",
+        f"{len(report.unchanged):,} scenes unchanged" if report.unchanged else "",
+        f"{len(report.removed):,} scenes removed" if report.removed else "",
+        f"{len(report.failures):,} files could not be used" if report.failures else "",
+    ]
+    out.print("; ".join(count for count in counts if count) + ".")

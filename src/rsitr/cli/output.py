@@ -1,0 +1,144 @@
+"""What commands share: consoles, a progress bar, and files that are complete or not there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from rsitr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+__all__ = [
+    "console",
+    "format_duration",
+    "make_table",
+    "progress_bar",
+    "require_folder",
+    "require_writable",
+    "write_file",
+]
+
+_PIPE_COLUMNS = 120
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A rich console on `stream` (default stdout) that prints text as it is: captions may hold brackets.
+
+    Where the output is not a terminal (a pipe, a log) its width is fixed, unless COLUMNS says otherwise.
+    """
+    from rich.console import Console
+
+    stream = stream or sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_COLUMNS
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def make_table(*columns: str, title: str, numbers: Collection[str] = (), header: bool = True) -> Table:
+    """A table that folds what is too long for its column instead of cutting it: names are there to be copied.
+
+    Args:
+        columns: their headings.
+        title: above the table.
+        numbers: headings of the columns to be aligned on the right.
+        header: whether the headings are shown.
+    """
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=header)
+    for name in columns:
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    return table
+
+
+def format_duration(time_s: float) -> str:
+    """A time as people say it, to two units.
+
+    >>> format_duration(42), format_duration(200), format_duration(7_500)
+    ('42 s', '3 min 20 s', '2 h 5 min')
+    """
+    seconds = round(time_s)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds // 60 % 60} min"
+
+
+def progress_bar(*, time_left: bool = True) -> Progress:
+    """Progress on stderr; nothing where stderr is not a terminal.
+
+    Args:
+        time_left: also the time that remains, as the steps that are done let expect; not where steps differ in size.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    target = console(sys.stderr)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *([TimeRemainingColumn()] if time_left else []),
+        console=target,
+        transient=True,
+        disable=not target.is_terminal,
+    )
+
+
+def require_folder(folder: Path, *, option: str) -> None:
+    """Find out before the work starts whether a folder for its results can be made; it is not made here.
+
+    Raises:
+        ConfigError: it cannot; the message names the option that would give another.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ConfigError(f"cannot write to {folder}: {there} is a file; name another {option}")
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"cannot write to {folder}: no permission to write in {there}; name another {option}")
+
+
+def require_writable(path: Path) -> None:
+    """Find out before the work starts whether its result can be written.
+
+    Raises:
+        ConfigError: `path` is a folder, or its folder does not exist or takes no file.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise ConfigError(f"cannot write {path}: it is a folder; name a file")
+    if not folder.is_dir():
+        raise ConfigError(f"cannot write {path}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"cannot write {path}: no permission to write in {folder}")
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file (text as UTF-8) in one step: whoever looks sees the old one or the new one, never half.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    require_writable(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        part = Path(name)
+        try:
+            with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            # A temporary file is private; the result gets the permissions that any new file would have.
+            umask = os.umask(0)
+            os.umask(umask)
+            part.chmod(0o666 & ~umask)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error

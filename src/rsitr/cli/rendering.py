@@ -1,0 +1,197 @@
+"""Search results as files and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rsitr.cli.output import console, make_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rsitr.search import Index, Place, SearchResult
+
+__all__ = ["Format", "Rendered", "choose_format", "format_tables", "render"]
+
+
+class Format(StrEnum):
+    """How hits are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    GEOJSON = "geojson"
+    CSV = "csv"
+    PARQUET = "parquet"
+    STAC = "stac"
+    HTML = "html"
+
+    @property
+    def is_single(self) -> bool:
+        """A file of this format holds one answer; several go to a folder."""
+        return self in {Format.GEOJSON, Format.PARQUET, Format.STAC, Format.HTML}
+
+
+SUFFIXES = {
+    ".json": Format.JSON,
+    ".jsonl": Format.JSON,
+    ".geojson": Format.GEOJSON,
+    ".csv": Format.CSV,
+    ".parquet": Format.PARQUET,
+    ".geoparquet": Format.PARQUET,
+    ".html": Format.HTML,
+    ".htm": Format.HTML,
+}
+ENDINGS = {Format.GEOJSON: "geojson", Format.PARQUET: "parquet", Format.STAC: "stac.json", Format.HTML: "html"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Contents by file name (one where a single file is to be written), and what is missing from them."""
+
+    files: Mapping[str, str | bytes]
+    missing: tuple[str, ...] = ()
+
+
+def choose_format(named: Format | None, out: Path | None) -> Format:
+    """The format that is named, else the one that the file's ending says, else a table."""
+    if named is not None or out is None:
+        return named or Format.TABLE
+    return SUFFIXES.get(out.suffix.lower(), Format.TABLE)
+
+
+def render(
+    opened: Index,
+    results: Sequence[SearchResult],
+    chosen: Format,
+    *,
+    places: bool,
+    explain: bool = False,
+    is_batch: bool = False,
+) -> Rendered:
+    """Results in a format.
+
+    Args:
+        opened: the index; its pictures are needed for html.
+        results: of one search, or of several.
+        chosen: the format.
+        places: merge the hits.
+        explain: show the stages of ranking in tables (JSON always tells them).
+        is_batch: the results are of a file of queries: JSON is a line for each, CSV has a column `query`, and the
+            formats that hold one answer make a file for each.
+    """
+    from rsitr.search import to_csv, to_json, to_json_line
+
+    if chosen is Format.TABLE:
+        return Rendered({"": "".join(format_tables(result, places=places, explain=explain) for result in results)})
+    if chosen is Format.JSON:
+        write = to_json_line if is_batch else to_json
+        return Rendered({"": "".join(write(result, places=places) for result in results)})
+    if chosen is Format.CSV and not places:
+        return Rendered({"": to_csv(results if is_batch else results[0])})
+    if chosen is Format.CSV:
+        from rsitr.search import places_to_csv
+
+        return Rendered({"": places_to_csv([(result.query.describe(), result.places()) for result in results])})
+    files: dict[str, str | bytes] = {}
+    missing: list[str] = []
+    for number, result in enumerate(results, start=1):
+        content, lost = _render_single(opened, result, chosen, places=places)
+        files[f"{number:04d}.{ENDINGS[chosen]}"] = content
+        missing += lost
+    return Rendered(files, tuple(missing))
+
+
+def format_tables(result: SearchResult, *, places: bool = False, explain: bool = False) -> str:
+    """The hits or places as a table for people, and the stages of ranking as another."""
+    tables = [_format_places(result) if places else _format_hits(result)]
+    if explain:
+        tables.append(_format_stages(result))
+    target = console()
+    with target.capture() as captured:
+        for table in tables:
+            target.print(table)
+    return captured.get()
+
+
+def _render_single(
+    opened: Index, result: SearchResult, chosen: Format, *, places: bool
+) -> tuple[str | bytes, tuple[str, ...]]:
+    from rsitr.search import (
+        make_contact_sheet,
+        make_place_sheet,
+        places_to_geojson,
+        places_to_geoparquet,
+        places_to_stac,
+        to_geojson,
+    )
+
+    if chosen is Format.HTML:
+        sheet = make_place_sheet(opened, result) if places else make_contact_sheet(opened, result)
+        return sheet.html, sheet.missing
+    if chosen is Format.GEOJSON and not places:
+        return to_geojson(result), ()
+    found = result.places(merge=places)
+    if chosen is Format.GEOJSON:
+        return places_to_geojson(found, result=result), ()
+    if chosen is Format.PARQUET:
+        return places_to_geoparquet(found), ()
+    return places_to_stac(found, result=result)
+
+
+def _format_hits(result: SearchResult) -> Table:
+    from rsitr.search import format_place
+
+    columns = ("rank", "score", "relevance", "date", "place", "tile")
+    table = make_table(*columns, title=result.query.describe(), numbers=columns[:3])
+    for hit in result:
+        day = hit.tile.date.isoformat() if hit.tile.date else "unknown"
+        cells = (f"{hit.score:.3f}", _format_relevance(hit.relevance), day, format_place(hit.tile.bbox), hit.tile.tile)
+        table.add_row(str(hit.rank), *cells)
+    table.caption = _verdict(result)
+    table.caption_justify = "left"
+    return table
+
+
+def _format_places(result: SearchResult) -> Table:
+    columns = ("rank", "score", "relevance", "tiles", "days", "place", "best tile")
+    table = make_table(*columns, title=result.query.describe(), numbers=columns[:4])
+    for place in result.places():
+        days = ", ".join(day.isoformat() for day in place.dates) or "unknown"
+        cells = (f"{place.score:.3f}", _format_relevance(place.relevance), str(place.n_tiles), days, _where(place))
+        table.add_row(str(place.rank), *cells, place.place)
+    table.caption = _verdict(result)
+    table.caption_justify = "left"
+    return table
+
+
+def _format_stages(result: SearchResult) -> Table:
+    names = [stage.name for stage in result.stages]
+    table = make_table("rank", *names, "tile", title="What each stage said", numbers=("rank", *names))
+    for hit in result:
+        scores = [stage.scores[hit.rank - 1] for stage in result.stages]
+        table.add_row(str(hit.rank), *("" if score is None else f"{score:.4g}" for score in scores), hit.tile.tile)
+    table.add_row("", *(f"{1000 * stage.time_s:.1f} ms" for stage in result.stages), "time")
+    return table
+
+
+def _where(place: Place) -> str:
+    from rsitr.search import format_point
+
+    if place.outline is None:
+        return "no known place"
+    point = place.outline.representative_point()
+    return format_point(point.x, point.y)
+
+
+def _format_relevance(relevance: float | None) -> str:
+    return "" if relevance is None else f"{relevance:.2f}"
+
+
+def _verdict(result: SearchResult) -> str | None:
+    if result.matches or not result.hits:
+        return None
+    return f"Nothing here matches: no hit reaches a relevance of {result.threshold:g}."

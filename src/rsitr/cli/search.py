@@ -1,0 +1,261 @@
+"""`rsitr search`: find places in an index by words, by example, within an area, between days."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from rsitr.cli.output import require_writable, write_file
+from rsitr.cli.rendering import Format, Rendered, choose_format, render
+from rsitr.errors import QueryError
+
+if TYPE_CHECKING:
+    from rsitr.search import Index, Part, Query, RankingSettings, SearchResult
+    from rsitr.types import BBox, Encoder, TileFilter
+
+__all__ = ["Format", "run_search", "search"]
+
+
+def search(
+    index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
+    words: str | None = typer.Argument(None, metavar="[WORDS]", help='What to look for, e.g. "a river with a bridge".'),
+    *,
+    k: int = typer.Option(10, "-k", metavar="N", help="Hits at most."),
+    image: list[str] = typer.Option([], metavar="FILE", help="A picture of what to look for. May be repeated."),
+    like: list[str] = typer.Option([], metavar="ID", help="A tile or place found before. May be repeated."),
+    plus: list[str] = typer.Option([], metavar="WORDS", help="Further words, mixed in. May be repeated."),
+    minus: list[str] = typer.Option([], "--not", metavar="WORDS", help="What is not wanted. May be repeated."),
+    queries: Path | None = typer.Option(
+        None, metavar="FILE", help="A file of queries: a line of words each, or a JSON object per line (.jsonl)."
+    ),
+    detector: str | None = typer.Option(
+        None, metavar="NAME", help="A detector that `rsitr feedback` saved, instead of a query."
+    ),
+    bbox: str | None = typer.Option(
+        None, metavar="W,S,E,N", help="Only tiles that meet this box in degrees; west > east crosses the antimeridian."
+    ),
+    area: Path | None = typer.Option(None, metavar="FILE", help="Only tiles that meet the polygons of this GeoJSON."),
+    scene: str | None = typer.Option(None, metavar="GLOB", help="Only tiles of scenes whose names match, e.g. 2016/*."),
+    since: str | None = typer.Option(
+        None, metavar="DAY", help="Only tiles taken on this day or later, e.g. 2016-08-16."
+    ),
+    until: str | None = typer.Option(None, metavar="DAY", help="Only tiles taken on this day or earlier."),
+    sensor: str | None = typer.Option(None, metavar="NAME", help="Only tiles of this sensor."),
+    candidates: int = typer.Option(100, metavar="N", help="Tiles that the second stage of ranking looks at."),
+    rerank: str | None = typer.Option(
+        None, metavar="METHOD", help="Re-rank against reference captions: sar:k=20, csls, ..."
+    ),
+    local: bool = typer.Option(True, help="Local similarity as the second stage, where the model uses it."),
+    budget_s: float = typer.Option(2.0, metavar="S", help="Seconds for the stages after the first."),
+    explain_ranking: bool = typer.Option(False, help="Show what each stage of ranking said."),
+    threshold: float = typer.Option(0.5, metavar="F", help="Relevance below which nothing is said to match."),
+    places: bool = typer.Option(False, help="Merge hits that touch, and the same ground on several days, into places."),
+    output_format: Format | None = typer.Option(
+        None, "--format", help="[default: by the ending of --out, else table]", show_default=False
+    ),
+    out: Path | None = typer.Option(
+        None, metavar="FILE", help="Write to a file instead of the screen; with --queries a folder, for some formats."
+    ),
+    model: str | None = typer.Option(
+        None, metavar="MODEL", help="Where the index's model is now, if its recorded name no longer leads to it."
+    ),
+    device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
+    root: Path | None = typer.Option(None, metavar="DIR", help="Where the scenes lie now, if they have moved."),
+) -> None:
+    """Find places by words, by example, or by a mixture of them.
+
+    The hits are the best of all tiles within the limits. Any part may begin with a weight: "0.5*a river". Relevance
+    says how surely a hit is what was asked for; where none reaches the threshold, nothing here matches. html shows the
+    picture of each hit. Status 1 if something is missing from the output.
+    """
+    status = run_search(
+        index,
+        words,
+        k=k,
+        image=image,
+        like=like,
+        plus=plus,
+        minus=minus,
+        queries=queries,
+        detector=detector,
+        bbox=bbox,
+        area=area,
+        scene=scene,
+        since=since,
+        until=until,
+        sensor=sensor,
+        candidates=candidates,
+        rerank=rerank,
+        local=local,
+        budget_s=budget_s,
+        explain_ranking=explain_ranking,
+        threshold=threshold,
+        places=places,
+        output_format=output_format,
+        out=out,
+        model=model,
+        device=device,
+        root=root,
+    )
+    raise typer.Exit(status)
+
+
+def run_search(
+    index: Path,
+    words: str | None,
+    *,
+    k: int = 10,
+    image: list[str] | None = None,
+    like: list[str] | None = None,
+    plus: list[str] | None = None,
+    minus: list[str] | None = None,
+    queries: Path | None = None,
+    detector: str | None = None,
+    bbox: str | None = None,
+    area: Path | None = None,
+    scene: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    sensor: str | None = None,
+    candidates: int = 100,
+    rerank: str | None = None,
+    local: bool = True,
+    budget_s: float = 2.0,
+    explain_ranking: bool = False,
+    threshold: float = 0.5,
+    places: bool = False,
+    output_format: Format | None = None,
+    out: Path | None = None,
+    model: str | None = None,
+    device: str | None = None,
+    root: Path | None = None,
+    encoder: Encoder | None = None,
+) -> int:
+    """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
+    from rsitr.search import Index, RankingSettings, make_query, read_queries
+
+    chosen = choose_format(output_format, out)
+    if out is not None and not (queries and chosen.is_single):
+        require_writable(out)
+    ranking = RankingSettings(n_candidates=candidates, local=local, rerank=rerank, budget_s=budget_s)
+    where = _make_filter(bbox=bbox, area=area, scene=scene, since=since, until=until, sensor=sensor)
+    parts = _make_parts(words, image=image or [], like=like or [], plus=plus or [], minus=minus or [])
+    if queries is not None:
+        if parts or detector:
+            raise QueryError("--queries takes its queries from the file: leave out words, examples and --detector")
+        asked = read_queries(queries, k=k, where=where)
+    elif detector is not None:
+        if parts:
+            raise QueryError("--detector looks for what it has learned: leave out words and examples")
+        asked = []
+    else:
+        asked = [make_query(parts=parts, k=k, where=where)]
+    opened = Index.open(index, encoder=encoder, model=model, device=device, root=root)
+    if detector is not None:
+        results = [opened.detect(detector, where=where, k=k, threshold=threshold)]
+    else:
+        results = _answer(opened, asked, ranking=ranking, threshold=threshold)
+    rendered = render(opened, results, chosen, places=places, explain=explain_ranking, is_batch=queries is not None)
+    _write(rendered, out, n_hits=sum(len(result) for result in results))
+    for note in (*rendered.missing, *_notes(results, opened, index)):
+        sys.stderr.write(f"{note}\n")
+    return 1 if rendered.missing else 0
+
+
+def _answer(opened: Index, asked: list[Query], *, ranking: RankingSettings, threshold: float) -> list[SearchResult]:
+    return [opened.answer(query, ranking=ranking, threshold=threshold) for query in asked]
+
+
+def _write(rendered: Rendered, out: Path | None, *, n_hits: int) -> None:
+    if out is None:
+        for content in rendered.files.values():
+            if isinstance(content, bytes):
+                raise QueryError("parquet is no text for the screen: name a file with --out")
+            sys.stdout.write(content)
+        return
+    if len(rendered.files) == 1:
+        write_file(out, next(iter(rendered.files.values())))
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in rendered.files.items():
+            write_file(out / name, content)
+    sys.stderr.write(f"{n_hits} hits written to {out}\n")
+
+
+def _notes(results: list[SearchResult], opened: Index, index: Path) -> list[str]:
+    """What a person should know beside the hits."""
+    notes: list[str] = []
+    for result in results:
+        name = result.query.describe()
+        if not result.hits:
+            notes.append(
+                "no tile lies within these limits" if len(opened) else f"{index}: this index holds no tiles yet"
+            )
+        elif not result.matches:
+            notes.append(
+                f"nothing here matches {name}: the best hit's relevance is {result.relevance or 0.0:.2f}, below "
+                f"{result.threshold:g}; what is shown is only the least unlike"
+            )
+        notes += [f"ranking, stage {stage.name}: {stage.note}" for stage in result.stages if stage.note]
+    return notes
+
+
+def _make_parts(
+    words: str | None, *, image: list[str], like: list[str], plus: list[str], minus: list[str]
+) -> list[Part]:
+    from rsitr.search import Part, parse_weight
+
+    parts: list[Part] = []
+    for text in [*([words] if words is not None else []), *plus]:
+        weight, value = parse_weight(text)
+        parts.append(Part("words", value, weight))
+    for text in image:
+        weight, value = parse_weight(text)
+        parts.append(Part("picture", Path(value).name, weight, Path(value)))
+    for text in like:
+        weight, value = parse_weight(text)
+        parts.append(Part("tile", value, weight))
+    return [*parts, *(Part.unwanted(text) for text in minus)]
+
+
+def _make_filter(
+    *,
+    bbox: str | None,
+    area: Path | None,
+    scene: str | None,
+    since: str | None,
+    until: str | None,
+    sensor: str | None,
+) -> TileFilter:
+    from rsitr.geo import read_area
+    from rsitr.types import TileFilter
+
+    return TileFilter(
+        bbox=None if bbox is None else _parse_bbox(bbox),
+        area=None if area is None else read_area(area),
+        scene=scene,
+        since=_parse_day("since", since),
+        until=_parse_day("until", until),
+        sensor=sensor,
+    )
+
+
+def _parse_bbox(text: str) -> BBox:
+    try:
+        west, south, east, north = (float(side) for side in text.split(","))
+    except ValueError as error:
+        raise QueryError(
+            f"--bbox takes west,south,east,north in degrees, e.g. 5.9,45.8,10.5,47.8, not {text!r}"
+        ) from error
+    return west, south, east, north
+
+
+def _parse_day(option: str, text: str | None) -> datetime.date | None:
+    try:
+        return None if text is None else datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise QueryError(f"--{option} takes a day as YYYY-MM-DD, e.g. 2016-08-16, not {text!r}") from error

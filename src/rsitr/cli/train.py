@@ -1,0 +1,67 @@
+"""`rsitr train`: train a model from a config, resumable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="A packaged config by name, or the path of a YAML file.")],
+    data: Annotated[
+        list[str] | None, typer.Option(help="Where a data set of the config is: NAME:FOLDER. Repeatable.")
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder that holds the data sets and init/ by name. [default: $RSITR_DATA]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/NAME]")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... [default: a GPU if there is one]")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; don't go on where it stopped.")] = False,
+) -> None:
+    """Train a model. Interrupt it with Ctrl-C; the same command goes on where it stopped.
+
+    On several GPUs: torchrun --nproc-per-node N -m rsitr train CONFIG ...; every batch is shared, the result the same.
+    """
+    from rsitr.build import build_run, find_data_root
+    from rsitr.cli.output import console, require_folder
+    from rsitr.cli.progress import TrainingProgress
+    from rsitr.cli.provenance import provenance
+    from rsitr.config import load_config
+    from rsitr.models import choose_device
+    from rsitr.training.loop import Interrupted
+    from rsitr.training.ranks import join_ranks
+
+    err = console(sys.stderr)
+    settings = load_config(config)
+    folder = out or Path("runs") / settings.name
+    require_folder(folder, option="--out")
+    with join_ranks(str(choose_device(device))) as (ranks, place), TrainingProgress(err, settings) as progress:
+        err.quiet = not ranks.is_first
+        run = build_run(
+            settings,
+            specs=data or [],
+            root=find_data_root(data_root),
+            folder=folder,
+            device=place,
+            ranks=ranks,
+            provenance=provenance(),
+            on_cache=progress.cached,
+            on_hash=progress.hashed,
+            report=progress.stepped,
+        )
+        err.print(
+            f"{settings.name}: {len(run.table.images):,} images, {len(run.table):,} rows, "
+            f"{len(run.table.captions):,} distinct captions; run folder {folder}"
+        )
+        try:
+            position = run.trainer.run(resume=not fresh)
+        except Interrupted:
+            err.print(f"interrupted; the same command goes on from {folder}")
+            raise typer.Exit(130) from None
+    for entry in position.history:
+        results = ", ".join(f"{name} {value:.2f}" for name, value in entry.items() if name != "epoch")
+        err.print(f"epoch {int(entry['epoch']) + 1}: {results}")
+    err.print(f"best: epoch {position.best_epoch + 1}, mean mR {position.best:.2f}; model in {folder / 'best'}")

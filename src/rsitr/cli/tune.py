@@ -1,0 +1,79 @@
+"""`rsitr tune`: choose the mixture of similarities and the re-ranking on validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def tune(
+    model: Annotated[str, typer.Argument(help="compact, a checkpoint folder, or an open_clip name with its tag.")],
+    data: Annotated[list[str], typer.Option(help="NAME:FOLDER or csv:FILE; several are averaged.")],
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all trials as JSON.")] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Record the best mixture, and the best settings of a re-ranking that is recorded."
+        ),
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
+) -> None:
+    """Choose alpha, beta, norm, method and K on the validation split. It has no option for another split."""
+    import json
+    from dataclasses import asdict
+
+    import torch
+
+    from rsitr.cli.output import console, progress_bar, require_writable, write_file
+    from rsitr.cli.provenance import provenance
+    from rsitr.data import load_dataset
+    from rsitr.errors import ModelError
+    from rsitr.evaluation.protocol import encode_split
+    from rsitr.evaluation.tuning import tune as run
+    from rsitr.models import load_checkpoint, load_model
+    from rsitr.models.checkpoint import CONFIG_FILE, record_mixture
+
+    if json_file is not None:
+        require_writable(json_file)
+    if write and not (Path(model) / CONFIG_FILE).is_file():
+        raise ModelError(f"--write records the mixture in a checkpoint folder, and {model} is none")
+    datasets = [load_dataset(spec) for spec in data]
+    images = [dataset.split("val") for dataset in datasets]
+    encoder = load_model(model, device=device)
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    with progress_bar() as bar:
+        task = bar.add_task("Encoding", total=sum(map(len, images)))
+        splits = []
+        for part in images:
+            splits.append(encode_split(encoder, part))
+            bar.advance(task, len(part))
+        task = bar.add_task("Trying settings", total=None)
+        result = run(splits, device=where, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    out = console()
+    for trial in sorted(result.trials, key=lambda trial: -trial.mR)[:10]:
+        mixture = trial.mixture
+        out.print(
+            f"mR {trial.mR:6.2f}  alpha {mixture.alpha:.1f}  beta {mixture.beta:.1f}  {mixture.norm:3}  "
+            f"re-ranking {trial.rerank or 'none'}"
+        )
+    plain = result.best_plain
+    out.print(f"best without re-ranking: mR {plain.mR:.2f} with {asdict(plain.mixture)}")
+    if json_file is not None:
+        report = {
+            "model": model,
+            "data": data,
+            "split": "val",
+            "data_sha256": [dataset.sha256 for dataset in datasets],
+            "fingerprint": encoder.fingerprint,
+            "best": asdict(result.best),
+            "best_plain": asdict(plain),
+            "trials": [asdict(trial) for trial in result.trials],
+            **provenance(),
+        }
+        write_file(json_file, json.dumps(report, indent=1) + "\n")
+    if write:
+        rerank = result.best_of(encoder.rerank) if encoder.rerank else None
+        record_mixture(Path(model), load_checkpoint(Path(model)), mixture=plain.mixture, rerank=rerank)
+        out.print(f"recorded in {Path(model) / CONFIG_FILE}")

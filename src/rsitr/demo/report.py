@@ -1,0 +1,138 @@
+"""What the demo found, for people: an HTML page that needs no other file; and as GeoJSON for programs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from rsitr.demo.exploring import Exploration
+from rsitr.demo.judging import Answer, JudgedHit
+from rsitr.demo.raster import ACQUIRED, GSD_M
+from rsitr.demo.scene import DemoScene, Region
+from rsitr.geo import bbox_centre, geojson_geometry
+from rsitr.search import Index, format_place
+from rsitr.types import ImageArray, Ring
+from rsitr.version import __version__
+
+__all__ = ["format_hits", "format_truth", "render_report"]
+
+_OVERVIEW_PX = 1280
+_THUMBNAIL_PX = 200
+_SCORE_DIGITS = 6
+
+
+def render_report(found: Exploration) -> str:
+    """The report as one HTML page; every text in it is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rsitr.demo"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    _, width, _ = found.scene.pixels.shape
+    return environment.get_template("report.html.jinja").render(
+        found=found,
+        summary=found.summary,
+        version=__version__,
+        acquired=ACQUIRED.isoformat(),
+        gsd_m=GSD_M,
+        side_px=width,
+        overview=_data_uri(_reduce(found.scene.pixels, _OVERVIEW_PX), quality=80),
+        districts=[_label_box(district) for district in found.scene.districts],
+        best=found.label_best(),
+        queries=[_query_card(i + 1, answer, found.index) for i, answer in enumerate(found.answers)],
+    )
+
+
+def format_hits(found: Exploration) -> str:
+    """All hits of all queries as an RFC 7946 FeatureCollection, each with the truth about it."""
+    features = [
+        _feature(
+            judged.hit.tile.footprint,
+            {
+                "query": answer.title,
+                "rank": judged.hit.rank,
+                "score": round(judged.hit.score, _SCORE_DIGITS),
+                "right": judged.right,
+                "there": list(judged.there),
+                "tile": judged.hit.tile.tile,
+                "window_px": list(judged.hit.tile.window_px),
+                "synthetic": True,
+            },
+        )
+        for answer in found.answers
+        for judged in answer.hits
+    ]
+    return _collection(features)
+
+
+def format_truth(scene: DemoScene) -> str:
+    """Districts and things of the scene as an RFC 7946 FeatureCollection: what was drawn where."""
+    features = [
+        _feature(
+            region.footprint,
+            {"label": region.label, "kind": kind, "window_px": list(region.window_px), "synthetic": True},
+        )
+        for kind, regions in (("district", scene.districts), ("thing", scene.things))
+        for region in regions
+    ]
+    return _collection(features)
+
+
+def _feature(ring: Ring | None, properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "Feature", "geometry": ring and geojson_geometry(ring), "properties": properties}
+
+
+def _collection(features: list[dict[str, Any]]) -> str:
+    lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
+    return f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n'
+
+
+def _label_box(region: Region) -> dict[str, Any]:
+    column, row, width, height = region.window_px
+    return {"label": region.label, "x": column, "y": row, "width": width, "height": height}
+
+
+def _query_card(number: int, answer: Answer, index: Index) -> dict[str, Any]:
+    return {
+        "number": number,
+        "title": answer.title,
+        "example": None if answer.example is None else _data_uri(answer.example),
+        "answers": sorted(answer.query.answers),
+        "first_right": answer.first_right,
+        "n_right_tiles": answer.n_right_tiles,
+        "hits": [_hit_card(judged, index) for judged in answer.hits],
+    }
+
+
+def _hit_card(judged: JudgedHit, index: Index) -> dict[str, Any]:
+    tile = judged.hit.tile
+    column, row, width, height = tile.window_px
+    return {
+        "rank": judged.hit.rank,
+        "score": f"{judged.hit.score:.3f}",
+        "right": judged.right,
+        "there": ", ".join(judged.there),
+        "place": format_place(tile.bbox),
+        "lonlat": None if tile.bbox is None else "{:.5f}, {:.5f}".format(*bbox_centre(tile.bbox)),
+        "picture": _data_uri(index.picture(tile, max_px=_THUMBNAIL_PX)),
+        "x": column,
+        "y": row,
+        "width": width,
+        "height": height,
+    }
+
+
+def _reduce(pixels: ImageArray, side_px: int) -> ImageArray:
+    image = Image.fromarray(pixels)
+    image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def _data_uri(image: ImageArray, *, quality: int = 85) -> str:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

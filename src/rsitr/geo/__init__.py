@@ -1,0 +1,51 @@
+"""Scenes: opening anything GDAL reads, windows of it as pictures, and where they lie on Earth. No torch in here."""
+
+from rsitr.geo.area import area_from_geojson, area_shape, read_area
+from rsitr.geo.files import SCENE_SUFFIXES, find_scenes, is_url
+from rsitr.geo.geometry import (
+    area_km2,
+    bbox_centre,
+    bbox_shape,
+    cut_shape,
+    enclosing_bbox,
+    geojson_geometry,
+    ring_shape,
+)
+from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
+from rsitr.geo.placement import Ground, Placement
+from rsitr.geo.scene import Scene, open_scene
+from rsitr.geo.sources import FileState, Source, find_sources, stat_source
+from rsitr.geo.tiling import Window, choose_tile_px, cut_scales, cut_windows
+
+__all__ = [
+    "SCENE_SUFFIXES",
+    "FileState",
+    "Ground",
+    "Placement",
+    "Scene",
+    "SceneReader",
+    "Source",
+    "Window",
+    "WindowPixels",
+    "area_from_geojson",
+    "area_km2",
+    "area_shape",
+    "bbox_centre",
+    "bbox_shape",
+    "choose_tile_px",
+    "cut_scales",
+    "cut_shape",
+    "cut_windows",
+    "enclosing_bbox",
+    "find_scenes",
+    "find_sources",
+    "geojson_geometry",
+    "is_url",
+    "open_reader",
+    "open_scene",
+    "read_area",
+    "read_picture",
+    "read_window",
+    "ring_shape",
+    "stat_source",
+]

@@ -1,0 +1,211 @@
+"""The pixels of a scene as models and people see them: 8-bit RGB of any window, reduced where it is large.
+
+Reads go through GDAL's overviews and reduced reads, so a large window costs about as much as what is returned of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterWindow
+
+from rsitr.errors import SceneError
+from rsitr.geo.scene import Scene, describe, open_dataset, reading
+from rsitr.geo.tiling import Window
+from rsitr.types import ImageArray, Stretch
+
+__all__ = ["SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"]
+
+STRETCH_PERCENT = (2.0, 98.0)
+SAMPLE_PX = 512  # a scene's values are sampled as a picture of at most this side
+NEUTRAL = 128
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPixels:
+    """The picture of a window, and which share of it the scene knows (0 to 1; the rest is nodata)."""
+
+    image: ImageArray
+    valid_share: float
+
+
+class SceneReader:
+    """Reads windows of one open scene. Made by `open_reader`; belongs to one thread."""
+
+    def __init__(self, scene: Scene, dataset: DatasetReader) -> None:
+        self.scene = scene
+        self._dataset = dataset
+        self._colours = _colour_table(dataset, scene) if scene.is_palette else None
+        kinds = dataset.colorinterp
+        self._alpha = kinds.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in kinds else None
+
+    def read(self, window: Window, *, max_px: int) -> WindowPixels:
+        """The picture of a window, reduced so that its longer side is at most `max_px`.
+
+        What is nodata takes the mean colour of the rest, so that it says as little as possible to a model.
+
+        Raises:
+            SceneError: the window does not lie in the scene, or its pixels cannot be decoded.
+        """
+        col, row, width, height = window
+        if col < 0 or row < 0 or col + width > self.scene.width or row + height > self.scene.height:
+            raise SceneError(
+                f"{self.scene.path}: the window {window} does not lie in its {self.scene.width} x {self.scene.height} "
+                "pixels; the file has changed since it was indexed: index it again"
+            )
+        with reading(self.scene.path, phase="decode"):
+            values, valid = self._values(window, max_px=max_px, resampling=self._resampling(window, max_px))
+        image = self._to_rgb(values, valid)
+        if not valid.all():
+            image[~valid] = image[valid].mean(axis=0).round() if valid.any() else NEUTRAL
+        return WindowPixels(image=image, valid_share=float(valid.mean()))
+
+    def measure_stretch(self) -> Stretch | None:
+        """The 2nd and 98th percentile of each shown band over the scene; None where values are 8-bit already.
+
+        Raises:
+            SceneError: every pixel is nodata, or the pixels cannot be decoded.
+        """
+        if self.scene.is_eight_bit:
+            return None
+        for window in self._samples():
+            with reading(self.scene.path, phase="decode"):
+                values, valid = self._values(window, max_px=SAMPLE_PX, resampling=Resampling.nearest)
+            if valid.any():
+                low, high = np.percentile(values[:, valid].astype(np.float64), STRETCH_PERCENT, axis=1)
+                return tuple(zip(low.tolist(), high.tolist(), strict=True))
+        raise self.without_data()
+
+    def without_data(self) -> SceneError:
+        """The error for a scene of which nothing can be shown."""
+        value = self._dataset.nodata
+        named = "" if value is None else f" (the value {value:g})"
+        return SceneError(f"{self.scene.path}: every pixel is nodata{named}")
+
+    def _samples(self) -> Iterator[Window]:
+        """The scene as a whole, then, for the few known pixels that a reduced look may miss, every piece of it."""
+        yield self.scene.whole
+        for row in range(0, self.scene.height, SAMPLE_PX):
+            for col in range(0, self.scene.width, SAMPLE_PX):
+                yield (col, row, min(SAMPLE_PX, self.scene.width - col), min(SAMPLE_PX, self.scene.height - row))
+
+    def _resampling(self, window: Window, max_px: int) -> Resampling:
+        """Averages when it reduces; never between rows of a colour table, nor between complex numbers."""
+        is_whole = max(window[2:]) <= max_px
+        exact = self.scene.is_palette or self.scene.dtype.startswith("complex")
+        return Resampling.nearest if is_whole or exact else Resampling.average
+
+    def _values(self, window: Window, *, max_px: int, resampling: Resampling) -> tuple[NDArray[Any], Mask]:
+        """Values (bands, h, w) and where they are known (h, w)."""
+        col, row, width, height = window
+        scale = min(1.0, max_px / max(width, height))
+        shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+        area = RasterWindow(col, row, width, height)
+        bands = list(self.scene.bands)
+        values = self._dataset.read(bands, window=area, out_shape=(len(bands), *shape), resampling=resampling)
+        masks = self._dataset.read_masks(bands, window=area, out_shape=(len(bands), *shape))
+        valid: Mask = (masks > 0).any(axis=0)
+        if self._alpha is not None:
+            valid &= self._dataset.read(self._alpha, window=area, out_shape=shape) > 0
+        if np.iscomplexobj(values):
+            values = np.abs(values)
+        if np.issubdtype(values.dtype, np.floating):
+            valid &= np.isfinite(values).all(axis=0)
+        return values, valid
+
+    def _to_rgb(self, values: NDArray[Any], valid: Mask) -> ImageArray:
+        if self._colours is not None:
+            rgb: ImageArray = self._colours[np.minimum(values[0], len(self._colours) - 1)]
+            return rgb
+        if not self.scene.is_eight_bit:
+            if self.scene.stretch is None:
+                raise SceneError(
+                    f"{self.scene.path}: values of {self.scene.dtype} need a stretch before they are shown"
+                )
+            values = _stretched(np.where(valid, values, 0), self.scene.stretch)
+        three = values if len(values) == 3 else np.repeat(values, 3, axis=0)
+        return np.ascontiguousarray(np.moveaxis(three, 0, -1), dtype=np.uint8)
+
+
+@contextmanager
+def open_reader(
+    path: Path | str, *, stretch: Stretch | None = None, bands: Sequence[int] | None = None
+) -> Iterator[SceneReader]:
+    """Open a scene to read windows of it.
+
+    Args:
+        path: the file, or its address.
+        bands: one or three bands to show, counted from 1; what the file says, or its first, where it is None.
+        stretch: as recorded earlier; measured where it is None and the scene needs one.
+
+    Raises:
+        SceneError: the file cannot be opened or decoded, or every pixel is nodata.
+    """
+    with reading(path, phase="open"):
+        dataset = open_dataset(path)
+    with dataset:
+        with reading(path, phase="open"):
+            scene = describe(dataset, path, bands=bands)
+        reader = SceneReader(scene, dataset)
+        known = stretch if stretch is not None and not scene.is_eight_bit else reader.measure_stretch()
+        reader.scene = replace(scene, stretch=known)
+        yield reader
+
+
+def read_window(
+    path: Path | str,
+    window: Window,
+    *,
+    max_px: int,
+    stretch: Stretch | None = None,
+    bands: Sequence[int] | None = None,
+) -> ImageArray:
+    """The picture of one window of a file, its longer side at most `max_px`.
+
+    Raises:
+        SceneError: as `open_reader` and `SceneReader.read` do.
+    """
+    with open_reader(path, stretch=stretch, bands=bands) as reader:
+        return reader.read(window, max_px=max_px).image
+
+
+def read_picture(path: Path | str, *, max_px: int) -> ImageArray:
+    """A whole file as one picture, its longer side at most `max_px`, e.g. as a query by example.
+
+    Raises:
+        SceneError: the file cannot be opened or decoded, or every pixel is nodata.
+    """
+    with open_reader(path) as reader:
+        pixels = reader.read(reader.scene.whole, max_px=max_px)
+        if pixels.valid_share == 0:
+            raise reader.without_data()
+        return pixels.image
+
+
+def _stretched(values: NDArray[Any], stretch: Stretch) -> NDArray[np.uint8]:
+    low = np.array([pair[0] for pair in stretch])[:, None, None]
+    high = np.array([pair[1] for pair in stretch])[:, None, None]
+    span = high - low
+    # A band of one value has no contrast to stretch: mid-grey.
+    scaled = np.where(span > 0, (values - low) / np.where(span > 0, span, 1.0) * 255.0, NEUTRAL)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _colour_table(dataset: DatasetReader, scene: Scene) -> NDArray[np.uint8]:
+    """RGB by value. Values that the table leaves out are black, as GDAL shows them."""
+    with reading(scene.path, phase="decode"):
+        table = dataset.colormap(scene.bands[0])
+    colours = np.zeros((max(table) + 1, 3), dtype=np.uint8)
+    for value, (red, green, blue, _) in table.items():
+        colours[value] = (red, green, blue)
+    return colours

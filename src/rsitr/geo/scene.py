@@ -1,0 +1,235 @@
+"""What is known of a scene before a pixel is read: size, bands, place on Earth, date, sensor."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp, Interleaving
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.io import DatasetReader
+
+from rsitr.errors import SceneError
+from rsitr.geo.files import gdal_name, name_of
+from rsitr.geo.metadata import SceneDate, find_date, find_sensor
+from rsitr.geo.placement import Ground, Placement, read_placement
+from rsitr.geo.tiling import Window
+from rsitr.types import Stretch
+
+__all__ = ["Scene", "describe", "open_dataset", "open_scene", "reading"]
+
+PICTURE_DRIVERS = frozenset({"BMP", "GIF", "JPEG", "PNG", "WEBP"})
+RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+QUIET = threading.Lock()
+# Left alone, GDAL fills the rest of a JPEG or PNG that is cut off with grey or black, and says nothing.
+# And it keeps what it has decoded in up to a twentieth of the memory, of which a reader of windows has no use.
+STRICT = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_CACHEMAX": 256}
+REMOTE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_HTTP_TIMEOUT": "60", "GDAL_HTTP_MAX_RETRY": "3"}
+REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "WEBP", "NITF")
+LARGEST_BLOCK_BYTES = 2**29
+LONGEST_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An image or raster that can be read.
+
+    Attributes:
+        path: the file, or its address.
+        driver: GDAL's name of its format.
+        width: in pixels.
+        height: in pixels.
+        n_bands: of any kind.
+        dtype: of the shown bands, as numpy names it.
+        bands: the bands that are shown, counted from 1: red, green and blue, or a single one.
+        is_palette: the values of the single band are rows of a colour table.
+        is_eight_bit: values are shown as they are; all others need a stretch.
+        crs: the reference system as a person would name it, or None.
+        placement: how pixels become coordinates, or None for a scene without a known place on Earth.
+        ground: where the whole scene lies, or None.
+        date: day of acquisition and what says so, or None.
+        sensor: as the metadata name it, or None.
+        stretch: how values become 8-bit, or None where that has not been measured or is not needed.
+    """
+
+    path: Path | str
+    driver: str
+    width: int
+    height: int
+    n_bands: int
+    dtype: str
+    bands: tuple[int, ...]
+    is_palette: bool
+    is_eight_bit: bool
+    crs: str | None
+    placement: Placement | None
+    ground: Ground | None
+    date: SceneDate | None
+    sensor: str | None
+    stretch: Stretch | None = None
+
+    @property
+    def whole(self) -> Window:
+        """The window that is the whole scene."""
+        return (0, 0, self.width, self.height)
+
+    @property
+    def is_picture(self) -> bool:
+        """A plain picture, as a camera or a paint program makes them, without a place on Earth."""
+        return self.driver in PICTURE_DRIVERS and self.placement is None
+
+
+def open_scene(path: Path | str) -> Scene:
+    """Read what a file says about itself; no pixel is read.
+
+    Raises:
+        SceneError: the file is missing, or holds no image that GDAL can open.
+    """
+    with reading(path, phase="open"), open_dataset(path) as dataset:
+        return describe(dataset, path)
+
+
+@contextmanager
+def reading(path: Path | str, *, phase: Literal["open", "decode"]) -> Iterator[None]:
+    """Turn what can go wrong with a file into a SceneError that names the file and the reason in one line."""
+    try:
+        with rasterio.Env(**STRICT):
+            yield
+    except (RasterioError, CPLE_BaseError, OSError, MemoryError) as error:
+        raise SceneError(f"{path}: {_reason(error, path, phase)}") from error
+
+
+def open_dataset(path: Path | str) -> DatasetReader:
+    """Open a file with rasterio, without its warning about files that have no place on Earth: here they are welcome."""
+    if isinstance(path, Path):
+        _require_file(path)
+    with QUIET, warnings.catch_warnings():  # the lock: filters of warnings are shared by all threads
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        if isinstance(path, Path):
+            return rasterio.open(path)
+        with rasterio.Env(**REMOTE):
+            return _open_remote(gdal_name(path))
+
+
+def _open_remote(name: str) -> DatasetReader:
+    """Of a server's files only those that hold pixels: a VRT could name files of this machine."""
+    for driver in REMOTE_DRIVERS[:-1]:
+        try:
+            return rasterio.open(name, driver=driver)
+        except RasterioIOError as error:
+            if "not recognized as" not in str(error):
+                raise
+    return rasterio.open(name, driver=REMOTE_DRIVERS[-1])
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise SceneError(f"{path}: no such file")
+    if path.is_dir():
+        raise SceneError(f"{path}: a folder, where an image file is wanted")
+    if path.stat().st_size == 0:
+        raise SceneError(f"{path}: the file is empty")
+
+
+def describe(dataset: DatasetReader, path: Path | str, *, bands: Sequence[int] | None = None) -> Scene:
+    """The record of an open dataset, of which `bands` are shown, or what it says itself."""
+    if dataset.count == 0:
+        raise SceneError(f"{path}: it holds no bands of its own, only {len(dataset.subdatasets)} data sets inside it")
+    _require_small_blocks(dataset, path)
+    shown = _shown_bands(dataset) if bands is None else _given_bands(dataset, path, bands)
+    kinds = dataset.colorinterp
+    is_palette = len(shown) == 1 and kinds[shown[0] - 1] == ColorInterp.palette
+    dtype = dataset.dtypes[shown[0] - 1]
+    bits = dataset.tags(shown[0], ns="IMAGE_STRUCTURE").get("NBITS")
+    placement = read_placement(dataset)
+    tags = _all_tags(dataset)
+    crs = dataset.crs or dataset.gcps[1]
+    return Scene(
+        path=path,
+        driver=dataset.driver,
+        width=dataset.width,
+        height=dataset.height,
+        n_bands=dataset.count,
+        dtype=dtype,
+        bands=shown,
+        is_palette=is_palette,
+        is_eight_bit=is_palette or (dtype == "uint8" and bits is None),
+        crs=_crs_name(crs) if crs else None,
+        placement=placement,
+        ground=placement.ground([(0, 0, dataset.width, dataset.height)])[0] if placement else None,
+        date=find_date(tags, name=name_of(path)),
+        sensor=find_sensor(tags),
+    )
+
+
+def _require_small_blocks(dataset: DatasetReader, path: Path | str) -> None:
+    """GDAL decodes whole blocks: an image that is one block, as some programs compress them, would fill the memory."""
+    rows, cols = dataset.block_shapes[0]
+    bands = dataset.count if dataset.interleaving == Interleaving.pixel else 1
+    block_bytes = rows * cols * bands * np.dtype(dataset.dtypes[0]).itemsize
+    if block_bytes > LARGEST_BLOCK_BYTES:
+        raise SceneError(
+            f"{path}: stored in pieces of {cols} x {rows} pixels, {block_bytes / 2**30:.1f} GB each; rewrite it "
+            "in tiles, e.g. with `gdal_translate -of COG`"
+        )
+
+
+def _given_bands(dataset: DatasetReader, path: Path | str, bands: Sequence[int]) -> tuple[int, ...]:
+    if max(bands) > dataset.count:
+        raise SceneError(f"{path}: it has {dataset.count} bands, and so no band {max(bands)} to show")
+    return tuple(bands)
+
+
+def _shown_bands(dataset: DatasetReader) -> tuple[int, ...]:
+    """Red, green, blue by what the file calls them; else the first three (NAIP marks nothing); else one."""
+    kinds = dataset.colorinterp
+    if all(kind in kinds for kind in RGB):
+        return tuple(kinds.index(kind) + 1 for kind in RGB)
+    names = [(name or "").strip().lower() for name in dataset.descriptions]
+    if all(kind.name in names for kind in RGB):
+        return tuple(names.index(kind.name) + 1 for kind in RGB)
+    shown = [band for band, kind in enumerate(kinds, start=1) if kind != ColorInterp.alpha]
+    if not shown:
+        return (1,)
+    is_colour = len(shown) >= 3 and kinds[shown[0] - 1] != ColorInterp.palette
+    return tuple(shown[:3] if is_colour else shown[:1])
+
+
+def _all_tags(dataset: DatasetReader) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for namespace in dataset.tag_namespaces():
+        if not namespace.startswith(("xml:", "json:", "DERIVED", "SUBDATASETS", "COLOR_PROFILE")):
+            tags.update(dataset.tags(ns=namespace))
+    tags.update(dataset.tags())
+    return tags
+
+
+def _crs_name(crs: rasterio.crs.CRS) -> str:
+    authority = crs.to_authority()
+    return ":".join(authority) if authority else str(crs.to_wkt().split('"')[1])
+
+
+def _reason(error: BaseException, path: Path | str, phase: str) -> str:
+    """One line: the deepest cause says most, and it need not say the file's name again."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = (
+        " ".join(str(error).split())
+        .replace(f"'{path}' ", "")
+        .replace(f"{path}: ", "")
+        .replace(f"{name_of(path)}, ", "")
+    )
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    if "not recognized as" in text:
+        return "not an image or raster in a format that can be opened"
+    text = text[:LONGEST_REASON] or type(error).__name__
+    return f"its pixels cannot be decoded: the file is damaged or cut off ({text})" if phase == "decode" else text

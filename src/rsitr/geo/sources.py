@@ -1,0 +1,118 @@
+"""Where scenes come from: files and folders, addresses on servers, STAC catalogues."""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rsitr.errors import SceneError
+from rsitr.geo.files import find_scenes, is_url
+from rsitr.geo.metadata import SceneDate
+
+__all__ = ["FileState", "Source", "find_sources", "stat_source"]
+
+CATALOGUE_SUFFIXES = (".json", ".geojson")
+TIMEOUT_S = 60.0
+
+FileState = tuple[int, int]
+"""Size in bytes and time of change in nanoseconds: a scene whose file has changed is another scene."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A scene that may be opened.
+
+    Attributes:
+        location: a file's absolute path, or an address.
+        date: when it was taken, if a catalogue says so.
+        sensor: by what, likewise.
+        problem: why it cannot be used, if that is known already.
+    """
+
+    location: Path | str
+    date: SceneDate | None = None
+    sensor: str | None = None
+    problem: str | None = None
+
+
+def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
+    """All scenes of the inputs: files, folders, addresses, and STAC items, collections and catalogues; each once.
+
+    Raises:
+        SceneError: an input does not exist, a folder holds nothing to index, or a catalogue cannot be read.
+    """
+    missing = [str(item) for item in inputs if not is_url(str(item)) and not Path(item).exists()]
+    if missing:
+        raise SceneError(f"no such file or folder: {', '.join(missing)}")
+    found: dict[str, Source] = {}
+    for item in inputs:
+        for source in _expand(item):
+            found.setdefault(str(source.location), source)
+    return list(found.values())
+
+
+def stat_source(location: Path | str) -> FileState:
+    """The state of a scene's file.
+
+    Raises:
+        OSError: there is no such file, or its server does not answer.
+    """
+    if isinstance(location, Path):
+        state = location.stat()
+        return state.st_size, state.st_mtime_ns
+    return _stat_s3(location) if location.startswith("s3://") else _stat_http(location)
+
+
+def _expand(item: str | Path) -> list[Source]:
+    text = str(item)
+    if text.split("?", 1)[0].lower().endswith(CATALOGUE_SUFFIXES):
+        from rsitr.geo.stac import read_stac  # here, because most indexes need no catalogue
+
+        return read_stac(text if is_url(text) else str(Path(text).resolve()))
+    if is_url(text):
+        return [Source(text)]
+    return [Source(path) for path in find_scenes([Path(item)])]
+
+
+def _stat_http(url: str) -> FileState:
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as error:
+        raise OSError(f"its server answers {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise OSError(f"its server cannot be reached ({error.reason})") from error
+    changed = headers.get("Last-Modified")
+    if changed:
+        changed_ns = int(email.utils.parsedate_to_datetime(changed).timestamp()) * 1_000_000_000
+    else:
+        # Any number will do that is another one when the file is another one.
+        changed_ns = int.from_bytes(hashlib.sha256((headers.get("ETag") or "").encode()).digest()[:7])
+    return int(headers.get("Content-Length") or 0), changed_ns
+
+
+def _stat_s3(url: str) -> FileState:
+    from pyarrow import fs
+
+    # The settings that GDAL reads: what lists the object is who reads it.
+    endpoint = os.environ.get("AWS_S3_ENDPOINT") or os.environ.get("AWS_ENDPOINT_URL")
+    is_plain = os.environ.get("AWS_HTTPS", "YES").upper() in {"NO", "OFF", "FALSE"}
+    server = fs.S3FileSystem(
+        anonymous=os.environ.get("AWS_NO_SIGN_REQUEST", "NO").upper() in {"YES", "ON", "TRUE"},
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        endpoint_override=endpoint,
+        scheme="http" if is_plain else "https",
+        request_timeout=TIMEOUT_S,
+        connect_timeout=TIMEOUT_S,
+    )
+    (info,) = server.get_file_info([url.removeprefix("s3://")])
+    if info.type != fs.FileType.File:
+        raise FileNotFoundError("there is no such object in the bucket")
+    return int(info.size), int(info.mtime_ns or 0)

@@ -1,0 +1,106 @@
+"""Scenes out of STAC: items, collections and catalogues, with the dates and sensors that they state."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pystac
+from pystac.stac_io import DefaultStacIO
+
+from rsitr.errors import SceneError
+from rsitr.geo.files import SCENE_SUFFIXES, is_url, name_of
+from rsitr.geo.metadata import SceneDate
+from rsitr.geo.sources import TIMEOUT_S, Source
+
+__all__ = ["read_stac"]
+
+SHOWN = ("visual", "image", "data", "analytic")  # assets of these names, or the one image there is
+NOT_SHOWN = frozenset({"thumbnail", "overview", "metadata", "mask", "cloud", "data-mask"})
+IMAGE_TYPES = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/png", "image/jpeg")
+
+
+class _Reader(DefaultStacIO):
+    """Reads a catalogue from a folder or from a server; one from a server never leads to files on this machine."""
+
+    def __init__(self, start: str) -> None:
+        super().__init__()
+        self.is_remote = is_url(start)
+
+    def read_text_from_href(self, href: str) -> str:
+        """The text of one file."""
+        if is_url(href):
+            with urllib.request.urlopen(href, timeout=TIMEOUT_S) as answer:
+                return str(answer.read().decode("utf-8"))
+        if self.is_remote:
+            raise SceneError(f"{href}: a catalogue on a server may not lead to files on this machine")
+        return Path(href).read_text(encoding="utf-8")
+
+
+def read_stac(location: str) -> list[Source]:
+    """One scene for each item; an item without an image that can be shown says so.
+
+    Of an item's assets that is taken which shows colours as people see them (`visual`), else the one image it has.
+
+    Raises:
+        SceneError: this is no STAC item, collection or catalogue, or it cannot be read to its end.
+    """
+    try:
+        found = pystac.read_file(location, stac_io=_Reader(location))
+        return [_source(item, location) for item in _items(found)]
+    except SceneError:
+        raise
+    except (pystac.STACError, pystac.STACTypeError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        cause: BaseException | None = error
+        while cause is not None:  # pystac wraps what a reader says
+            if isinstance(cause, SceneError):
+                raise cause from None
+            cause = cause.__cause__
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise SceneError(f"{location}: not a STAC item, collection or catalogue that can be read ({reason})") from error
+
+
+def _items(found: Any) -> Iterator[pystac.Item]:
+    if isinstance(found, pystac.Item):
+        yield found
+    elif isinstance(found, pystac.Catalog):  # a collection is one, too
+        yield from found.get_items(recursive=True)
+    else:
+        yield from found
+
+
+def _source(item: pystac.Item, catalogue: str) -> Source:
+    taken = item.datetime or item.common_metadata.start_datetime
+    sensor = item.common_metadata.platform or item.common_metadata.constellation
+    date = None if taken is None else SceneDate(taken.date(), "STAC item")
+    asset = _shown(item)
+    if asset is None:
+        names = ", ".join(sorted(item.assets)) or "none"
+        problem = f"no asset of this STAC item is one image of what people see (its assets: {names})"
+        return Source(f"{catalogue}#{item.id}", problem=problem)
+    href = asset.get_absolute_href() or asset.href
+    if is_url(href):
+        return Source(href, date=date, sensor=sensor)
+    if is_url(catalogue):
+        return Source(f"{catalogue}#{item.id}", problem="its asset is a file of the server's, not an address")
+    return Source(Path(href.removeprefix("file://")).resolve(), date=date, sensor=sensor)
+
+
+def _shown(item: pystac.Item) -> pystac.Asset | None:
+    images = {name: asset for name, asset in item.assets.items() if _is_image(name, asset)}
+    for name, asset in images.items():
+        if name == "visual" or "visual" in (asset.roles or ()):
+            return asset
+    for name in SHOWN:
+        if name in images:
+            return images[name]
+    return next(iter(images.values())) if len(images) == 1 else None
+
+
+def _is_image(name: str, asset: pystac.Asset) -> bool:
+    if NOT_SHOWN & {name, *(asset.roles or ())}:
+        return False
+    kind = (asset.media_type or "").split(";")[0].strip().lower()
+    return kind in IMAGE_TYPES if kind else Path(name_of(asset.href)).suffix.lower() in SCENE_SUFFIXES

@@ -1,0 +1,163 @@
+"""Which tiles may answer: every condition of a filter, decided before anything is ranked."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from rsitr.geo import area_shape, bbox_shape, cut_shape
+from rsitr.index.rows import BBOX, EPOCH
+from rsitr.types import BBox, TileFilter
+
+__all__ = ["Names", "TileColumns", "boxes_inside", "boxes_meet"]
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A column of names as numbers: `codes` (n,) are positions in `names`, -1 where there is none."""
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int32]
+
+    @classmethod
+    def from_column(cls, column: Any) -> Names:
+        """Number the names of an Arrow column."""
+        coded = pc.dictionary_encode(column).combine_chunks()
+        chunk = coded.chunk(0) if hasattr(coded, "chunk") else coded
+        return cls(
+            names=tuple(chunk.dictionary.to_pylist()),
+            codes=pc.fill_null(chunk.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32),
+        )
+
+    def which(self, chosen: Mask) -> Mask:
+        """Which rows have one of the chosen names; `chosen` is (len(names),)."""
+        return np.append(chosen, False)[self.codes]
+
+
+@dataclass(frozen=True)
+class TileColumns:
+    """What filters look at, one entry per tile, in memory.
+
+    Attributes:
+        boxes: (4, n) west, south, east, north; NaN where a tile has no place.
+        days: (n,) days since 1970; NaN where unknown.
+        scenes: the scene of each tile.
+        sensors: the sensor of each tile.
+        footprints: Arrow column of WKB outlines.
+    """
+
+    boxes: NDArray[np.float64]
+    days: NDArray[np.float32]
+    scenes: Names
+    sensors: Names
+    footprints: Any
+
+    @classmethod
+    def from_table(cls, table: Any) -> TileColumns:
+        """Take the columns out of an Arrow table of tiles."""
+        return cls(
+            boxes=np.stack([table[side].to_numpy() for side in BBOX]),
+            days=table["day"].cast("float32").to_numpy(),
+            scenes=Names.from_column(table["scene"]),
+            sensors=Names.from_column(table["sensor"]),
+            footprints=table["footprint"],
+        )
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    @cached_property
+    def _crossing(self) -> Rows:
+        """Tiles across the antimeridian."""
+        return np.flatnonzero(self.boxes[0] > self.boxes[2])
+
+    def passing(self, where: TileFilter | None) -> Rows | None:
+        """Rows of the tiles that pass, ascending; None where nothing is asked, which all do."""
+        if where is None or where == TileFilter():
+            return None
+        masks: list[Mask] = []
+        if where.scene is not None:
+            pattern = re.compile(fnmatch.translate(where.scene))
+            masks.append(self.scenes.which(np.array([bool(pattern.match(name)) for name in self.scenes.names])))
+        if where.sensor is not None:
+            wanted = where.sensor.casefold()
+            masks.append(self.sensors.which(np.array([name.casefold() == wanted for name in self.sensors.names])))
+        # Comparisons with NaN are false: what is unknown of a tile does not pass.
+        if where.since is not None:
+            masks.append(self.days >= (where.since - EPOCH).days)
+        if where.until is not None:
+            masks.append(self.days <= (where.until - EPOCH).days)
+        if where.bbox is not None:
+            masks.append(self._meet(where.bbox))
+        area = None if where.area is None else area_shape(where.area)
+        if area is not None:
+            masks.append(self._near(area))
+        rows: Rows = np.flatnonzero(np.logical_and.reduce(masks))
+        if where.bbox is not None:
+            rows = self._within(rows, where.bbox)
+        return rows if area is None else rows[self._outlines_meet(rows, area)]
+
+    def _meet(self, bbox: BBox) -> Mask:
+        return boxes_meet(self.boxes, bbox, crossing=self._crossing)
+
+    def _near(self, area: BaseGeometry) -> Mask:
+        near: Mask = np.zeros(len(self), dtype=bool)
+        for part in shapely.get_parts(area):
+            near |= self._meet(part.bounds)
+        return near
+
+    def _within(self, rows: Rows, bbox: BBox) -> Rows:
+        """Of tiles whose boxes meet a box, those whose outlines do. Where the box holds all of a tile, that is sure."""
+        sure = boxes_inside(self.boxes[:, rows], bbox)
+        sure[~sure] = self._outlines_meet(rows[~sure], bbox_shape(bbox))
+        return rows[sure]
+
+    def _outlines_meet(self, rows: Rows, shape: BaseGeometry) -> Mask:
+        if not len(rows):
+            return np.zeros(0, dtype=bool)
+        outlines = shapely.from_wkb(self.footprints.take(rows).to_numpy())
+        bounds = shapely.bounds(outlines)
+        for i in np.flatnonzero((bounds[:, 0] < -180.0) | (bounds[:, 2] > 180.0)):
+            outlines[i] = cut_shape(outlines[i])
+        shapely.prepare(shape)
+        meets: Mask = shapely.intersects(shape, outlines)
+        return meets
+
+
+def boxes_meet(boxes: NDArray[np.float64], bbox: BBox, *, crossing: Rows | None = None) -> Mask:
+    """Which of (4, n) boxes meet another; either may cross the antimeridian (west > east).
+
+    Args:
+        boxes: west, south, east, north.
+        bbox: the other.
+        crossing: which of `boxes` cross the antimeridian, where that is known already.
+    """
+    west, south, east, north = boxes
+    crossing = np.flatnonzero(west > east) if crossing is None else crossing
+    from_west, to_east = east >= bbox[0], west <= bbox[2]
+    meets: Mask = from_west & to_east if bbox[0] <= bbox[2] else from_west | to_east
+    meets[crossing] = (from_west[crossing] | to_east[crossing]) if bbox[0] <= bbox[2] else True
+    meets &= south <= bbox[3]
+    meets &= north >= bbox[1]
+    return meets
+
+
+def boxes_inside(boxes: NDArray[np.float64], bbox: BBox) -> Mask:
+    """Which of (4, n) boxes certainly lie within another; one across the antimeridian is never certain."""
+    west, south, east, north = boxes
+    from_west, to_east = west >= bbox[0], east <= bbox[2]
+    in_lon = from_west & to_east if bbox[0] <= bbox[2] else from_west | to_east
+    inside: Mask = in_lon & (west <= east) & (south >= bbox[1]) & (north <= bbox[3])
+    return inside

@@ -1,0 +1,164 @@
+"""An index on disk: a folder with a manifest and the store's tables."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from rsitr.errors import StoreError
+from rsitr.geo import is_url
+from rsitr.index.cache import CACHE
+from rsitr.index.journal import JOURNAL
+from rsitr.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from rsitr.index.nearest import NEAREST
+from rsitr.index.store import TABLE_FOLDERS, LanceStore
+from rsitr.types import Store
+
+__all__ = [
+    "IndexFolder",
+    "clear_index",
+    "create_index",
+    "is_index",
+    "open_index",
+    "recorded_model",
+    "relink_index",
+    "writing",
+]
+
+LOCK = ".lock"
+# What a run that was killed while it made an index may leave: with nothing else, a folder counts as empty.
+OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, *TABLE_FOLDERS})
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFolder:
+    """An open index.
+
+    Attributes:
+        path: the folder.
+        manifest: what it was made of and by.
+        store: its tiles.
+        root: the folder that scene paths are relative to.
+    """
+
+    path: Path
+    manifest: Manifest
+    store: Store
+    root: Path
+
+    def scene_path(self, scene: str) -> Path | str:
+        """Where a scene's file lies now: a path, or the address of one that is elsewhere."""
+        return scene if is_url(scene) else self.root / scene
+
+
+def is_index(folder: Path) -> bool:
+    """Whether there is an index in a folder.
+
+    Raises:
+        StoreError: something else is there, which must not be written into.
+    """
+    if (folder / MANIFEST).is_file():
+        return True
+    if folder.is_file() or (folder.is_dir() and any(not _is_own(entry) for entry in folder.iterdir())):
+        raise StoreError(f"{folder}: exists and is no index; give --into a folder that is empty or does not exist yet")
+    return False
+
+
+def recorded_model(folder: Path) -> str | None:
+    """Name of the model that made the index in a folder; None where there is no index yet.
+
+    Raises:
+        StoreError: something else is there, or the index is damaged.
+    """
+    return read_manifest(folder).model.name if is_index(folder) else None
+
+
+def open_index(folder: Path, *, root: Path | None = None) -> IndexFolder:
+    """Open an index.
+
+    Args:
+        folder: the index.
+        root: where its scenes lie, if that is not where the index expects them.
+
+    Raises:
+        StoreError: the folder is missing, no index, or damaged.
+    """
+    manifest = read_manifest(folder)
+    return IndexFolder(
+        path=folder,
+        manifest=manifest,
+        store=LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length),
+        root=(root or manifest.find_root(folder)).resolve(),
+    )
+
+
+def create_index(folder: Path, manifest: Manifest, *, held: ExitStack) -> IndexFolder:
+    """Make an empty index in a folder and hold it for writing.
+
+    Raises:
+        StoreError: the folder cannot be written, or another process has made an index there in the meantime.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made ({error.strerror or error})") from error
+    held.enter_context(writing(folder))
+    if is_index(folder):
+        raise StoreError(f"{folder}: another process has made an index here meanwhile; run the command again")
+    # The manifest comes last: with it, everything is there.
+    clear_index(folder, but=LOCK)
+    LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length)
+    write_manifest(folder, manifest)
+    return open_index(folder)
+
+
+def clear_index(folder: Path, *, but: str | None = None) -> None:
+    """Take away an index of which nothing has come, and its folder if it is then empty."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name != MANIFEST):
+        if entry.name != but and _is_own(entry):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def relink_index(folder: Path, root: Path) -> int:
+    """Record where an archive that has moved lies now; returns how many of its scenes are not there.
+
+    Raises:
+        StoreError: there is no index, another process is writing it, or no scene of it lies in `root`.
+    """
+    with writing(folder) if is_index(folder) else nullcontext():
+        index = open_index(folder, root=root)
+        local = [entry.scene for entry in index.store.scenes() if not is_url(entry.scene)]
+        missing = [scene for scene in local if not (root / scene).is_file()]
+        if local and len(missing) == len(local):
+            raise StoreError(f"{root}: none of the {len(local):,} scenes of {folder} lie here, e.g. no {missing[0]}")
+        write_manifest(folder, index.manifest.with_root(folder, root))
+    return len(missing)
+
+
+def _is_own(entry: Path) -> bool:
+    return entry.name in OWN or entry.name.startswith(f".{MANIFEST}.")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold an index for writing. The system lets go of the lock when the process ends, however it ends.
+
+    Raises:
+        StoreError: another process is writing, or the folder cannot be written.
+    """
+    try:
+        handle = (folder / LOCK).open("a")
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"{folder}: another process is writing this index; wait until it is done") from error
+        yield

@@ -1,0 +1,170 @@
+"""Scenes into an index: read, encode, write, so that an interruption costs at most the batch that was under way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rsitr.geo import find_sources
+from rsitr.index.encoding import Encoding
+from rsitr.index.manifest import make_settings
+from rsitr.index.prefetching import Prefetched
+from rsitr.index.reading import read_scenes
+from rsitr.index.writing import Failure, open_writer
+from rsitr.types import Encoder, SceneEntry, TileCoder
+
+__all__ = ["IngestProgress", "IngestReport", "ingest"]
+
+READ_AHEAD = 2  # batches
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """How far it has come.
+
+    Attributes:
+        scenes_done: of the scenes to do; half a scene counts half.
+        n_scenes: scenes to do.
+        n_tiles: encoded in this run.
+        scene: under way, or empty.
+        time_s: since the first read.
+        share_done: of the work, by the sizes of the files, 0 to 1.
+    """
+
+    scenes_done: float
+    n_scenes: int
+    n_tiles: int
+    scene: str
+    time_s: float
+    share_done: float
+
+    @property
+    def tiles_per_s(self) -> float:
+        """Tiles encoded per second."""
+        return self.n_tiles / self.time_s if self.time_s > 0 else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that the rest will take if it goes on like this; None as long as nobody can tell."""
+        return self.time_s * (1.0 - self.share_done) / self.share_done if self.share_done > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of the scenes.
+
+    Attributes:
+        indexed: scenes that are new or were changed, with their counts of tiles.
+        unchanged: scenes that were in the index already, as they are.
+        failures: scenes that could not be used.
+        removed: scenes that are no longer there, and so no longer in the index.
+        n_resumed: tiles that an interrupted run had encoded already.
+        time_s: from the first read to the last commit.
+    """
+
+    indexed: tuple[SceneEntry, ...]
+    unchanged: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    removed: tuple[str, ...]
+    n_resumed: int
+    time_s: float
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles that were written."""
+        return sum(entry.n_tiles for entry in self.indexed)
+
+    @property
+    def n_left_out(self) -> int:
+        """Tiles that were left out, mostly nodata."""
+        return sum(entry.n_left_out for entry in self.indexed)
+
+
+def ingest(
+    inputs: Sequence[str | Path],
+    *,
+    into: Path,
+    encoder: Encoder,
+    tile_px: int | None = None,
+    tile_m: float | None = None,
+    overlap: float | None = None,
+    scales: Sequence[float] | None = None,
+    bands: Sequence[int] | None = None,
+    root: Path | None = None,
+    sync: bool = False,
+    coder: TileCoder | None = None,
+    batch_size: int = 64,
+    progress: Callable[[IngestProgress], None] | None = None,
+) -> IngestReport:
+    """Index scenes: into a new index, or into one that exists, where unchanged scenes are left as they are.
+
+    A scene appears in the index whole or not at all. What has been encoded of scenes under way is kept in a journal
+    beside it, and an interrupted run, however it ended, continues there when it is called again. A scene that fails
+    does not stop the others; if it was in the index in an earlier state, that stays. The folder of a new index is made
+    when its first tiles are encoded, and taken away again if no scene could be used.
+
+    Args:
+        inputs: files, folders to search for files, addresses (https, s3), STAC items, collections and catalogues.
+        into: the folder of the index.
+        encoder: what turns pictures into vectors; an existing index takes only the model that made it.
+        tile_px: side of a tile in pixels. As for the next four, None: what an existing index has, or the default.
+            Default: as `geo.choose_tile_px` chooses per scene.
+        tile_m: side of a tile in metres on the ground, instead.
+        overlap: part of a tile's side shared with its neighbour; default 0.
+        scales: tiles are cut in so many times their size, e.g. (1, 2, 4); default (1,).
+        bands: one or three bands to show, counted from 1; default: what the file says, or its first.
+        root: folder that scene paths are relative to; None: what an existing index has, or the common folder of the
+            scenes. Given for an existing index, it records where the archive lies now.
+        sync: also remove from the index what lay in the inputs' folders and is no longer there.
+        coder: what makes the codes of a second stage of ranking; an existing index with codes takes only its own.
+        batch_size: pictures encoded at once.
+        progress: called after every batch.
+
+    Raises:
+        SceneError: an input is missing, a folder holds no images, or a catalogue cannot be read.
+        ConfigError: a setting is impossible.
+        StoreError: `into` is no index, belongs to another model or other settings, is being written, or is damaged.
+    """
+    started = time.monotonic()
+    sources = find_sources(inputs)
+    settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
+    with ExitStack() as held:
+        writer = open_writer(into, sources, encoder=encoder, given=settings, root=root, coder=coder, held=held)
+        plan = writer.plan(sources)
+        n_resumed = sum(len(job.finished.tiles) for job in plan.jobs)
+        removed = writer.remove_missing(inputs) if sync else ()
+        encoding = Encoding(writer, encoder, coder=coder, jobs=plan.jobs, batch_size=batch_size)
+
+        def tell() -> None:
+            if progress is not None:
+                progress(_progress(encoding, n_scenes=len(plan.jobs), time_s=time.monotonic() - started))
+
+        with Prefetched(read_scenes(plan.jobs, manifest=writer.manifest), depth=READ_AHEAD * batch_size) as read:
+            for event in read:
+                if encoding.take(event):
+                    tell()
+        encoding.finish()
+        tell()
+        writer.finish()
+    return IngestReport(
+        indexed=tuple(writer.written),
+        unchanged=plan.unchanged,
+        failures=(*plan.failures, *encoding.failures),
+        removed=removed,
+        n_resumed=n_resumed,
+        time_s=time.monotonic() - started,
+    )
+
+
+def _progress(encoding: Encoding, *, n_scenes: int, time_s: float) -> IngestProgress:
+    return IngestProgress(
+        scenes_done=encoding.scenes_done,
+        n_scenes=n_scenes,
+        n_tiles=encoding.n_tiles,
+        scene=encoding.scene,
+        time_s=time_s,
+        share_done=encoding.share_done,
+    )

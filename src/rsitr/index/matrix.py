@@ -1,0 +1,140 @@
+"""Exact search in memory: filters first, then one matrix-vector product over what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from rsitr.index.filtering import Rows, TileColumns
+from rsitr.index.rows import VECTORS, tile_from_row, vectors_from_table
+from rsitr.types import FloatArray, Hit, TileFilter
+
+__all__ = ["HALF_ERROR", "Ranked", "TileMatrix", "best_rows", "make_hits"]
+
+HALF_ERROR = 2.0**-11
+"""How far the cosine of a unit vector rounded to fp16 may be off: half a unit in the last of its 11 digits."""
+BLOCK_ROWS = 32_768  # of fp16 vectors are widened at once
+GATHER_SHARE = 0.2  # with more rows than this passing, a product over all is cheaper than copying those
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Rows of tiles and their scores, best first: (m,) each."""
+
+    rows: Rows
+    scores: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class TileMatrix:
+    """The tiles of one version of an index, in memory.
+
+    Attributes:
+        rows: Arrow table of all columns but the vectors and codes, n rows.
+        columns: what filters look at.
+        vectors: (n, dim), unit rows, fp32 or fp16.
+        exact: gives fp32 vectors of some rows where `vectors` are fp16; the best few are scored with these, so that
+            rounding changes no ranking.
+    """
+
+    rows: Any
+    columns: TileColumns
+    vectors: NDArray[np.floating[Any]]
+    exact: Callable[[Rows], FloatArray] | None = None
+
+    @classmethod
+    def from_table(cls, table: Any) -> TileMatrix:
+        """Take an Arrow table of tiles apart."""
+        rows = table.drop_columns([name for name in VECTORS if name in table.column_names])
+        return cls(rows=rows, columns=TileColumns.from_table(rows), vectors=vectors_from_table(table))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def search(self, vector: FloatArray, *, k: int, where: TileFilter | None = None) -> list[Hit]:
+        """The k tiles with the highest cosine among those that pass, best first; equal scores by tile id.
+
+        Args:
+            vector: (dim,), of unit length.
+            k: at most so many.
+            where: the filter, applied before anything is ranked.
+        """
+        return make_hits(self.rows, self.rank(vector, k=k, where=where))
+
+    def rank(self, vector: FloatArray, *, k: int, where: TileFilter | None = None) -> Ranked:
+        """As `search`, as rows and scores."""
+        passed = self.columns.passing(where)
+        scores = self._score(vector, passed)
+        if self.vectors.dtype == np.float32 or self.exact is None:
+            chosen = best_rows(scores, k=k)
+            rows = chosen if passed is None else passed[chosen]
+            return self._ordered(rows, scores[chosen], k=k)
+        # Whoever could be among the best k but for the rounding is scored again with what was rounded.
+        chosen = best_rows(scores, k=k, margin=2 * HALF_ERROR)
+        rows = chosen if passed is None else passed[chosen]
+        return self._ordered(rows, self.exact(rows) @ vector, k=k)
+
+    def find(self, tiles: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of tiles by their ids, -1 for one that is not there."""
+        # One pass over the ids with a small table, not a table of all of them.
+        there = np.flatnonzero(pc.is_in(self.rows["tile"], value_set=pa.array(tiles, pa.string())).to_numpy())
+        row_of = dict(zip(self.rows["tile"].take(there).to_pylist(), there.tolist(), strict=True))
+        return np.array([row_of.get(tile, -1) for tile in tiles], dtype=np.int64)
+
+    def take(self, rows: Rows) -> FloatArray:
+        """The fp32 vectors of some rows, (len(rows), dim)."""
+        if self.exact is not None:
+            return self.exact(rows)
+        return np.asarray(self.vectors[rows], dtype=np.float32)
+
+    def count(self, where: TileFilter | None = None) -> int:
+        """How many tiles pass a filter."""
+        passed = self.columns.passing(where)
+        return len(self) if passed is None else len(passed)
+
+    def _score(self, vector: FloatArray, passed: Rows | None) -> FloatArray:
+        if passed is None:
+            return self._score_all(vector)
+        if len(passed) > GATHER_SHARE * len(self):
+            return self._score_all(vector)[passed]
+        return np.asarray(self.vectors[passed], dtype=np.float32) @ vector
+
+    def _score_all(self, vector: FloatArray) -> FloatArray:
+        if self.vectors.dtype == np.float32:
+            return np.asarray(self.vectors @ vector, dtype=np.float32)
+        scores: FloatArray = np.empty(len(self), dtype=np.float32)
+        for start in range(0, len(self), BLOCK_ROWS):
+            block = self.vectors[start : start + BLOCK_ROWS].astype(np.float32)
+            np.dot(block, vector, out=scores[start : start + len(block)])
+        return scores
+
+    def _ordered(self, rows: Rows, scores: FloatArray, *, k: int) -> Ranked:
+        names = self.rows["tile"].take(rows).to_pylist()
+        order = sorted(range(len(rows)), key=lambda i: (-scores[i], names[i]))[:k]
+        return Ranked(rows=rows[order], scores=scores[order])
+
+
+def best_rows(scores: FloatArray, *, k: int, margin: float = 0.0) -> Rows:
+    """Positions of the k highest scores and of all that equal the k-th, or fall short of it by `margin` at most.
+
+    All that are equal stay, so that their order can be by their names and not by chance.
+    """
+    if k >= len(scores):
+        return np.arange(len(scores))
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    return np.flatnonzero(scores >= least - margin)
+
+
+def make_hits(rows: Any, ranked: Ranked) -> list[Hit]:
+    """Hits of ranked rows of an Arrow table of tiles."""
+    found = rows.take(ranked.rows).to_pylist()
+    return [
+        Hit(tile=tile_from_row(row), score=float(score), rank=rank)
+        for rank, (row, score) in enumerate(zip(found, ranked.scores, strict=True), start=1)
+    ]

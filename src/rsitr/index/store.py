@@ -1,0 +1,269 @@
+"""Tiles, vectors and scenes in LanceDB tables: the store of record behind the Store Protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsitr.errors import StoreError
+from rsitr.index.cache import choose_precision, open_cached
+from rsitr.index.filtering import Rows
+from rsitr.index.matrix import TileMatrix
+from rsitr.index.nearest import NearestCheck, NearestTiles, build_nearest, read_check
+from rsitr.index.rows import (
+    VECTORS,
+    codes_from_table,
+    scene_schema,
+    scenes_from_table,
+    table_from_scenes,
+    table_from_tiles,
+    tile_schema,
+    vectors_from_table,
+)
+from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
+
+__all__ = ["TABLE_FOLDERS", "LanceStore"]
+
+TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
+CACHED_ROWS = (
+    20_000  # from so many tiles on, files that are mapped into memory are opened faster than the table is read
+)
+
+# A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
+KEEP_VERSIONS = timedelta(hours=1)
+
+Result = TypeVar("Result")
+
+
+class LanceStore:
+    """Two tables in a folder: `tiles`, one row per tile with its vector, and `scenes`, what is known of each scene.
+
+    A scene is written in two commits, its tiles first: whoever is interrupted between them finds the scene missing from
+    `scenes`, and writes it again, in place of the rows that are there.
+    """
+
+    def __init__(self, folder: Path, *, dim: int, code_length: int = 0, memory_bytes: int | None = None) -> None:
+        """Open the tables in a folder, or make them.
+
+        Args:
+            folder: of the index.
+            dim: width of the vectors.
+            code_length: numbers in the code that is kept beside each vector; 0 where none is.
+            memory_bytes: what the vectors may take of memory while they are searched; half of the machine's if None.
+
+        Raises:
+            StoreError: the tables are damaged, or hold vectors of another width.
+        """
+        self._folder = folder
+        self._dim = dim
+        self._code_length = code_length
+        self._memory_bytes = _half_of_memory() if memory_bytes is None else memory_bytes
+        self._matrix: tuple[int, TileMatrix] | None = None
+        self._tiles = self._guard(lambda: self._open("tiles", tile_schema(dim, code_length=code_length)))
+        self._scenes = self._guard(lambda: self._open("scenes", scene_schema()))
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self._dim
+
+    def __len__(self) -> int:
+        return int(self._guard(self._latest(self._tiles).count_rows))
+
+    def scenes(self) -> list[SceneEntry]:
+        """The scenes whose tiles are here, sorted by name."""
+        return scenes_from_table(self._guard(self._latest(self._scenes).to_arrow))
+
+    def put(
+        self,
+        entries: Sequence[SceneEntry],
+        tiles: Sequence[Tile],
+        vectors: FloatArray,
+        *,
+        codes: NDArray[np.float16] | None = None,
+    ) -> None:
+        """Write whole scenes, replacing what was there of the same scenes; other readers see all of it or nothing.
+
+        Raises:
+            StoreError: the vectors or codes are not what was promised, or the disk refuses.
+        """
+        if vectors.shape != (len(tiles), self._dim):
+            raise StoreError(f"{self._folder}: {len(tiles)} tiles of width {self._dim}, but vectors {vectors.shape}")
+        if (0 if codes is None else codes.shape[1]) != self._code_length:
+            raise StoreError(f"{self._folder}: codes of {self._code_length} numbers are kept here, and no others")
+        if not np.isfinite(vectors).all():
+            raise StoreError(
+                f"{self._folder}: the model gave vectors with NaN or infinity in them; try another --device"
+            )
+        names = [entry.scene for entry in entries]
+        rows = table_from_tiles(tiles, np.ascontiguousarray(vectors, dtype=np.float32), codes)
+        self._guard(lambda: _replace(self._tiles, "tile", rows, names))
+        self._guard(lambda: _replace(self._scenes, "scene", table_from_scenes(entries), names))
+
+    def remove(self, scenes: Sequence[str]) -> None:
+        """Take scenes and their tiles out; first from the list of scenes, so that none is listed without its tiles."""
+        for table in (self._scenes, self._tiles):
+            self._guard(partial(table.delete, _of_scenes(scenes)))
+
+    def tidy(self) -> None:
+        """Join the small pieces that many commits leave, and drop old versions that nobody can be reading.
+
+        Vectors that are too many for the budget of memory get an IVF index, whose recall is checked.
+        """
+        for table in (self._tiles, self._scenes):
+            self._guard(partial(table.optimize, cleanup_older_than=KEEP_VERSIONS))
+        n = len(self)
+        if choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes) is None:
+            self._guard(lambda: build_nearest(self._tiles, folder=self._folder, n=n))
+
+    def search(self, vector: FloatArray, *, k: int, where: TileFilter | None = None) -> list[Hit]:
+        """The k tiles with the highest cosine among those that pass the filter, best first; equal scores by tile id."""
+        return self.load().search(vector, k=k, where=where)
+
+    def count(self, where: TileFilter | None = None) -> int:
+        """How many tiles pass the filter."""
+        return self.load().count(where)
+
+    def vectors(self, tiles: Sequence[str]) -> FloatArray:
+        """The vectors of tiles by their ids, (len(tiles), dim).
+
+        Raises:
+            StoreError: a tile is not in the index.
+        """
+        rows = self._rows(tiles)
+        return self.load().take(rows)
+
+    def codes(self, tiles: Sequence[str]) -> NDArray[np.float16] | None:
+        """The codes of tiles by their ids, (len(tiles), length); None where no codes are kept.
+
+        Raises:
+            StoreError: a tile is not in the index.
+        """
+        if not self._code_length:
+            return None
+        return codes_from_table(self._fetch(self._tiles, self._rows(tiles), "code"))
+
+    def sample(self, n: int) -> FloatArray:
+        """Vectors of up to n tiles, evenly spread over the index, the same in every call."""
+        matrix = self.load()
+        return matrix.take(np.arange(0, len(matrix), max(1, -(-len(matrix) // n))))
+
+    def load(self) -> TileMatrix:
+        """All tiles in memory: from the last call, unless something was written since.
+
+        Raises:
+            StoreError: the tiles cannot be read.
+        """
+        table = self._latest(self._tiles)
+        version = int(self._guard(lambda: table.version))
+        if self._matrix is None or self._matrix[0] != version:
+            self._matrix = (version, self._guard(lambda: self._load(table, version)))
+        return self._matrix[1]
+
+    def _load(self, table: Any, version: int) -> TileMatrix:
+        n = int(table.count_rows())
+        check = read_check(self._folder)
+        precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
+        if precision == "float32" and n < CACHED_ROWS:
+            return TileMatrix.from_table(table.to_arrow())
+        if precision is None and check is not None:
+            return self._load_nearest(version, check)
+        try:
+            matrix = open_cached(table, folder=self._folder, version=version, precision=precision or "float16")
+        except OSError:  # an index that may only be read, or another process is making the same files
+            return TileMatrix.from_table(table.to_arrow())
+        if precision == "float32":
+            return matrix
+        pinned = self._open_at(version)
+        return replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(pinned, rows, "vector")))
+
+    def _load_nearest(self, version: int, check: NearestCheck) -> TileMatrix:
+        pinned = self._open_at(version)
+        names = [name for name in pinned.schema.names if name not in VECTORS]
+        return NearestTiles.of(
+            pinned.search().select(names).to_arrow(),
+            table=pinned,
+            probes=check.probes,
+            exact_rows=self._memory_bytes // (8 * self._dim),
+            exact=lambda rows: vectors_from_table(self._fetch(pinned, rows, "vector")),
+        )
+
+    def _open_at(self, version: int) -> Any:
+        """The table of tiles as it was, whatever is written meanwhile."""
+        table = self._database().open_table("tiles")
+        table.checkout(version)
+        return table
+
+    def _rows(self, tiles: Sequence[str]) -> Rows:
+        rows = self.load().find(tiles)
+        missing = [tile for tile, row in zip(tiles, rows, strict=True) if row < 0]
+        if missing:
+            raise StoreError(
+                f"{self._folder}: there is no tile {missing[0]!r} in this index; its hits name their tiles "
+                "(`rsitr search --format csv`)"
+            )
+        return rows
+
+    def _fetch(self, table: Any, rows: Rows, name: str) -> Any:
+        """One column of some rows, in the order asked for; LanceDB gives rows in theirs, each once."""
+        wanted, back = np.unique(rows, return_inverse=True)
+        found = self._guard(lambda: table.take_offsets(wanted.tolist()).select([name]).to_arrow())
+        return found.take(back)
+
+    def _database(self) -> Any:
+        import lancedb  # here, because it takes seconds: who asks for an index that is not there need not wait
+
+        return lancedb.connect(self._folder)
+
+    def _open(self, name: str, schema: Any) -> Any:
+        database = self._database()
+        if name not in database.list_tables().tables:
+            return database.create_table(name, schema=schema)
+        table = database.open_table(name)
+        if table.schema != schema:
+            raise StoreError(f"{self._folder}: the table {name!r} has other columns than this index's {len(schema)}")
+        return table
+
+    def _latest(self, table: Any) -> Any:
+        """The table as it is now, whoever wrote it."""
+        self._guard(table.checkout_latest)
+        return table
+
+    def _guard(self, action: Callable[[], Result]) -> Result:
+        """LanceDB reports trouble with files as one of these, in many lines; a person gets the first."""
+        try:
+            return action()
+        except (RuntimeError, ValueError, OSError) as error:
+            reason = str(error).strip().splitlines()
+            raise StoreError(
+                f"{self._folder}: the index cannot be read or written "
+                f"({reason[0] if reason else type(error).__name__}); "
+                "if its files are damaged, delete the folder and make the index again"
+            ) from error
+
+
+def _of_scenes(scenes: Sequence[str]) -> str:
+    names = ", ".join("'" + name.replace("'", "''") + "'" for name in scenes)
+    return f"scene IN ({names})"
+
+
+def _replace(table: Any, key: str, rows: Any, scenes: Sequence[str]) -> None:
+    """Put rows in place of all rows of the same scenes, in one commit."""
+    of_scenes = _of_scenes(scenes)
+    if table.count_rows(of_scenes) == 0:
+        table.add(rows)
+        return
+    change = table.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
+    change.when_not_matched_by_source_delete(of_scenes).execute(rows)
+
+
+def _half_of_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

@@ -1,0 +1,216 @@
+"""The writing half of ingest: what is to do, the journal, and commits of finished scenes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsitr.errors import StoreError
+from rsitr.geo import FileState, Source, is_url, stat_source
+from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
+from rsitr.index.journal import JOURNAL, Finished, Journal, LeftOut
+from rsitr.index.manifest import Manifest, Settings, read_manifest, record_code, write_manifest
+from rsitr.index.reading import Job
+from rsitr.types import Encoder, FloatArray, SceneEntry, Tile, TileCoder
+
+__all__ = ["Failure", "Plan", "Writer", "open_writer"]
+
+COMMIT_TILES = 2048  # finished scenes wait for company until they have so many tiles together ...
+COMMIT_S = 20.0  # ... or so much time has gone by: every commit leaves a small piece on disk
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A scene that could not be used, and why, in one line."""
+
+    scene: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to do, which scenes are unchanged, and which files cannot even be looked at."""
+
+    jobs: tuple[Job, ...]
+    unchanged: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+
+class Writer:
+    """Notes encoded batches and commits finished scenes, several at a time; made by `open_writer`."""
+
+    def __init__(self, folder: Path, manifest: Manifest, *, root: Path, held: ExitStack) -> None:
+        self.manifest = manifest
+        self.written: list[SceneEntry] = []
+        self._folder = folder
+        self._root = root
+        self._held = held
+        self._index: IndexFolder | None = None
+        self._is_new = False
+        self._journal = Journal(folder / JOURNAL, dim=manifest.model.dim, code_length=manifest.code_length)
+        self._states: dict[str, FileState] = {}
+        self._waiting: list[tuple[SceneEntry, Finished]] = []
+        self._commits = 0
+        self._last_commit = time.monotonic()
+
+    def open_existing(self) -> None:
+        """Take hold of the index that is there."""
+        self._held.enter_context(writing(self._folder))
+        self._index = open_index(self._folder, root=self._root)
+
+    def plan(self, sources: Sequence[Source]) -> Plan:
+        """Compare the files with the index, and take up what an interrupted run has left."""
+        known = {entry.scene: entry for entry in self._index.store.scenes()} if self._index else {}
+        to_do: dict[str, Source] = {}
+        unchanged: list[str] = []
+        failures: list[Failure] = []
+        for source in sources:
+            scene = self._name(source.location)
+            if source.problem is not None:
+                failures.append(Failure(scene, source.problem))
+                continue
+            try:
+                scene.encode()
+                state = stat_source(source.location)
+            except OSError as error:
+                failures.append(Failure(scene, (error.strerror or str(error)).lower()))
+                continue
+            except UnicodeEncodeError:
+                failures.append(Failure(ascii(scene), "its name is not valid UTF-8: rename it"))
+                continue
+            entry = known.get(scene)
+            if entry and (entry.size_bytes, entry.mtime_ns) == state:
+                unchanged.append(scene)
+            else:
+                to_do[scene] = source
+                self._states[scene] = state
+        finished = self._journal.read(self._states) if self._index else {}
+        jobs = [
+            Job(scene, source, *self._states[scene], finished=finished.get(scene, Finished()))
+            for scene, source in to_do.items()
+        ]
+        return Plan(tuple(jobs), tuple(unchanged), tuple(failures))
+
+    def remove_missing(self, inputs: Sequence[str | Path]) -> tuple[str, ...]:
+        """Take scenes out of the index that lay in the inputs' folders and are no longer there; returns their names."""
+        if self._index is None:
+            return ()
+        folders = [Path(item).resolve() for item in inputs if not is_url(str(item)) and Path(item).is_dir()]
+        local = [entry.scene for entry in self._index.store.scenes() if not is_url(entry.scene)]
+        gone = [scene for scene in local if _is_gone(self._root / scene, folders)]
+        if gone:
+            self._index.store.remove(gone)
+            self._commits += 1
+        return tuple(gone)
+
+    def note(
+        self,
+        tiles: Sequence[Tile],
+        vectors: FloatArray,
+        codes: NDArray[np.float16] | None,
+        *,
+        left_out: Mapping[str, Sequence[LeftOut]],
+    ) -> None:
+        """Keep an encoded batch in the journal, and make a new index's folder for it."""
+        self._index = self._index or self._create()
+        scenes = {*left_out, *(tile.scene for tile in tiles)}
+        states = {scene: self._states[scene] for scene in sorted(scenes)}
+        self._journal.write(tiles, vectors, codes, left_out=left_out, states=states)
+
+    def give_up(self, scene: str) -> None:
+        """Let go of a scene that cannot be used."""
+        self._journal.forget([scene])
+
+    def add(self, entry: SceneEntry, finished: Finished) -> None:
+        """Take a finished scene."""
+        self._waiting.append((entry, finished))
+        n_tiles = sum(len(waiting.tiles) for _, waiting in self._waiting)
+        if n_tiles >= COMMIT_TILES or time.monotonic() - self._last_commit >= COMMIT_S:
+            self._commit()
+
+    def finish(self) -> None:
+        """Commit what is left, and tidy up: after many commits, or after nothing came of a new index."""
+        if self._waiting:
+            self._commit()
+        self._journal.remove()
+        if self._index and self._commits > 1:
+            self._index.store.tidy()
+        if self._is_new and not self.written:
+            clear_index(self._folder)
+
+    def _commit(self) -> None:
+        index = self._index or self._create()
+        entries = [entry for entry, _ in self._waiting]
+        tiles = [tile for _, finished in self._waiting for tile in finished.tiles]
+        vectors = np.stack([vector for _, finished in self._waiting for vector in finished.vectors])
+        codes = [code for _, finished in self._waiting for code in finished.codes]
+        index.store.put(entries, tiles, vectors, codes=np.stack(codes) if codes else None)
+        self._journal.forget(entry.scene for entry in entries)
+        self.written += entries
+        self._waiting = []
+        self._commits += 1
+        self._last_commit = time.monotonic()
+
+    def _create(self) -> IndexFolder:
+        self._index = create_index(self._folder, self.manifest, held=self._held)
+        self._is_new = True
+        return self._index
+
+    def _name(self, location: Path | str) -> str:
+        """A scene's name in the index: its path as seen from the root, or its address."""
+        return location if isinstance(location, str) else Path(os.path.relpath(location, self._root)).as_posix()
+
+
+def open_writer(
+    into: Path,
+    sources: Sequence[Source],
+    *,
+    encoder: Encoder,
+    given: Settings,
+    root: Path | None,
+    coder: TileCoder | None,
+    held: ExitStack,
+) -> Writer:
+    """Take hold of the index in a folder, or get ready to make one.
+
+    Args:
+        into: the folder.
+        sources: the scenes.
+        encoder: what encodes them.
+        given: the settings; of those that were not set, an existing index keeps its own.
+        root: folder that scene paths are relative to, or None.
+        coder: what makes the tiles' codes, or None.
+        held: lets go of the index in the end.
+
+    Raises:
+        StoreError: see `ingest`.
+    """
+    if root is not None and not root.is_dir():
+        raise StoreError(f"{root}: no such folder (--root names the folder that scene paths are relative to)")
+    if not is_index(into):
+        # The common folder of all scenes: the paths in the index are then as short as they can be.
+        local = [source.location.parent for source in sources if isinstance(source.location, Path)]
+        base = (root or Path(os.path.commonpath(local or [Path.cwd()]))).resolve()
+        manifest = Manifest.create(into, encoder=encoder, settings=given, root=base, code=record_code(coder))
+        return Writer(into, manifest, root=base, held=held)
+    manifest = read_manifest(into)
+    manifest.check_encoder(encoder, folder=into)
+    manifest.check_settings(given, folder=into)
+    manifest.check_code(record_code(coder), folder=into)
+    writer = Writer(into, manifest, root=(root or manifest.find_root(into)).resolve(), held=held)
+    writer.open_existing()
+    if root is not None:
+        write_manifest(into, manifest.with_root(into, root))
+    return writer
+
+
+def _is_gone(path: Path, folders: Sequence[Path]) -> bool:
+    here = path.parent.resolve() / path.name
+    return any(here.is_relative_to(folder) for folder in folders) and not here.exists()

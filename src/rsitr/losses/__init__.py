@@ -1,0 +1,21 @@
+"""Losses: tensors in, scalars out; no loss sees a model."""
+
+from rsitr.losses.contrastive import info_nce
+from rsitr.losses.distillation import distillation_loss
+from rsitr.losses.ebaker import RELEASED_SCALE, EbakerLoss, ebaker_loss, keep_above
+from rsitr.losses.itm import Negatives, draw_negatives, itm_loss
+from rsitr.losses.mvjrc import mvjrc_loss, output_deviation
+
+__all__ = [
+    "RELEASED_SCALE",
+    "EbakerLoss",
+    "Negatives",
+    "distillation_loss",
+    "draw_negatives",
+    "ebaker_loss",
+    "info_nce",
+    "itm_loss",
+    "keep_above",
+    "mvjrc_loss",
+    "output_deviation",
+]

@@ -1,0 +1,67 @@
+"""InfoNCE over a batch's score matrix."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["info_nce"]
+
+
+def info_nce(
+    scores: Tensor,
+    *,
+    keep: Tensor | None = None,
+    scale: float | Tensor = 1.0,
+    positives: Tensor | None = None,
+    ignore: Tensor | None = None,
+) -> Tensor:
+    r"""Sum of the two directions' cross-entropies, each the mean over its kept rows (EBAKER, equations 13 and 14).
+
+    A dropped pair loses its row in both directions, B x B becoming (B - n) x B; it stays a negative for the others.
+
+    Args:
+        scores: (B, B), rows text, columns image, pairs on the diagonal.
+        keep: (B,) bool; False removes the pair's row in each direction (METHODS 1.7). All are kept when it is None.
+        scale: multiplies the scores: the inverse temperature.
+        positives: (B, B) bool, further pairs that belong together (the diagonal always does). The loss of a row is then
+            the mean over its positives. Our addition for captions that repeat (METHODS 1.9).
+        ignore: (B, B) bool, pairs that are neither positive nor negative, unless they are positives. Our addition.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: shapes do not fit, or no row is kept (the fallback belongs to where the mask is made).
+
+    Example:
+        >>> round(info_nce(torch.eye(2)).item(), 4)  # each direction: log(1 + e^-1)
+        0.6265
+    """
+    if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
+        raise ValueError(f"scores must be square, not {tuple(scores.shape)}")
+    size = len(scores)
+    if keep is not None and (keep.shape != (size,) or not bool(keep.any())):
+        raise ValueError("keep must be (B,) with at least one True: keep the best pair where the mask is made")
+    for name, mask in (("positives", positives), ("ignore", ignore)):
+        if mask is not None and mask.shape != scores.shape:
+            raise ValueError(f"{name} must be {tuple(scores.shape)}, not {tuple(mask.shape)}")
+    logits = scores * scale
+    diagonal = torch.eye(size, dtype=torch.bool, device=scores.device)
+    target = None if positives is None else positives | diagonal
+    if ignore is not None:
+        logits = logits.masked_fill(ignore & ~(diagonal if target is None else target), float("-inf"))
+    return _direction(logits, keep=keep, target=target) + _direction(
+        logits.T, keep=keep, target=None if target is None else target.T
+    )
+
+
+def _direction(logits: Tensor, *, keep: Tensor | None, target: Tensor | None) -> Tensor:
+    rows = torch.arange(len(logits), device=logits.device)
+    if keep is not None:
+        rows = rows[keep]
+    if target is None:
+        return F.cross_entropy(logits[rows], rows)
+    log_p = F.log_softmax(logits[rows], dim=1).masked_fill(~target[rows], 0.0)
+    return -(log_p.sum(dim=1) / target[rows].sum(dim=1)).mean()

@@ -1,0 +1,101 @@
+"""EBAKER's objective: global and local alignment after elimination, and keyword reasoning (METHODS 1.7 to 1.9)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from rsitr.losses.contrastive import info_nce
+
+__all__ = ["RELEASED_SCALE", "EbakerLoss", "ebaker_loss", "keep_above"]
+
+RELEASED_SCALE = math.exp(2.996)  # 20.0, the constant inverse temperature of the released code
+IGNORED_LABEL = -100
+
+
+def keep_above(similarities: Tensor, *, threshold: float | None) -> Tensor | None:
+    """Which pairs survive elimination: those whose similarity exceeds the threshold (METHODS 1.7).
+
+    Args:
+        similarities: (B,), of the batch's pairs.
+        threshold: of this epoch, or None while nothing is dropped.
+
+    Returns:
+        (B,) bool, or None when nothing is dropped. If a whole batch would go, its most similar pair stays.
+    """
+    if threshold is None:
+        return None
+    keep = similarities.detach() > threshold
+    if not bool(keep.any()):
+        keep[similarities.argmax()] = True
+    return keep
+
+
+@dataclass(frozen=True, slots=True)
+class EbakerLoss:
+    """The total and its parts, each a scalar; `mlm` is before its weight."""
+
+    total: Tensor
+    global_align: Tensor
+    local_align: Tensor
+    mlm: Tensor
+
+
+def ebaker_loss(
+    *,
+    global_scores: Tensor,
+    local_scores: Tensor | None,
+    keep_global: Tensor | None,
+    keep_local: Tensor | None,
+    mlm_logits: Tensor | None,
+    mlm_labels: Tensor | None,
+    mlm_count: int | None = None,
+    scale: float | Tensor = RELEASED_SCALE,
+    local_scale: float | Tensor | None = None,
+    local_weight: float = 1.0,
+    mlm_weight: float = 0.5,
+    positives: Tensor | None = None,
+    ignore: Tensor | None = None,
+) -> EbakerLoss:
+    """InfoNCE(global) + InfoNCE(local) + lambda MLM (EBAKER, equation 15; METHODS 1.9).
+
+    The scheme of elimination is in the masks: `joint` passes the global mask twice, `split` one of each bank.
+
+    Args:
+        global_scores: (B, B) cosines, rows text, columns image, pairs on the diagonal.
+        local_scores: (B, B) local similarities without temperature, or None to leave the term out. A temperature inside
+            the norm is the same as one outside, since a norm is homogeneous.
+        keep_global: (B,) bool from :func:`keep_above`, or None.
+        keep_local: (B,) bool, or None.
+        mlm_logits: (n, V) of the masked positions alone, or None to leave the term out.
+        mlm_labels: (n,) with -100 where ignored.
+        mlm_count: masked positions that the mean is over, where these are a part of them; these alone when None.
+        scale: inverse temperature.
+        local_scale: inverse temperature of the local term, `scale` when None.
+        local_weight: weight of the local term, 1 in the paper.
+        mlm_weight: lambda.
+        positives: see :func:`rsitr.losses.contrastive.info_nce`.
+        ignore: likewise.
+    """
+    zero = global_scores.new_zeros(())
+    align = info_nce(global_scores, keep=keep_global, scale=scale, positives=positives, ignore=ignore)
+    local = zero
+    if local_scores is not None:
+        local = info_nce(
+            local_scores,
+            keep=keep_local,
+            scale=scale if local_scale is None else local_scale,
+            positives=positives,
+            ignore=ignore,
+        )
+    mlm = zero
+    if mlm_logits is not None and mlm_labels is not None:
+        count = int((mlm_labels != IGNORED_LABEL).sum()) if mlm_count is None else mlm_count
+        if count:
+            summed = F.cross_entropy(mlm_logits.float(), mlm_labels, ignore_index=IGNORED_LABEL, reduction="sum")
+            mlm = summed / count
+    total = align + local_weight * local + mlm_weight * mlm
+    return EbakerLoss(total=total, global_align=align, local_align=local, mlm=mlm)

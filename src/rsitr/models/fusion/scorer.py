@@ -1,0 +1,221 @@
+"""Scoring many pairs with a fusion model: what depends on one side alone is computed once per item.
+
+Per image that is the image encoder and the keys and values of every cross-attention; per text the text encoder and the
+first block's self-attention (METHODS 3.7). Exhaustive evaluation and the re-ranking of candidates both come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rsitr.models.dual import Features
+from rsitr.models.encoder import choose_device, inference, preprocess
+from rsitr.models.fusion.model import FusionModel, image_sequence, match_score
+from rsitr.models.fusion.sides import TextStates
+from rsitr.models.fusion.vocabulary import Vocabulary
+from rsitr.models.layers import Projected
+from rsitr.models.precision import has_bf16
+from rsitr.types import ImageArray
+
+__all__ = ["PairScorer", "StartedTexts"]
+
+IMAGES_AT_ONCE = 32
+SMALL_GROUP = 8
+"""Fewer texts than this for one image are scored together with other images' texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTexts:
+    """Texts after the first block's self-attention.
+
+    Attributes:
+        tokens: (n, M, W).
+        mask: (n, M) bool.
+        length: (n,) tokens of each.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    length: Tensor
+
+    def take(self, index: Tensor) -> StartedTexts:
+        """The texts of these indices, without the columns that none of them needs."""
+        length = self.length[index]
+        longest = int(length.max())
+        return StartedTexts(self.tokens[index, :longest], self.mask[index, :longest], length)
+
+
+class PairScorer:
+    """A fusion model ready to score.
+
+    Scores are log-odds of a match: the paper's probability (METHODS 3.6) before the sigmoid, which keeps the order and
+    rounds no two confident pairs to a tie.
+
+    Args:
+        model: the fusion model.
+        vocabulary: of its text side.
+        name: what a person typed to get it.
+        fingerprint: digest of weights and settings.
+        device: where to compute; a GPU if there is one when it is None.
+        batch_size: pairs per pass through the fusion encoder.
+        half: compute in bf16; where the device has it when None.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+
+    def __init__(
+        self,
+        model: FusionModel,
+        *,
+        vocabulary: Vocabulary,
+        name: str,
+        fingerprint: str,
+        device: str | None = None,
+        batch_size: int = 256,
+        half: bool | None = None,
+    ) -> None:
+        self.device = choose_device(device)
+        self.model = model.to(self.device)
+        self.vocabulary = vocabulary
+        self.name = name
+        self.fingerprint = fingerprint
+        self.batch_size = batch_size
+        self.half = has_bf16(self.device) if half is None else half
+
+    def encode_images(
+        self,
+        images: Sequence[ImageArray],
+        *,
+        batch_size: int = 64,
+        progress: Callable[[int], None] = lambda _done: None,
+    ) -> Features:
+        """Pictures of any size, each (H, W, 3) uint8 RGB -> v_cls (n, W_image), patches (n, N, W_image)."""
+        parts = []
+        with inference(self.model), self.precision():
+            for start in range(0, len(images), batch_size):
+                pictures = images[start : start + batch_size]
+                batch = torch.stack([preprocess(picture, size_px=self.model.image_size_px) for picture in pictures])
+                parts.append(self.model.image_features(batch.to(self.device)))
+                progress(min(len(images), start + batch_size))
+        return Features(
+            global_emb=torch.cat([part.global_emb.float() for part in parts]),
+            tokens=torch.cat([part.tokens.float() for part in parts]),
+        )
+
+    def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> TextStates:
+        """Texts -> states (n, M, W), w_cls first."""
+        ids = torch.from_numpy(self.vocabulary.encode(texts)).to(self.device)
+        with inference(self.model), self.precision():
+            parts = [self.model.text_states(batch) for batch in torch.split(ids, batch_size)]
+        return TextStates(torch.cat([part.tokens.float() for part in parts]), torch.cat([part.mask for part in parts]))
+
+    def start_texts(self, texts: TextStates) -> StartedTexts:
+        """The part of the fusion encoder that sees the text alone."""
+        parts = []
+        with inference(self.model), self.precision():
+            for tokens, mask in zip(
+                torch.split(texts.tokens, self.batch_size), torch.split(texts.mask, self.batch_size), strict=True
+            ):
+                parts.append(self.model.fusion.start_text(tokens, mask=mask))
+        return StartedTexts(torch.cat(parts), texts.mask, texts.mask.sum(dim=1))
+
+    def score_all(
+        self, texts: TextStates, images: Features, *, progress: Callable[[int], None] = lambda _done: None
+    ) -> Tensor:
+        """Every text with every image: (n_text, n_image) float32, on the CPU.
+
+        Args:
+            texts: from :meth:`encode_texts`.
+            images: from :meth:`encode_images`.
+            progress: called with the number of images done.
+        """
+        started = self.start_texts(texts)
+        # Texts of one length together: a short one is not padded to the longest of all.
+        blocks = torch.split(started.length.argsort(stable=True), self.batch_size)
+        sequence = image_sequence(images)
+        scores = torch.empty(len(texts.tokens), len(sequence), device=self.device)
+        with inference(self.model), self.precision():
+            for first in range(0, len(sequence), IMAGES_AT_ONCE):
+                projected = self.model.fusion.project_image(sequence[first : first + IMAGES_AT_ONCE])
+                for block in blocks:
+                    part = started.take(block)
+                    for place in range(len(projected[0].key)):
+                        scores[block, first + place] = self._finish(part, _take(projected, slice(place, place + 1)))
+                progress(first + len(projected[0].key))
+        return scores.cpu()
+
+    def score_pairs(
+        self,
+        texts: TextStates,
+        images: Features,
+        *,
+        text_index: Tensor,
+        image_index: Tensor,
+        progress: Callable[[int], None] = lambda _done: None,
+    ) -> Tensor:
+        """Chosen pairs: (P,) float32, on the CPU.
+
+        Args:
+            texts: from :meth:`encode_texts`.
+            images: from :meth:`encode_images`.
+            text_index: (P,) text of each pair.
+            image_index: (P,) image of each pair.
+            progress: called with the number of pairs done.
+        """
+        text_index, image_index = text_index.to(self.device), image_index.to(self.device)
+        started = self.start_texts(texts)
+        sequence = image_sequence(images)
+        scores = torch.empty(len(text_index), device=self.device)
+        # Pairs of one image together, shorter texts first: they share keys, values and little padding.
+        order = (image_index * (started.tokens.shape[1] + 1) + started.length[text_index]).argsort(stable=True)
+        needed, counts = torch.unique_consecutive(image_index[order], return_counts=True)
+        begins = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).tolist()
+        with inference(self.model), self.precision():
+            for first in range(0, len(needed), IMAGES_AT_ONCE):
+                members = needed[first : first + IMAGES_AT_ONCE]
+                projected = self.model.fusion.project_image(sequence[members])
+                small: list[Tensor] = []
+                for place in range(len(members)):
+                    group = order[begins[first + place] : begins[first + place + 1]]
+                    if len(group) < SMALL_GROUP:
+                        small.append(torch.stack([group, torch.full_like(group, place)]))
+                        continue
+                    for block in torch.split(group, self.batch_size):
+                        part = started.take(text_index[block])
+                        scores[block] = self._finish(part, _take(projected, slice(place, place + 1)))
+                if small:
+                    self._score_small(torch.cat(small, dim=1), started, text_index, projected, scores)
+                progress(begins[first + len(members)])
+        return scores.cpu()
+
+    def _score_small(
+        self,
+        pairs: Tensor,
+        started: StartedTexts,
+        text_index: Tensor,
+        projected: Sequence[Projected],
+        scores: Tensor,
+    ) -> None:
+        """Pairs (2, P) of a place in the scores and a place among the projected images, each with its own image."""
+        for block, places in zip(
+            torch.split(pairs[0], self.batch_size), torch.split(pairs[1], self.batch_size), strict=True
+        ):
+            scores[block] = self._finish(started.take(text_index[block]), _take(projected, places))
+
+    def _finish(self, started: StartedTexts, image: Sequence[Projected]) -> Tensor:
+        u = self.model.fusion.finish(started.tokens, mask=started.mask, image=image)
+        return match_score(self.model.match(u))
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Autocast to bf16 where that is wanted."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half)
+
+
+def _take(projected: Sequence[Projected], which: slice | Tensor) -> list[Projected]:
+    return [Projected(layer.key[which], layer.value[which]) for layer in projected]

@@ -1,0 +1,113 @@
+"""From the name of a model to the model: `compact`, a checkpoint folder, or an open_clip model with its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from open_clip.tokenizer import SimpleTokenizer
+from torch import nn
+
+from rsitr.errors import ConfigError, ModelError
+from rsitr.models.checkpoint import CONFIG_FILE, Checkpoint, load_checkpoint
+from rsitr.models.compact import CompactConfig, CompactDualEncoder
+from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncoder, choose_device
+from rsitr.models.openclip import OpenClipDualEncoder, load_open_clip, looks_like_open_clip
+from rsitr.types import Mixture
+
+__all__ = ["PACKAGED", "describe_models", "from_checkpoint", "load_model"]
+
+PACKAGED = Path(__file__).parent / "weights"
+INFERENCE = {
+    "local_tokens": get_args(LocalTokens),
+    "resize": get_args(Resize),
+    "interpolation": get_args(Interpolation),
+}
+
+
+def load_model(name: str = "compact", *, device: str | None = None) -> TorchEncoder:
+    """Load a model for inference.
+
+    Args:
+        name: `compact` (packaged); a checkpoint folder; an open_clip architecture with its pretrained tag or weights
+            file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or `hf-hub:OWNER/NAME`.
+        device: e.g. `cpu`, `cuda:0`; a GPU if there is one when it is None.
+
+    Returns:
+        The model behind :class:`rsitr.types.Encoder`.
+
+    Raises:
+        ModelError: there is no such model, or its files cannot be read.
+        ConfigError: there is no such device.
+
+    Example:
+        >>> model = load_model("compact", device="cpu")
+        >>> model.encode_texts(["a runway with two planes"]).global_emb.shape
+        (1, 256)
+    """
+    folder = PACKAGED / name if (PACKAGED / name / CONFIG_FILE).is_file() else Path(name).expanduser()
+    if folder.is_dir():
+        return from_checkpoint(load_checkpoint(folder), name=name, device=device)
+    if looks_like_open_clip(name):
+        return load_open_clip(name, device=device)
+    raise ModelError(
+        f"there is no model {name!r}: use {describe_models()}, a checkpoint folder, an open_clip name with its tag or "
+        "file such as ViT-B-32-quickgelu:openai, or hf-hub:OWNER/NAME"
+    )
+
+
+def describe_models() -> str:
+    """The packaged models, for messages."""
+    return ", ".join(sorted(path.parent.name for path in PACKAGED.glob(f"*/{CONFIG_FILE}"))) or "a trained model"
+
+
+def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = None) -> TorchEncoder:
+    """The model of a checkpoint.
+
+    Raises:
+        ModelError: its config does not describe a model of this version, or its weights do not fit the config.
+    """
+    config = checkpoint.config
+    choose_device(device)  # before anything is built
+    try:
+        if config.kind == "compact":
+            model: nn.Module = CompactDualEncoder(CompactConfig(**config.model))
+        elif config.kind == "open_clip":
+            model = OpenClipDualEncoder.from_architecture(**config.model)
+        else:
+            raise ModelError(
+                f"checkpoint {name} is of kind {config.kind!r}, and a dual encoder (compact, open_clip) is needed; "
+                "a fusion model re-ranks what one finds: --rerank fusion:FOLDER"
+            )
+        model.load_state_dict(checkpoint.weights)
+        settings = dict(config.inference)
+        mixture = Mixture(**settings.pop("mixture", {}))
+        rerank = settings.pop("rerank", None)
+        if rerank is not None and not isinstance(rerank, str):
+            raise ValueError(f"inference setting rerank is {rerank!r}; it is a text such as sar:k=20")
+        return TorchEncoder(
+            model,  # type: ignore[arg-type]  # both are dual encoders; nn.Module hides it
+            tokenizer=SimpleTokenizer(context_length=model.context_length),
+            name=name,
+            fingerprint=checkpoint.fingerprint,
+            mixture=mixture,
+            rerank=rerank,
+            device=device,
+            **_known(settings),
+        )
+    except (TypeError, ValueError, RuntimeError, ConfigError) as error:
+        raise ModelError(f"checkpoint {name} does not fit this rsitr: {_first_line(error)}") from error
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    for name, value in settings.items():
+        if name not in INFERENCE:
+            raise ValueError(f"unknown inference setting {name!r}")
+        if value not in INFERENCE[name]:
+            raise ValueError(f"inference setting {name} is {value!r}; it may be {', '.join(INFERENCE[name])}")
+    return settings
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return " ".join(line.strip() for line in lines[:2])

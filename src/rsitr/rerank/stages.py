@@ -1,0 +1,166 @@
+"""One live query in stages: candidates by global similarity, then local similarity, then a method with a bank.
+
+The same code ranks for a person who searches and for an evaluation that is to predict what that person will see
+(`rsitr.evaluation.measure_staged`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsitr.rerank.methods import Reranker, rerank_candidates
+from rsitr.types import FloatArray, Mixture
+
+__all__ = ["Ranking", "Stage", "rank_candidates_in_stages"]
+
+BATCH = 16
+"""Candidates whose local similarity is computed together; after each batch the clock is looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """What one stage said.
+
+    Attributes:
+        name: `global`, `local`, or that of a re-ranking method.
+        scores: (n_candidate,) its scores, NaN for a candidate that it did not see; of a re-ranking method, the rank
+            that it gave, from 1.
+        time_s: seconds it took.
+        note: why it was left out or ended early; empty if it did its work.
+    """
+
+    name: str
+    scores: FloatArray
+    time_s: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """The candidates of one query in their new order.
+
+    Attributes:
+        ranks: (n_candidate,) from 1: one plus the number of candidates strictly before it, equal candidates share one.
+        scores: (n_candidate,) alpha S_g + beta S_l where S_l was computed, alpha S_g elsewhere. Re-ranking methods
+            change the order alone.
+        stages: in the order in which they ran.
+    """
+
+    ranks: NDArray[np.int64]
+    scores: FloatArray
+    stages: tuple[Stage, ...]
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Positions of the candidates, best first; equal candidates as they came."""
+        return np.argsort(self.ranks, kind="stable")
+
+
+def rank_candidates_in_stages(
+    global_scores: FloatArray,
+    *,
+    mixture: Mixture,
+    local: Callable[[NDArray[np.int64]], FloatArray] | None = None,
+    reranker: Reranker | None = None,
+    references: Callable[[NDArray[np.int64], bool], FloatArray] | None = None,
+    budget_s: float | None = None,
+) -> Ranking:
+    """Rank the candidates of one query.
+
+    A later stage re-sorts what it has seen and leaves the rest below, in the order it had. Local similarity is computed
+    best candidates first, in batches, until the budget would be exceeded at the pace measured so far; the re-ranking
+    runs if there is time left when its turn comes.
+
+    Args:
+        global_scores: (n_candidate,) S_g of the query.
+        mixture: how S_g and S_l make a score; with beta = 0 there is no local stage.
+        local: positions -> S_l of these candidates; None where it cannot be had.
+        reranker: a training-free method, or None.
+        references: (positions, with_local) -> (n_reference, len(positions)) scores of the reference queries, computed
+            as those of the query were.
+        budget_s: seconds for the stages after the first; None for no limit.
+
+    >>> found = rank_candidates_in_stages(
+    ...     np.array([0.9, 0.8], np.float32), mixture=Mixture(), local=lambda _: np.array([0.1, 0.9], np.float32)
+    ... )
+    >>> found.order.tolist()  # 0.6 x 0.9 + 0.4 x 0.1 is less than 0.6 x 0.8 + 0.4 x 0.9
+    [1, 0]
+    """
+    start = time.perf_counter()
+    deadline = None if budget_s is None else start + budget_s
+    first = Stage("global", np.asarray(global_scores, dtype=np.float32), 0.0)
+    scores = np.asarray(mixture.alpha * global_scores, dtype=np.float32)
+    order = np.argsort(-scores, kind="stable")
+    stages = [first]
+    seen = order
+    has_local = bool(mixture.beta) and local is not None and len(scores) > 0
+    if has_local and local is not None:
+        stage = _score_locally(local, order=order, deadline=deadline)
+        stages.append(stage)
+        seen = order[np.isfinite(stage.scores[order])]
+        has_local = len(seen) > 0
+        scores[seen] += np.float32(mixture.beta) * stage.scores[seen]
+    ranks = _rank_above(scores, seen=seen if has_local else order, order=order)
+    if reranker is not None and references is not None and len(scores):
+        stage = _rerank(
+            scores, seen=seen if has_local else order, reranker=reranker,
+            references=lambda positions: references(positions, has_local), deadline=deadline,
+        )  # fmt: skip
+        stages.append(stage)
+        ranks = np.where(np.isfinite(stage.scores), np.nan_to_num(stage.scores), ranks).astype(np.int64)
+    return Ranking(ranks=ranks, scores=scores, stages=tuple(stages))
+
+
+def _score_locally(
+    local: Callable[[NDArray[np.int64]], FloatArray], *, order: NDArray[np.int64], deadline: float | None
+) -> Stage:
+    start = time.perf_counter()
+    scores = np.full(len(order), np.nan, dtype=np.float32)
+    done, pace_s = 0, 0.0
+    while done < len(order):
+        now = time.perf_counter()
+        if deadline is not None and now + pace_s * BATCH > deadline:
+            break
+        batch = order[done : done + BATCH]
+        scores[batch] = local(batch)
+        done += len(batch)
+        pace_s = (time.perf_counter() - start) / done
+    note = "" if done == len(order) else f"{done} of {len(order)} candidates fit the time allowed"
+    return Stage("local", scores, time.perf_counter() - start, note)
+
+
+def _rerank(
+    scores: FloatArray,
+    *,
+    seen: NDArray[np.int64],
+    reranker: Reranker,
+    references: Callable[[NDArray[np.int64]], FloatArray],
+    deadline: float | None,
+) -> Stage:
+    start = time.perf_counter()
+    ranks = np.full(len(scores), np.nan, dtype=np.float32)
+    if deadline is not None and start >= deadline:
+        return Stage(str(reranker), ranks, 0.0, "left out: no time was left for it")
+    resorted = rerank_candidates(scores[seen], reference_scores=references(seen), reranker=reranker)
+    ranks[seen] = _rank(resorted)
+    return Stage(str(reranker), ranks, time.perf_counter() - start)
+
+
+def _rank_above(scores: FloatArray, *, seen: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ranks with the candidates that were seen first, the others below them."""
+    ranks = np.empty(len(scores), dtype=np.int64)
+    ranks[seen] = _rank(scores[seen])
+    rest = order[~np.isin(order, seen)]
+    ranks[rest] = len(seen) + _rank(scores[rest])
+    return ranks
+
+
+def _rank(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """One plus the number of values strictly higher."""
+    ascending = np.sort(values)
+    return np.asarray(1 + len(values) - np.searchsorted(ascending, values, side="right"), dtype=np.int64)

@@ -1,0 +1,73 @@
+"""Search: from a query to hits, and hits as people and programs want them."""
+
+from rsitr.search.assessing import Assessment, Labelled, Precision, assess, label_hits, to_label_csv
+from rsitr.search.batch import read_queries
+from rsitr.search.detectors import (
+    Detector,
+    Find,
+    delete_detector,
+    find_in_scenes,
+    list_detectors,
+    load_detector,
+)
+from rsitr.search.exchange import places_to_csv, places_to_geojson, places_to_geoparquet, places_to_stac
+from rsitr.search.feedback import Mark, fit_head, read_marks
+from rsitr.search.heatmap import draw_heat_map, write_heat_map
+from rsitr.search.index import Index, SearchResult
+from rsitr.search.locating import HeatMap, locate
+from rsitr.search.output import to_csv, to_geojson, to_json, to_json_line
+from rsitr.search.places import Place, Sighting, merge_hits
+from rsitr.search.query import Part, Query, make_query, parse_weight
+from rsitr.search.ranking import HitStage, RankingSettings
+from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
+from rsitr.search.sheet import ContactSheet, format_place, format_point, make_contact_sheet, make_place_sheet
+
+__all__ = [
+    "THRESHOLD",
+    "Assessment",
+    "Background",
+    "ContactSheet",
+    "Detector",
+    "Find",
+    "HeatMap",
+    "HitStage",
+    "Index",
+    "Labelled",
+    "Mark",
+    "Part",
+    "Place",
+    "Precision",
+    "Query",
+    "RankingSettings",
+    "SearchResult",
+    "Sighting",
+    "assess",
+    "delete_detector",
+    "draw_heat_map",
+    "estimate_relevance",
+    "find_in_scenes",
+    "fit_head",
+    "format_place",
+    "format_point",
+    "label_hits",
+    "list_detectors",
+    "load_detector",
+    "locate",
+    "make_contact_sheet",
+    "make_place_sheet",
+    "make_query",
+    "merge_hits",
+    "parse_weight",
+    "places_to_csv",
+    "places_to_geojson",
+    "places_to_geoparquet",
+    "places_to_stac",
+    "read_marks",
+    "read_queries",
+    "to_csv",
+    "to_geojson",
+    "to_json",
+    "to_json_line",
+    "to_label_csv",
+    "write_heat_map",
+]

@@ -1,0 +1,214 @@
+"""How good is it on one's own area? Precision at k from labelled hits, a threshold, and which index did best."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rsitr.search.feedback import Mark
+from rsitr.search.index import SearchResult
+from rsitr.types import Hit
+
+__all__ = [
+    "Assessment",
+    "Labelled",
+    "Precision",
+    "ThresholdAdvice",
+    "assess",
+    "label_hits",
+    "to_label_csv",
+    "wilson_interval",
+]
+
+SAME_WINDOW = 0.5
+"""Intersection over union from which the label of one window holds for another of the same scene."""
+NORMAL_95 = 1.959963984540054
+LEAST_LABELS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Share of right hits among the labelled ones of the top k.
+
+    Attributes:
+        k: depth.
+        value: 0 to 1; NaN where nothing is labelled.
+        low: of the 95 % interval (Wilson), which takes hits to be independent.
+        high: likewise.
+        n_labelled: labelled hits among the top k of all queries.
+        n_hits: all of them.
+    """
+
+    k: int
+    value: float
+    low: float
+    high: float
+    n_labelled: int
+    n_hits: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdAdvice:
+    """The relevance that divides right from wrong best.
+
+    Attributes:
+        threshold: hits from here on are kept.
+        precision: share of right ones among the labelled hits that are kept.
+        recall: share of the right labelled hits that are kept.
+        n_labelled: labels it rests on.
+    """
+
+    threshold: float
+    precision: float
+    recall: float
+    n_labelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A hit with what a person said of it, or None."""
+
+    query: str
+    hit: Hit
+    right: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """How one index did.
+
+    Attributes:
+        index: its name.
+        model: its model.
+        tiles: its tile size, in words.
+        precisions: at each k.
+        advice: None where fewer than ten hits are labelled, or all alike.
+    """
+
+    index: str
+    model: str
+    tiles: str
+    precisions: tuple[Precision, ...]
+    advice: ThresholdAdvice | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; what is not known is None."""
+        found = asdict(self)
+        for precision in found["precisions"]:
+            for name in ("value", "low", "high"):
+                precision[name] = None if math.isnan(precision[name]) else precision[name]
+        return found
+
+
+def label_hits(results: Sequence[SearchResult], marks: Sequence[Mark]) -> list[Labelled]:
+    """Put a person's labels beside the hits.
+
+    A label holds for its own tile, and for windows of the same scene that share half of their joint area with it: so
+    labels given once serve for another model, and for tile sizes that are not too different. Labels with a query hold
+    for that query, those without for every one.
+    """
+    found = []
+    for result in results:
+        asked = result.query.describe()
+        own = [mark for mark in marks if mark.query in {"", asked, result.query.text or ""}]
+        exact = {mark.tile: mark.right for mark in own}
+        windows = [(*place, mark.right) for mark in own if (place := _window(mark.tile)) is not None]
+        for hit in result:
+            right = exact.get(hit.tile.tile)
+            found.append(Labelled(asked, hit, _nearest(hit, windows) if right is None else right))
+    return found
+
+
+def assess(labelled: Sequence[Labelled], *, ks: Sequence[int], index: str, model: str, tiles: str) -> Assessment:
+    """Precision at each k, and the threshold to use."""
+    return Assessment(
+        index=index,
+        model=model,
+        tiles=tiles,
+        precisions=tuple(_precision(labelled, k) for k in ks),
+        advice=_advise(labelled),
+    )
+
+
+def to_label_csv(labelled: Iterable[Labelled]) -> str:
+    """The hits that want a label, as a CSV whose last column is to be filled in."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["query", "rank", "tile", "date", "lon", "lat", "label"])
+    for entry in labelled:
+        if entry.right is None:
+            tile = entry.hit.tile
+            lon, lat = ("", "") if tile.bbox is None else (f"{tile.bbox[0]:.6f}", f"{tile.bbox[1]:.6f}")
+            writer.writerow([entry.query, entry.hit.rank, tile.tile, tile.date or "", lon, lat, ""])
+    return text.getvalue()
+
+
+def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927); unlike the normal one it stays within 0 and 1.
+
+    >>> tuple(round(side, 3) for side in wilson_interval(8, 10))
+    (0.49, 0.943)
+    """
+    if n == 0:
+        return math.nan, math.nan
+    share, square = n_right / n, NORMAL_95**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = NORMAL_95 * math.sqrt(share * (1 - share) / n + square / (4 * n**2)) / (1 + square / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _precision(labelled: Sequence[Labelled], k: int) -> Precision:
+    top = [entry for entry in labelled if entry.hit.rank <= k]
+    known = [entry.right for entry in top if entry.right is not None]
+    low, high = wilson_interval(sum(known), len(known))
+    value = sum(known) / len(known) if known else math.nan
+    return Precision(k=k, value=value, low=low, high=high, n_labelled=len(known), n_hits=len(top))
+
+
+def _advise(labelled: Sequence[Labelled]) -> ThresholdAdvice | None:
+    """The threshold with the highest F1 over the labelled hits; of equal ones the highest, which keeps fewer."""
+    known = [(entry.hit.relevance, entry.right) for entry in labelled if entry.right is not None]
+    pairs = [(relevance, right) for relevance, right in known if relevance is not None]
+    n_right = sum(right for _, right in pairs)
+    if len(pairs) < LEAST_LABELS or n_right in {0, len(pairs)}:
+        return None
+    best: ThresholdAdvice | None = None
+    best_f1 = -1.0
+    for threshold in sorted({relevance for relevance, _ in pairs}, reverse=True):
+        kept = [right for relevance, right in pairs if relevance >= threshold]
+        precision, recall = sum(kept) / len(kept), sum(kept) / n_right
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        if f1 > best_f1:
+            best_f1 = f1
+            best = ThresholdAdvice(threshold, precision=precision, recall=recall, n_labelled=len(pairs))
+    return best
+
+
+def _window(tile: str) -> tuple[str, tuple[int, int, int, int]] | None:
+    """Scene and window from the id of a tile, `scene:col,row,width,height`."""
+    scene, _, numbers = tile.rpartition(":")
+    try:
+        col, row, width, height = (int(number) for number in numbers.split(","))
+    except ValueError:
+        return None
+    return scene, (col, row, width, height)
+
+
+def _nearest(hit: Hit, windows: Sequence[tuple[str, tuple[int, int, int, int], bool]]) -> bool | None:
+    near = [
+        (_overlap(hit.tile.window_px, window), right) for scene, window, right in windows if scene == hit.tile.scene
+    ]
+    share, right = max(near, default=(0.0, False))
+    return right if share >= SAME_WINDOW else None
+
+
+def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
+    """Intersection over union of two windows."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    common = max(0, across) * max(0, down)
+    return common / (one[2] * one[3] + other[2] * other[3] - common)

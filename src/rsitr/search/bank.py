@@ -1,0 +1,74 @@
+"""Reference captions: what else a picture from above may show. Queries are weighed against them.
+
+The wording is our own. The bank serves twice: a hit counts as relevant where the query suits its tile better than these
+do (`rsitr.search.relevance`), and re-ranking methods take their reverse lists from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from rsitr.types import Encoder, FloatArray
+
+__all__ = ["CAPTIONS", "load_bank"]
+
+SUBJECTS = (
+    *("airport runway", "airplane", "harbour", "boats", "ship", "bridge", "river", "lake", "pond", "sea", "beach"),
+    *("coast", "island", "wetland", "swamp", "forest", "trees", "bushes", "meadow", "grassland", "farmland"),
+    *("crop fields", "orchard", "vineyard", "greenhouse", "desert", "sand dunes", "bare soil", "rocks", "mountain"),
+    *("snow", "glacier", "clouds", "volcano", "quarry", "mine", "factory", "industrial buildings", "warehouse"),
+    *("storage tanks", "power plant", "solar panels", "wind turbines", "substation", "dam", "reservoir"),
+    *("sewage treatment ponds", "landfill", "road", "highway", "roundabout", "intersection", "overpass", "railway"),
+    *("train station", "parking lot", "cars", "houses", "dense houses", "scattered houses", "apartment blocks"),
+    *("tall buildings", "shopping centre", "office buildings", "church", "mosque", "school", "playground", "stadium"),
+    *("football pitch", "tennis court", "basketball court", "baseball diamond", "golf course", "swimming pool"),
+    *("park", "square", "garden", "cemetery", "campsite", "mobile homes", "hotel", "palace", "castle", "ruins"),
+    *("construction site", "containers", "cranes", "racetrack", "ferry terminal", "canal", "waterfall", "hills"),
+    *("valley", "terraces", "rice paddies", "pivot irrigation", "fish ponds", "salt flats", "burnt ground"),
+    *("flooded land", "sea ice"),
+)
+FRAMES = ("{}", "an aerial image of {}", "there is {} beside some buildings", "{} surrounded by green trees")
+CAPTIONS = tuple(frame.format(subject) for subject in SUBJECTS for frame in FRAMES)
+"""Every subject in every frame."""
+
+FILE = "reference-captions.safetensors"
+
+
+def load_bank(folder: Path, encoder: Encoder) -> FloatArray:
+    """The captions' global vectors (len(CAPTIONS), dim): from the index's folder if they are there, else encoded.
+
+    They are kept beside the index, where that can be written: a large text encoder takes a while for them.
+    """
+    about = {"fingerprint": encoder.fingerprint, "captions": hashlib.sha256("\n".join(CAPTIONS).encode()).hexdigest()}
+    path = folder / FILE
+    kept = _read(path, about)
+    if kept is not None and kept.shape == (len(CAPTIONS), encoder.dim):
+        return kept
+    found = np.ascontiguousarray(encoder.encode_texts(CAPTIONS).global_emb, dtype=np.float32)
+    content = save({"global_emb": found}, metadata={"about": json.dumps(about, sort_keys=True)})
+    part = path.with_name(f".{FILE}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError:  # an index that may only be read is searched all the same
+        part.unlink(missing_ok=True)
+    return found
+
+
+def _read(path: Path, about: dict[str, str]) -> FloatArray | None:
+    """What is kept there, unless it is damaged, of another model, or of other captions."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            if (file.metadata() or {}).get("about") != json.dumps(about, sort_keys=True):
+                return None
+            return np.asarray(file.get_tensor("global_emb"), dtype=np.float32)
+    except (SafetensorError, OSError, ValueError):
+        return None

@@ -1,0 +1,93 @@
+"""Files of queries: a line of words each, or a JSON object per line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rsitr.errors import QueryError
+from rsitr.search.query import Part, Query, make_query, parse_weight
+from rsitr.types import TileFilter
+
+__all__ = ["read_queries"]
+
+LONGEST_BYTES = 16 * 2**20
+FIELDS = ("text", "image", "like", "not", "k")
+
+
+def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:
+    """Read a file of queries.
+
+    Blank lines and lines that begin with `#` are passed over. In a `.jsonl` file every line is an object with one or
+    more of `text`, `image` (paths are relative to the file), `like` and `not`, each a string or a list of strings that
+    may begin with a weight, and `k`.
+
+    Args:
+        path: the file.
+        k: hits of a query that names no number.
+        where: the filter of all of them.
+
+    Raises:
+        QueryError: the file cannot be read, holds no query, or one that makes no sense; the message names the line.
+    """
+    try:
+        if path.stat().st_size > LONGEST_BYTES:
+            raise QueryError(f"{path}: larger than {LONGEST_BYTES >> 20} MB; divide it")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise QueryError(f"{path}: is no UTF-8 text; save it as UTF-8") from error
+    is_json = path.suffix.lower() in {".jsonl", ".ndjson"}
+    found: list[Query] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or (not is_json and line.lstrip().startswith("#")):
+            continue
+        try:
+            asked: Mapping[str, Any] = _parse(line) if is_json else {"text": line}
+            parts = [part for name in FIELDS[:4] for part in _parts(asked.get(name), name, folder=path.parent)]
+            found.append(make_query(parts=parts, k=_count(asked.get("k", k)), where=where))
+        except QueryError as error:
+            raise QueryError(f"{path}, line {number}: {error}") from error
+    if not found:
+        raise QueryError(f"{path}: holds no query; write a line of words for each")
+    return found
+
+
+def _parse(line: str) -> Mapping[str, Any]:
+    try:
+        asked = json.loads(line)
+    except ValueError as error:
+        raise QueryError(f"is no JSON object ({error})") from error
+    if not isinstance(asked, dict):
+        raise QueryError(f"is no JSON object: {line[:60]}")
+    unknown = set(asked) - set(FIELDS)
+    if unknown:
+        raise QueryError(f"{sorted(unknown)[0]!r} is unknown; a query has {', '.join(FIELDS)}")
+    return asked
+
+
+def _parts(value: Any, name: str, *, folder: Path) -> list[Part]:
+    texts = [value] if isinstance(value, str) else value if value is not None else []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise QueryError(f"{name!r} is a string or a list of strings, not {value!r}")
+    return [_part(name, text, folder=folder) for text in texts]
+
+
+def _part(name: str, text: str, *, folder: Path) -> Part:
+    weight, value = parse_weight(text)
+    if name == "text":
+        return Part("words", value, weight)
+    if name == "image":
+        return Part("picture", Path(value).name, weight, folder / value)
+    if name == "like":
+        return Part("tile", value, weight)
+    return Part.unwanted(text)
+
+
+def _count(k: Any) -> int:
+    if isinstance(k, bool) or not isinstance(k, int):
+        raise QueryError(f"'k' is a whole number, not {k!r}")
+    return k

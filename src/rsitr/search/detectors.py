@@ -1,0 +1,190 @@
+"""Named detectors: what was learned from marks, kept beside the index as JSON, applied to tiles without any model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from rsitr.errors import QueryError, StoreError
+from rsitr.index import IndexFolder
+from rsitr.types import FloatArray, Hit, TileFilter
+
+__all__ = [
+    "Detector",
+    "Find",
+    "apply_detector",
+    "delete_detector",
+    "find_all",
+    "find_in_scenes",
+    "list_detectors",
+    "load_detector",
+    "save_detector",
+]
+
+FOLDER = "detectors"
+FORMAT = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}")
+LOOK_AT = 256
+LARGEST_LOGIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A linear head on the vectors of tiles: relevance = 1 / (1 + exp(-(weights . x + bias))).
+
+    Attributes:
+        name: letters, digits, blanks, `_` and `-`.
+        query: what it started from, in words.
+        fingerprint: of the model whose vectors it reads.
+        weights: (dim,).
+        bias: so that relevance is 0.5 at the border between right and wrong.
+        right: tiles that were marked right.
+        wrong: tiles that were marked wrong.
+    """
+
+    name: str
+    query: str
+    fingerprint: str
+    weights: tuple[float, ...]
+    bias: float
+    right: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises QueryError for a name that could not be a file's, or weights that say nothing."""
+        if not NAME.fullmatch(self.name):
+            raise QueryError(
+                f"{self.name!r} cannot name a detector: use up to 64 letters, digits, blanks, _ and -, and begin "
+                "with a letter or digit"
+            )
+        if not np.isfinite(self.weights).all() or not np.linalg.norm(self.weights) > 0:
+            raise QueryError(f"the detector {self.name} has no direction: mark other hits")
+
+    @property
+    def direction(self) -> FloatArray:
+        """The weights as a unit vector: tiles in its order are in the order of their relevance."""
+        weights = np.array(self.weights, dtype=np.float32)
+        return np.asarray(weights / np.linalg.norm(weights), dtype=np.float32)
+
+    def relevance(self, cosines: FloatArray) -> list[float]:
+        """Relevance of tiles from their cosines with `direction`."""
+        logits = np.clip(np.linalg.norm(self.weights) * cosines + self.bias, -LARGEST_LOGIT, LARGEST_LOGIT)
+        return [float(value) for value in 1.0 / (1.0 + np.exp(-logits))]
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A tile that a detector has found."""
+
+    detector: str
+    hit: Hit
+
+
+def save_detector(folder: Path, detector: Detector) -> Path:
+    """Write a detector into an index's folder, whole or not at all, in place of one of the same name.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    path = _path(folder, detector.name)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        part.write_text(json.dumps({"format": FORMAT, **asdict(detector)}) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def load_detector(folder: Path, name: str) -> Detector:
+    """Read a detector of an index.
+
+    Raises:
+        QueryError: there is none of this name.
+        StoreError: its file is damaged.
+    """
+    if not NAME.fullmatch(name) or not _path(folder, name).is_file():
+        there = ", ".join(list_detectors(folder)) or "none yet; `rsitr feedback` makes one"
+        raise QueryError(f"{folder}: there is no detector {name!r}; there are: {there}")
+    path = _path(folder, name)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            raise ValueError(f"this rsitr reads format {FORMAT}")
+        return TypeAdapter(Detector).validate_python(content)
+    except (OSError, ValueError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"{path}: cannot be read as a detector ({reason}); mark again, or delete the file") from error
+
+
+def list_detectors(folder: Path) -> list[str]:
+    """Names of an index's detectors, sorted."""
+    return sorted(path.stem for path in (folder / FOLDER).glob("*.json") if NAME.fullmatch(path.stem))
+
+
+def delete_detector(folder: Path, name: str) -> None:
+    """Remove a detector.
+
+    Raises:
+        QueryError: there is none of this name.
+    """
+    load_detector(folder, name)
+    _path(folder, name).unlink()
+
+
+def find_in_scenes(index: IndexFolder, scenes: Collection[str], *, threshold: float = 0.5) -> list[Find]:
+    """What an index's detectors find in some of its scenes, e.g. those that are new; no model is loaded for it.
+
+    Detectors of another model are passed over: the index was made anew since.
+    """
+    finds: list[Find] = []
+    for name in list_detectors(index.path) if scenes else []:
+        detector = load_detector(index.path, name)
+        if detector.fingerprint != index.manifest.model.fingerprint:
+            continue
+        of_scenes = (hit for hit in find_all(index, detector, threshold=threshold) if hit.tile.scene in scenes)
+        finds += [Find(name, hit) for hit in of_scenes]
+    return finds
+
+
+def find_all(index: IndexFolder, detector: Detector, *, threshold: float) -> list[Hit]:
+    """All tiles whose relevance reaches the threshold, best first."""
+    k = LOOK_AT
+    while True:
+        hits = apply_detector(index, detector, k=k, where=TileFilter())
+        above = [hit for hit in hits if (hit.relevance or 0.0) >= threshold]
+        if len(above) < len(hits) or len(hits) < k:
+            return above
+        k *= 4
+
+
+def apply_detector(index: IndexFolder, detector: Detector, *, k: int, where: TileFilter) -> list[Hit]:
+    """The k best tiles, with relevance.
+
+    Raises:
+        StoreError: the detector was learned with another model.
+    """
+    made_by = index.manifest.model
+    if detector.fingerprint != made_by.fingerprint or len(detector.weights) != made_by.dim:
+        raise StoreError(
+            f"{index.path}: the detector {detector.name!r} was learned with another model than the index's "
+            f"{made_by.name!r}; mark hits again with `rsitr feedback`"
+        )
+    hits = index.store.search(detector.direction, k=k, where=where)
+    relevance = detector.relevance(np.array([hit.score for hit in hits], dtype=np.float32))
+    return [
+        Hit(tile=hit.tile, score=hit.score, rank=hit.rank, relevance=found)
+        for hit, found in zip(hits, relevance, strict=True)
+    ]
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / FOLDER / f"{name}.json"

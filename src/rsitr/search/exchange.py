@@ -1,0 +1,252 @@
+"""Places as other programs read them: GeoJSON (RFC 7946), CSV, GeoParquet 1.1, STAC 1.0 items."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from rsitr.search.index import SearchResult
+from rsitr.search.places import Place, Sighting
+from rsitr.types import BBox
+
+__all__ = [
+    "outline_box",
+    "outline_geometry",
+    "place_properties",
+    "places_to_csv",
+    "places_to_geojson",
+    "places_to_geoparquet",
+    "places_to_stac",
+    "rounded",
+]
+
+SCORE_DIGITS = 6
+DEGREE_DIGITS = 7  # about a centimetre
+CSV_COLUMNS = (
+    *("query", "rank", "score", "relevance", "place", "date", "scene", "sensor", "n_tiles", "lon", "lat"),
+    *("west", "south", "east", "north", "col", "row", "width", "height", "wkt"),
+)
+STAC_VERSION = "1.0.0"
+
+
+def places_to_geojson(places: Sequence[Place], *, result: SearchResult) -> str:
+    """An RFC 7946 FeatureCollection, a feature for each place with its time line. One without a place has no geometry.
+
+    Members beside the features, which RFC 7946 allows, say what was asked and whether anything matches.
+    """
+    features = [
+        {
+            "type": "Feature",
+            "id": place.place,
+            **({"bbox": outline_box(place.outline)} if place.outline is not None else {}),
+            "geometry": outline_geometry(place.outline),
+            "properties": place_properties(place),
+        }
+        for place in places
+    ]
+    about = {"query": result.query.describe(), "matches": result.matches, "relevance": rounded(result.relevance)}
+    # One feature per line: coordinates on lines of their own would make the file long, and no easier to read.
+    lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
+    head = json.dumps({"type": "FeatureCollection", **about}, ensure_ascii=False)[:-1]
+    return f'{head}, "features": [\n{lines}\n]}}\n'
+
+
+def places_to_csv(answers: Sequence[tuple[str, Sequence[Place]]]) -> str:
+    """A line for each sighting of each place; empty where something is unknown.
+
+    Args:
+        answers: what was asked, in words, and the places that were found.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for asked, places in answers:
+        for place in places:
+            for sighting in place.sightings:
+                writer.writerow({"query": asked, **_line(place, sighting)})
+    return text.getvalue()
+
+
+def places_to_geoparquet(places: Sequence[Place]) -> bytes:
+    """A GeoParquet 1.1 file: WKB outlines in OGC:CRS84, its default, and the time line as lists."""
+    seen = pa.struct(
+        [
+            *(("date", pa.date32()), ("scene", pa.string()), ("sensor", pa.string())),
+            *(("score", pa.float64()), ("relevance", pa.float64()), ("tiles", pa.list_(pa.string()))),
+        ]
+    )
+    schema = pa.schema(
+        [
+            *(("place", pa.string()), ("rank", pa.int32()), ("score", pa.float64()), ("relevance", pa.float64())),
+            *(("first_date", pa.date32()), ("last_date", pa.date32()), ("n_tiles", pa.int32())),
+            *(("sightings", pa.list_(seen)), ("geometry", pa.binary())),
+        ]
+    )
+    rows = [
+        {
+            "place": place.place,
+            "rank": place.rank,
+            "score": place.score,
+            "relevance": place.relevance,
+            "first_date": min(place.dates, default=None),
+            "last_date": max(place.dates, default=None),
+            "n_tiles": place.n_tiles,
+            "sightings": [
+                {
+                    "date": sighting.date,
+                    "scene": sighting.scene,
+                    "sensor": sighting.sensor,
+                    "score": sighting.score,
+                    "relevance": sighting.relevance,
+                    "tiles": [hit.tile.tile for hit in sighting.hits],
+                }
+                for sighting in place.sightings
+            ],
+            "geometry": None if place.outline is None else shapely.to_wkb(place.outline),
+        }
+        for place in places
+    ]
+    outlines = [place.outline for place in places if place.outline is not None]
+    column = {
+        "encoding": "WKB",
+        "geometry_types": sorted({outline.geom_type for outline in outlines}),
+        "orientation": "counterclockwise",
+        **({"bbox": shapely.total_bounds(outlines).tolist()} if outlines else {}),
+    }
+    about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    table = pa.Table.from_pylist(rows, schema=schema.with_metadata({"geo": json.dumps(about)}))
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    return file.getvalue()
+
+
+def places_to_stac(places: Sequence[Place], *, result: SearchResult) -> tuple[str, tuple[str, ...]]:
+    """A STAC ItemCollection, an item for each place with its scenes as assets, and what had to be left out.
+
+    STAC knows no item without a day, so places that no dated scene shows are left out.
+    """
+    items, left_out = [], []
+    for place in places:
+        if not place.dates:
+            left_out.append(f"place {place.rank} is no STAC item: the day of {place.best.tile.scene} is unknown")
+            continue
+        items.append(_item(place, result))
+    return json.dumps({"type": "FeatureCollection", "features": items}, indent=1, ensure_ascii=False) + "\n", tuple(
+        left_out
+    )
+
+
+def _item(place: Place, result: SearchResult) -> dict[str, Any]:
+    first, last = _instant(place.dates[0]), _instant(place.dates[-1])
+    when = (
+        {"datetime": first}
+        if len(place.dates) == 1
+        else {"datetime": None, "start_datetime": first, "end_datetime": last}
+    )
+    names = re.sub(r"[^A-Za-z0-9_.-]+", "-", place.place)
+    return {
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": [],
+        "id": f"{place.rank:04d}-{names}",
+        **({"bbox": outline_box(place.outline)} if place.outline is not None else {}),
+        "geometry": outline_geometry(place.outline),
+        "properties": {
+            **when,
+            "title": result.query.describe(),
+            **{f"rsitr:{name}": value for name, value in place_properties(place).items()},
+        },
+        "links": [],
+        "assets": {
+            sighting.scene: {
+                "href": sighting.scene,
+                "title": f"{sighting.scene}, {sighting.date.isoformat() if sighting.date else 'day unknown'}",
+                "roles": ["data"],
+            }
+            for sighting in place.sightings
+        },
+    }
+
+
+def place_properties(place: Place) -> dict[str, Any]:
+    """What is known of a place but its outline, as plain values."""
+    return {
+        "place": place.place,
+        "rank": place.rank,
+        "score": rounded(place.score),
+        "relevance": rounded(place.relevance),
+        "n_tiles": place.n_tiles,
+        "first_date": min((day.isoformat() for day in place.dates), default=None),
+        "last_date": max((day.isoformat() for day in place.dates), default=None),
+        "sightings": [
+            {
+                "date": sighting.date and sighting.date.isoformat(),
+                "scene": sighting.scene,
+                "sensor": sighting.sensor,
+                "score": rounded(sighting.score),
+                "relevance": rounded(sighting.relevance),
+                "window_px": list(sighting.window_px),
+                "tiles": [hit.tile.tile for hit in sighting.hits],
+            }
+            for sighting in place.sightings
+        ],
+    }
+
+
+def _line(place: Place, sighting: Sighting) -> dict[str, Any]:
+    window = dict(zip(("col", "row", "width", "height"), sighting.window_px, strict=True))
+    line: dict[str, Any] = {
+        "rank": place.rank,
+        "score": rounded(sighting.score),
+        "relevance": rounded(sighting.relevance),
+        "place": place.place,
+        "date": sighting.date and sighting.date.isoformat(),
+        "scene": sighting.scene,
+        "sensor": sighting.sensor,
+        "n_tiles": len(sighting.hits),
+        **window,
+    }
+    if sighting.outline is not None:
+        point = sighting.outline.representative_point()
+        sides = dict(zip(("west", "south", "east", "north"), outline_box(sighting.outline) or (), strict=True))
+        lon, lat = round(point.x, DEGREE_DIGITS), round(point.y, DEGREE_DIGITS)
+        line |= {"lon": lon, "lat": lat, **sides, "wkt": shapely.to_wkt(sighting.outline, rounding_precision=7)}
+    return line
+
+
+def outline_box(outline: BaseGeometry | None) -> BBox | None:
+    """West, south, east, north; west > east where the outline was cut at the antimeridian."""
+    if outline is None:
+        return None
+    west, south, east, north = (round(side, DEGREE_DIGITS) for side in outline.bounds)
+    if west <= -180.0 and east >= 180.0:
+        parts = [part.bounds for part in shapely.get_parts(outline)]
+        eastern = [part for part in parts if part[2] >= 180.0 and part[0] > -180.0]
+        if eastern and len(eastern) < len(parts):
+            west = round(min(part[0] for part in parts if part[0] > 0), DEGREE_DIGITS)
+            east = round(max(part[2] for part in parts if part[0] <= 0), DEGREE_DIGITS)
+    return west, south, east, north
+
+
+def outline_geometry(outline: BaseGeometry | None) -> dict[str, Any] | None:
+    """The outline as an RFC 7946 geometry."""
+    return None if outline is None else json.loads(shapely.to_geojson(outline))
+
+
+def _instant(day: datetime.date) -> str:
+    return f"{day.isoformat()}T00:00:00Z"
+
+
+def rounded(value: float | None) -> float | None:
+    """A score as it is written."""
+    return None if value is None else round(value, SCORE_DIGITS)

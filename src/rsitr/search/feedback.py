@@ -1,0 +1,143 @@
+"""Learning from marks: hits that a person called right or wrong move the query towards what was meant.
+
+Our own choice of a small model: logistic regression on x . t (the similarity to the query's vector t, times KAPPA) and
+on x itself. The penalty holds every coefficient near zero, and KAPPA makes that of x . t cheap: with few marks the head
+is the query with a correction, with many the marks prevail. Tiles of the collection, marked by nobody, count together
+three times as much as the wrong ones: most of them are wrong. The border, relevance 0.5, lies midway between right and
+wrong marks. KAPPA, PENALTY and BACKGROUND were chosen on RSICD training images with noise added to their vectors;
+`benchmarks/feedback.py` measures on validation.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rsitr.errors import QueryError
+from rsitr.search.detectors import Detector
+from rsitr.types import FloatArray
+
+__all__ = ["Mark", "fit_head", "learn_detector", "read_marks"]
+
+KAPPA = 2.0
+PENALTY = 1.0  # scikit-learn's C
+BACKGROUND = 3.0
+BACKGROUND_TILES = 400
+
+RIGHT = {"1", "right", "yes", "y", "true", "+"}
+WRONG = {"0", "wrong", "no", "n", "false", "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A person's word on a tile: whether it is what was looked for; `query` is empty where nobody said for which."""
+
+    tile: str
+    right: bool
+    query: str = ""
+
+
+def fit_head(
+    start: FloatArray, *, right: FloatArray, wrong: FloatArray, background: FloatArray
+) -> tuple[FloatArray, float]:
+    """Fit the linear head.
+
+    Args:
+        start: (dim,) unit vector of the query.
+        right: (n, dim) tiles that were marked right, n at least 1.
+        wrong: (m, dim) tiles that were marked wrong.
+        background: (b, dim) tiles of the collection; they count as wrong, together BACKGROUND times as much as `wrong`.
+
+    Returns:
+        Weights (dim,) and bias.
+    """
+    from sklearn.linear_model import LogisticRegression  # slow to import
+
+    tiles = np.concatenate([right, wrong, background])
+    labels = np.repeat([1, 0, 0], [len(right), len(wrong), len(background)])
+    share = BACKGROUND * max(1, len(wrong)) / max(1, len(background))
+    counts = np.repeat([1.0, 1.0, share], [len(right), len(wrong), len(background)])
+    features = np.column_stack([KAPPA * (tiles @ start), tiles]).astype(np.float64)
+    fitted = LogisticRegression(C=PENALTY, max_iter=2000).fit(features, labels, sample_weight=counts)
+    along, own = fitted.coef_[0, 0], fitted.coef_[0, 1:]
+    weights = np.asarray(KAPPA * along * start + own, dtype=np.float32)
+    # The intercept says how rare right tiles are in the fit; the border is wanted in the middle between the marks.
+    border = (right @ weights).mean() + ((wrong if len(wrong) else background) @ weights).mean()
+    return weights, -0.5 * float(border)
+
+
+def learn_detector(
+    name: str,
+    *,
+    query: str,
+    start: FloatArray,
+    marks: Sequence[Mark],
+    vectors: FloatArray,
+    background: FloatArray,
+    fingerprint: str,
+) -> Detector:
+    """A detector from marks.
+
+    Args:
+        name: of the detector.
+        query: what was asked, in words.
+        start: (dim,) unit vector of the query.
+        marks: the last one of a tile counts.
+        vectors: (len(marks), dim) of the marked tiles.
+        background: (b, dim) tiles of the collection.
+        fingerprint: of the model.
+
+    Raises:
+        QueryError: no tile is marked right, or the name cannot be one.
+    """
+    last = {mark.tile: number for number, mark in enumerate(marks)}
+    rows = sorted(last.values())
+    right = [row for row in rows if marks[row].right]
+    wrong = [row for row in rows if not marks[row].right]
+    if not right:
+        raise QueryError("no hit is marked right: a detector needs at least one; ask with other words to find some")
+    weights, bias = fit_head(start, right=vectors[right], wrong=vectors[wrong], background=background)
+    return Detector(
+        name=name,
+        query=query,
+        fingerprint=fingerprint,
+        weights=tuple(weights.tolist()),
+        bias=bias,
+        right=tuple(marks[row].tile for row in right),
+        wrong=tuple(marks[row].tile for row in wrong),
+    )
+
+
+def read_marks(path: Path) -> list[Mark]:
+    """Marks from a CSV with the columns `tile` and `label` (right or wrong, 1 or 0, yes or no), and perhaps `query`.
+
+    Lines without a label are passed over: the file may come from `rsitr search --format csv` with a column added.
+
+    Raises:
+        QueryError: the file cannot be read, lacks a column, or has a label that is neither.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"tile", "label"} - set(reader.fieldnames or ())
+            if missing:
+                raise QueryError(f"{path}: has no column {sorted(missing)[0]!r}; marks are a CSV with tile and label")
+            return list(_marks(reader, path))
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise QueryError(f"{path}: is no CSV in UTF-8 ({error})") from error
+
+
+def _marks(lines: Iterable[dict[str, str | None]], path: Path) -> Iterable[Mark]:
+    for number, line in enumerate(lines, start=2):
+        label = (line["label"] or "").strip().lower()
+        if not label:
+            continue
+        if label not in RIGHT | WRONG:
+            raise QueryError(f"{path}, line {number}: the label {label!r} is neither right nor wrong")
+        yield Mark(tile=line["tile"] or "", right=label in RIGHT, query=(line.get("query") or "").strip())

@@ -1,0 +1,106 @@
+"""A heat map as a GeoTIFF for a GIS, and as a picture for people."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.control import GroundControlPoint
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.transform import Affine
+
+from rsitr.errors import SceneError
+from rsitr.geo import open_reader
+from rsitr.search.locating import HeatMap
+
+__all__ = ["draw_heat_map", "write_heat_map"]
+
+SHOWN_PERCENT = (50.0, 99.5)
+STRONGEST = 0.72
+INCHES = 9.0
+GRID = 6  # points to a side
+
+
+def write_heat_map(heat: HeatMap, out: Path) -> None:
+    """Write the scores as a GeoTIFF of one float32 band, nodata NaN, placed as the scene is.
+
+    It appears whole or not at all. A scene placed by ground control points gives them on; one without a place stays so.
+
+    Raises:
+        SceneError: the scene is gone, or the file cannot be written.
+    """
+    rows, columns = heat.scores.shape
+    part = out.with_name(f".{out.stem}.{os.getpid()}.tif")
+    profile: dict[str, Any] = {
+        "driver": "GTiff", "dtype": "float32", "count": 1, "height": rows, "width": columns, "nodata": float("nan"),
+        "compress": "deflate", **_placement(heat),
+    }  # fmt: skip
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(part, "w", **profile) as dataset:
+                dataset.write(heat.scores, 1)
+                dataset.set_band_description(1, "mean cosine with the query")
+                dataset.update_tags(QUERY=heat.query, SCENE=heat.path.name)
+        part.replace(out)
+    except (RasterioError, OSError) as error:
+        raise SceneError(f"{out}: cannot be written ({error})") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def draw_heat_map(heat: HeatMap) -> bytes:
+    """The scene under its heat map, as PNG. What scores below the median is left as it is."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+    height, width = heat.picture.shape[:2]
+    low, high = np.nanpercentile(heat.scores, SHOWN_PERCENT)
+    scale = Normalize(low, max(high, low + 1e-6), clip=True)
+    filled = np.nan_to_num(heat.scores, nan=low)
+    colours = colormaps["inferno"](scale(filled))
+    colours[..., 3] = STRONGEST * np.asarray(scale(filled)) ** 0.8
+    figure = Figure(figsize=(INCHES, INCHES * height / width + 0.9), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(heat.picture, extent=(0, width, height, 0))
+    axes.imshow(colours, extent=(0, width, height, 0), interpolation="bilinear")
+    col, row = heat.best_px
+    scene_width = heat.scores.shape[1] * heat.cell_px[0]
+    axes.plot(
+        col * width / scene_width, row * width / scene_width, "+", color="white", markersize=14, markeredgewidth=2
+    )
+    axes.set_axis_off()
+    axes.set_title(f"“{heat.query}” in {heat.path.name}", loc="left", fontsize=11)
+    bar = figure.colorbar(ScalarMappable(scale, "inferno"), ax=axes, fraction=0.03, pad=0.01)
+    bar.set_label("mean cosine with the query", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.1)
+    return file.getvalue()
+
+
+def _placement(heat: HeatMap) -> dict[str, Any]:
+    """CRS and transform, or control points, in cells instead of pixels."""
+    with open_reader(heat.path) as reader:
+        placement, width, height = reader.scene.placement, reader.scene.width, reader.scene.height
+    if placement is None:
+        return {}
+    across, down = heat.cell_px
+    if placement.affine is not None:
+        a, b, c, d, e, f = placement.affine
+        return {"crs": placement.crs_wkt, "transform": Affine(a * across, b * down, c, d * across, e * down, f)}
+    if placement.gcps:
+        crs, points = placement.crs_wkt, placement.gcps
+    else:  # a sensor model: points on a grid stand for it
+        cols, rows = (axis.ravel() for axis in np.meshgrid(*(np.linspace(0, side, GRID) for side in (width, height))))
+        lon, lat = placement.locate(cols[None], rows[None])
+        crs, points = "EPSG:4326", tuple(zip(cols, rows, lon[0], lat[0], strict=True))
+    gcps = [GroundControlPoint(row=row / down, col=col / across, x=x, y=y) for col, row, x, y in points]
+    return {"crs": crs, "gcps": gcps}

@@ -1,0 +1,223 @@
+"""What is asked of an index, checked before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rsitr.errors import QueryError
+from rsitr.types import BBox, ImageArray, TileFilter
+
+__all__ = ["MINUS_WEIGHT", "Part", "Query", "check_filter", "make_query", "parse_weight"]
+
+MINUS_WEIGHT = 0.5
+"""What `minus` takes away unless told otherwise: the whole of it would often outweigh what is asked for."""
+
+_WEIGHTED = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*\*\s*(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One ingredient of a query.
+
+    Attributes:
+        kind: words, an example picture, or a tile of the index; or, alone, a detector.
+        value: the words; the name of the picture or the detector; the id of the tile.
+        weight: how much it counts; negative for what is not wanted.
+        picture: the example, as a file or as an array (height, width, 3) of uint8.
+    """
+
+    kind: Literal["words", "picture", "tile", "detector"]
+    value: str
+    weight: float = 1.0
+    picture: ImageArray | Path | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def unwanted(cls, text: str) -> Part:
+        """Words that are not wanted, with the usual weight or the one in front of them.
+
+        >>> Part.unwanted("clouds").weight, Part.unwanted("1*clouds").weight
+        (-0.5, -1.0)
+        """
+        weight, words = parse_weight(text)
+        return cls("words", words, -MINUS_WEIGHT if words == text else -weight)
+
+    def describe(self) -> str:
+        """The part in words, without its sign.
+
+        >>> Part("words", "clouds", -0.5).describe()
+        '“clouds”'
+        """
+        if self.kind == "detector":
+            return f"detector {self.value}"
+        return f"“{self.value}”" if self.kind == "words" else f"like {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A checked query.
+
+    Attributes:
+        parts: what is looked for: the weighted sum of the parts' unit vectors.
+        k: how many hits at most.
+        where: which tiles may answer.
+    """
+
+    parts: tuple[Part, ...]
+    k: int
+    where: TileFilter
+
+    @property
+    def text(self) -> str | None:
+        """The words that are wanted, or None."""
+        return " and ".join(part.value for part in self.parts if part.kind == "words" and part.weight > 0) or None
+
+    @property
+    def image(self) -> str | None:
+        """Name of the first example picture, or None."""
+        return next((part.value for part in self.parts if part.kind == "picture"), None)
+
+    def describe(self) -> str:
+        """The query in words, as a title.
+
+        >>> Query((Part("words", "a river"),), 10, TileFilter(bbox=(10, 50, 11, 51))).describe()
+        '“a river” within 10, 50, 11, 51'
+        """
+        wanted = " and ".join(_weighed(part, 1.0) for part in self.parts if part.weight > 0)
+        without = " and ".join(_weighed(part, MINUS_WEIGHT) for part in self.parts if part.weight < 0)
+        where = self.where
+        limits = [
+            f"without {without}" if without else "",
+            f"within {', '.join(f'{side:g}' for side in where.bbox)}" if where.bbox else "",
+            f"since {where.since.isoformat()}" if where.since else "",
+            f"until {where.until.isoformat()}" if where.until else "",
+            f"by {where.sensor}" if where.sensor else "",
+            "within an area" if where.area else "",
+            f"in {where.scene}" if where.scene else "",
+        ]
+        return " ".join([wanted, *(limit for limit in limits if limit)])
+
+
+def make_query(
+    *,
+    text: str | None = None,
+    image: str | Path | ImageArray | None = None,
+    like: str | Sequence[str] | None = None,
+    minus: str | Sequence[str] | None = None,
+    parts: Sequence[Part] = (),
+    k: int,
+    where: TileFilter | None = None,
+    bbox: BBox | None = None,
+    since: datetime.date | None = None,
+    until: datetime.date | None = None,
+    sensor: str | None = None,
+) -> Query:
+    """Check a query.
+
+    Raises:
+        QueryError: it asks for nothing, or for what cannot be.
+    """
+    asked = [
+        *([Part("words", text)] if text is not None else []),
+        *([_picture_part(image)] if image is not None else []),
+        *(Part("tile", tile) for tile in _listed(like)),
+        *(Part.unwanted(words) for words in _listed(minus)),
+        *parts,
+    ]
+    found = tuple(_checked_part(part) for part in asked)
+    if not any(part.weight > 0 for part in found):
+        raise QueryError(
+            "nothing to search for: give words, or a picture as an example (--image FILE), or a tile that was found "
+            "(--like ID), or several of them"
+        )
+    if k < 1:
+        raise QueryError(f"k is the number of hits wanted, at least 1, not {k}")
+    base = where or TileFilter()
+    limits = {
+        name: value
+        for name, value in {"bbox": bbox, "since": since, "until": until, "sensor": sensor}.items()
+        if value is not None
+    }
+    return Query(parts=found, k=k, where=check_filter(_replace(base, limits)))
+
+
+def check_filter(where: TileFilter) -> TileFilter:
+    """A filter that can be met.
+
+    Raises:
+        QueryError: a box that is none, or days in the wrong order.
+    """
+    if where.since and where.until and where.since > where.until:
+        raise QueryError(f"no day is on or after {where.since.isoformat()} and on or before {where.until.isoformat()}")
+    return where if where.bbox is None else _replace(where, {"bbox": _checked_box(where.bbox)})
+
+
+def parse_weight(text: str) -> tuple[float, str]:
+    """The weight in front of what is asked for, 1 where there is none.
+
+    >>> parse_weight("0.5 * a river"), parse_weight("a river")
+    ((0.5, 'a river'), (1.0, 'a river'))
+    """
+    found = _WEIGHTED.fullmatch(text)
+    return (float(found.group(1)), found.group(2).strip()) if found else (1.0, text)
+
+
+def _replace(where: TileFilter, changes: Mapping[str, object]) -> TileFilter:
+    return dataclasses.replace(where, **changes)  # type: ignore[arg-type]  # its own fields
+
+
+def _listed(value: str | Sequence[str] | None) -> Sequence[str]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def _weighed(part: Part, usual: float) -> str:
+    weight = abs(part.weight)
+    return part.describe() if weight == usual else f"{weight:g} × {part.describe()}"
+
+
+def _picture_part(image: str | Path | ImageArray) -> Part:
+    if isinstance(image, np.ndarray):
+        return Part("picture", "a picture", picture=image)
+    return Part("picture", Path(image).name, picture=Path(image))
+
+
+def _checked_part(part: Part) -> Part:
+    if not math.isfinite(part.weight) or part.weight == 0:
+        raise QueryError(f"a part of a query that counts {part.weight:g} asks for nothing: {part.describe()}")
+    if part.kind == "words":
+        if not part.value.strip():
+            raise QueryError("the words to search for are empty")
+        return Part("words", " ".join(part.value.split()), part.weight)
+    picture = part.picture
+    if part.kind == "picture" and picture is None:
+        return Part("picture", Path(part.value).name, part.weight, Path(part.value))
+    if isinstance(picture, np.ndarray) and (
+        picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape
+    ):
+        raise QueryError(f"a picture is an array (height, width, 3) of uint8, not {picture.shape} of {picture.dtype}")
+    return part
+
+
+def _checked_box(bbox: BBox) -> BBox:
+    shown = ",".join(f"{side:g}" for side in bbox)
+    hint = f"a box is west,south,east,north in degrees (west > east across the antimeridian), not {shown}"
+    if len(bbox) != 4 or not all(math.isfinite(side) for side in bbox):
+        raise QueryError(hint)
+    west, south, east, north = (float(side) for side in bbox)
+    if not (-180 <= west <= 180 and -180 <= east <= 180):
+        raise QueryError(f"{hint}: longitudes run from -180 to 180")
+    if not (-90 <= south <= 90 and -90 <= north <= 90):
+        raise QueryError(f"{hint}: latitudes run from -90 to 90")
+    if south > north:
+        raise QueryError(f"{hint}: its south lies north of its north")
+    return west, south, east, north

@@ -1,0 +1,1 @@
+"""Training: rows, similarity bank, recipes, one loop with exact resume."""

@@ -1,0 +1,273 @@
+"""The MTGFE recipe: one training step from a batch of rows to a loss (METHODS 3.2 to 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rsitr.data.masking import mask_at_random
+from rsitr.losses import Negatives, draw_negatives, itm_loss, mvjrc_loss, output_deviation
+from rsitr.models.dual import Features
+from rsitr.models.fusion import (
+    FusionModel,
+    MlmHead,
+    Predictor,
+    Projector,
+    TextStates,
+    Vocabulary,
+    image_sequence,
+    match_score,
+    synchronise_norms,
+)
+from rsitr.models.layers import Projected
+from rsitr.training.rows import RowTable
+from rsitr.training.tasks import MtgfeConfig
+
+__all__ = ["DualVectors", "MtgfeLoss", "MtgfeRecipe", "MtgfeStep", "known_ids"]
+
+
+@dataclass(frozen=True, slots=True)
+class DualVectors:
+    """Unit vectors of a dual encoder, for hard negatives.
+
+    Attributes:
+        images: (n_images, D), in the order of the row table.
+        captions: (n_captions, D), of its distinct captions.
+    """
+
+    images: Tensor
+    captions: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class MtgfeLoss:
+    """The total and its parts, each a scalar before its weight; those of tasks that are off are 0."""
+
+    total: Tensor
+    itm: Tensor
+    mlm: Tensor
+    mvjrc: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class MtgfeStep:
+    """One step.
+
+    Attributes:
+        loss: and its parts.
+        accuracy: of ITM on this step's pairs, half of it on those that match.
+        deviation: of MVJRC's normalised outputs; None where the task is off.
+        n_negatives: pairs drawn.
+    """
+
+    loss: MtgfeLoss
+    accuracy: float
+    deviation: float | None
+    n_negatives: int
+
+
+class MtgfeRecipe(nn.Module):
+    """Everything of MTGFE's training that is not the model: heads for MLM and MVJRC, masks, negatives.
+
+    Args:
+        table: training rows.
+        vocabulary: of the text side.
+        width: of the joint representation.
+        settings: of the tasks.
+        seed: of masks and negatives.
+        mlm_head: BERT's weights for masked words; None initialises them.
+        dual: for negatives `dual`.
+
+    Raises:
+        ConfigError: there is nothing to mask in these captions.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: RowTable,
+        vocabulary: Vocabulary,
+        width: int,
+        settings: MtgfeConfig,
+        seed: int,
+        mlm_head: Mapping[str, Tensor] | None = None,
+        dual: DualVectors | None = None,
+    ) -> None:
+        super().__init__()
+        self.table, self.vocabulary, self.settings, self.seed, self.dual = table, vocabulary, settings, seed, dual
+        self.mlm: MlmHead | None = None
+        if settings.mlm_weight:
+            every = settings.mlm_vocabulary == "full"
+            self.mlm = MlmHead(
+                width=width,
+                vocabulary_size=vocabulary.size,
+                known=None if every else known_ids(vocabulary, table.captions),
+            )
+            if mlm_head is not None and every:
+                self.mlm.load_state_dict(dict(mlm_head))
+        self.projector: nn.Module | None = None
+        self.predictor: nn.Module | None = None
+        if settings.mvjrc_weight:
+            self.projector = synchronise_norms(Projector(width=width, hidden=settings.projection_width))
+            self.predictor = synchronise_norms(
+                Predictor(hidden=settings.projection_width, bottleneck=settings.prediction_width)
+            )
+
+    def step(
+        self, model: FusionModel, *, images: Features, rows: NDArray[np.int64], epoch: int, device: torch.device
+    ) -> MtgfeStep:
+        """Loss of one batch.
+
+        Args:
+            model: the fusion model.
+            images: features of the pictures, (views * B, ...), the first view of all rows first. All tasks read the
+                first view, MVJRC the second, too.
+            rows: (B,) row indices.
+            epoch: for masks and negatives.
+            device: of the model.
+        """
+        size = len(rows)
+        captions = [self.table.captions[index] for index in self.table.row_caption[rows]]
+        ids = self.vocabulary.encode(captions)
+        rng = np.random.default_rng((self.seed, epoch, int(rows[0])))
+        texts = model.text_states(torch.from_numpy(ids).to(device))
+        started = model.fusion.start_text(texts.tokens, mask=texts.mask)
+        projected = model.fusion.project_image(image_sequence(images))
+        negatives = self._draw(model, TextStates(started, texts.mask), projected, rows=rows, rng=rng)
+        # All passes through the fusion encoder in one: matching pairs, the others, second views, masked captions.
+        first = torch.arange(size, device=device)
+        text_of, image_of = [first, negatives.texts], [first, negatives.images]
+        if self.projector is not None:
+            text_of.append(first)
+            image_of.append(first + size)
+        read, mask = started[torch.cat(text_of)], texts.mask[torch.cat(text_of)]
+        labels: Tensor | None = None
+        if self.mlm is not None:
+            masked, labels = self._mask(model, ids, rng=rng, device=device)
+            read, mask = torch.cat([read, masked.tokens]), torch.cat([mask, masked.mask])
+            image_of.append(first)
+        chosen = torch.cat(image_of)
+        u = model.fusion.finish(
+            read, mask=mask, image=[Projected(layer.key[chosen], layer.value[chosen]) for layer in projected]
+        )
+        n_pairs = size + len(negatives.texts)
+        logits = model.match(u[:n_pairs])
+        with torch.autocast(device.type, enabled=False):
+            second = u[n_pairs : n_pairs + size] if self.projector is not None else None
+            return self._losses(u.float(), logits, size=size, second=second, labels=labels)
+
+    def _losses(
+        self, u: Tensor, logits: Tensor, *, size: int, second: Tensor | None, labels: Tensor | None
+    ) -> MtgfeStep:
+        itm = itm_loss(positive=logits[:size], negative=logits[size:])
+        mlm = mvjrc = itm.new_zeros(())
+        deviation = None
+        if self.mlm is not None and labels is not None and bool((labels >= 0).any()):
+            scores, classes = self.mlm(u[-size:], labels=labels)
+            mlm = nn.functional.cross_entropy(scores, classes)
+        if self.projector is not None and self.predictor is not None and second is not None:
+            z1, z2 = self.projector(u[:size, 0]), self.projector(second[:, 0].float())
+            p1, p2 = self.predictor(z1), self.predictor(z2)
+            mvjrc = mvjrc_loss(prediction_1=p1, projection_1=z1, prediction_2=p2, projection_2=z2)
+            deviation = output_deviation(z1).item()
+        weights = self.settings
+        total = weights.itm_weight * itm + weights.mlm_weight * mlm + weights.mvjrc_weight * mvjrc
+        right = match_score(logits.detach()) > 0
+        negative_right = (~right[size:]).float().mean().item() if len(right) > size else 1.0
+        return MtgfeStep(
+            loss=MtgfeLoss(total=total, itm=itm, mlm=mlm, mvjrc=mvjrc),
+            accuracy=(right[:size].float().mean().item() + negative_right) / 2,
+            deviation=deviation,
+            n_negatives=len(right) - size,
+        )
+
+    def notes(self, outcome: MtgfeStep) -> dict[str, float | int | None]:
+        """For the log; `deviation_spread` is what the deviation is where outputs have not collapsed."""
+        loss = outcome.loss
+        spread = None if outcome.deviation is None else self.settings.projection_width**-0.5
+        return {
+            "itm": loss.itm.item(),
+            "mlm": loss.mlm.item(),
+            "mvjrc": loss.mvjrc.item(),
+            "itm_accuracy": outcome.accuracy,
+            "negatives": outcome.n_negatives,
+            "deviation": outcome.deviation,
+            "deviation_spread": spread,
+        }
+
+    def start_epoch(self) -> None:
+        """Nothing is kept from epoch to epoch."""
+
+    def end_epoch(self, epoch: int) -> None:
+        """Nothing is kept from epoch to epoch."""
+
+    def bank_state(self) -> dict[str, object]:
+        """Empty: parameters and buffers are all there is."""
+        return {}
+
+    def load_bank_state(self, state: dict[str, object]) -> None:
+        """Nothing to load."""
+
+    def _mask(
+        self, model: FusionModel, ids: NDArray[np.int64], *, rng: np.random.Generator, device: torch.device
+    ) -> tuple[TextStates, Tensor]:
+        masked = mask_at_random(
+            ids,
+            inside=self.vocabulary.maskable(ids),
+            mask_id=self.vocabulary.mask_id,
+            vocabulary_size=self.vocabulary.size,
+            disturb=self.settings.masking == "bert",
+            rng=rng,
+        )
+        states = model.text_states(torch.from_numpy(masked.ids).to(device))
+        started = model.fusion.start_text(states.tokens, mask=states.mask)
+        return TextStates(started, states.mask), torch.from_numpy(masked.labels).to(device)
+
+    def _draw(
+        self,
+        model: FusionModel,
+        started: TextStates,
+        projected: list[Projected],
+        *,
+        rows: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> Negatives:
+        belongs = self.table.belongs(rows).to(started.tokens.device)
+        weights: Tensor | None = None
+        if self.settings.negatives == "itm":
+            weights = _match_probabilities(model, started, projected, n_images=len(rows))
+        elif self.dual is not None:
+            texts = self.dual.captions[torch.from_numpy(self.table.row_caption[rows])]
+            images = self.dual.images[torch.from_numpy(self.table.row_image[rows])]
+            # Relative to each text's best: the exponential of a cosine over a small temperature can overflow.
+            scores = texts @ images.T / self.settings.dual_temperature
+            weights = torch.exp(scores - scores.max())
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        return draw_negatives(belongs, generator=generator, weights=weights)
+
+
+@torch.no_grad()
+def _match_probabilities(
+    model: FusionModel, started: TextStates, projected: list[Projected], *, n_images: int
+) -> Tensor:
+    """(n_text, n_image) probabilities of a match, without dropout."""
+    training = model.fusion.training
+    model.fusion.eval()
+    columns = []
+    for place in range(n_images):
+        one = [Projected(layer.key[place : place + 1], layer.value[place : place + 1]) for layer in projected]
+        u = model.fusion.finish(started.tokens, mask=started.mask, image=one)
+        columns.append(torch.sigmoid(match_score(model.match(u))))
+    model.fusion.train(training)
+    return torch.stack(columns, dim=1)
+
+
+def known_ids(vocabulary: Vocabulary, captions: tuple[str, ...]) -> list[int]:
+    """Every id of the words of these captions."""
+    ids = vocabulary.encode(captions)
+    return sorted({int(value) for value in np.unique(ids[vocabulary.maskable(ids)])})

@@ -1,0 +1,107 @@
+"""What each process of a shared training does in a test; also the script that the second and further processes run.
+
+python sharing.py FOLDER CONFIG
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rsitr.data import CaptionedImage
+from rsitr.models.compact import TRUNKS
+from rsitr.training.ebaker import EbakerRecipe
+from rsitr.training.ranks import Ranks, join_ranks
+from rsitr.training.rows import RowTable
+from tiny import TinyTrunk, tiny_model
+
+__all__ = ["take_steps"]
+
+# The last pictures' captions hold no keyword: in the second batch, one rank of two has no masked word.
+CAPTIONS = [(f"a {word} barn near a road", f"one {word} field") for word in ("red", "green", "blue", "white")]
+CAPTIONS += [("it is", "there"), ("that is it", "over there")]
+BATCHES = (np.array([0, 3, 5, 6, 2, 10]), np.array([0, 2, 4, 9, 8, 11]))
+
+
+def take_steps(ranks: Ranks, *, scheme: str) -> dict[str, Any]:
+    """Four optimizer steps of two batches, with elimination: losses and gradients of each, and the banks."""
+    table = RowTable.of([CaptionedImage(str(n), Path(f"{n}.png"), c, "train") for n, c in enumerate(CAPTIONS)])
+    model = tiny_model().train()
+    recipe = EbakerRecipe(
+        table=table,
+        captions_by_set={"set": list(table.captions)},
+        dim=16,
+        context_length=24,
+        scale=14.0,
+        learn_scale=True,
+        local_weight=0.7,
+        local_norm="l2",
+        local_tokens="valid",
+        repeats="positive",
+        ker_weight=0.5,
+        ker_strategy="keyword",
+        ker_position="word",
+        ker_top_k=512,
+        ker_layers=1,
+        ker_vocabulary="keywords",
+        ker_padding="batch",
+        drop_ratio=0.3,
+        drop_epoch=0,
+        scheme=scheme,
+        seed=0,
+        ranks=ranks,
+    )
+    if not ranks.is_first:  # what differs at first does not stay so
+        with torch.no_grad():
+            model.text.projection.weight.add_(1.0)
+    ranks.agree(model, recipe)
+    named = [*model.named_parameters(), *recipe.named_parameters()]
+    optimizer = torch.optim.SGD([parameter for _, parameter in named], lr=1e-2)
+    pictures = torch.randn(len(CAPTIONS), 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    steps = []
+    for rows in (*BATCHES, *BATCHES):
+        own = table.row_image[rows[ranks.own(len(rows))]]
+        images = model.image_features(pictures[torch.from_numpy(own)])
+        result = recipe.step(model, images=images, rows=rows, epoch=0, device=torch.device("cpu"))
+        optimizer.zero_grad(set_to_none=True)
+        result.loss.total.backward()
+        ranks.add_gradients(parameter for _, parameter in named)
+        loss = result.loss
+        parts = torch.stack([loss.total, loss.global_align, loss.local_align, loss.mlm]).detach()
+        gradients = {name: parameter.grad.clone() for name, parameter in named if parameter.grad is not None}
+        steps.append({"loss": parts, "dropped": torch.tensor(result.dropped), **gradients})
+        optimizer.step()
+        if len(steps) == len(BATCHES):
+            recipe.end_epoch(0)
+    return {
+        "steps": steps,
+        "global": recipe.global_bank.values,
+        "local": recipe.local_bank.values,
+        "thresholds": torch.tensor([recipe.global_threshold or 0.0, recipe.local_threshold or 0.0]),
+    }
+
+
+def main(folder: Path, config: Path) -> None:
+    """Steps of both schemes into `folder`, then a whole training by the command line."""
+    from rsitr.cli.app import main as rsitr
+
+    TRUNKS["mobilenetv2"] = TinyTrunk
+    torch.set_num_threads(1)
+    with join_ranks("cpu") as (ranks, _):
+        alone, everywhere = (ranks.any(flag, device=torch.device("cpu")) for flag in (ranks.is_first, False))
+        assert (alone, everywhere) == (True, False)
+        found = {scheme: take_steps(ranks, scheme=scheme) for scheme in ("joint", "split")}
+        torch.save(found, folder / f"rank-{ranks.rank}.pt")
+        ranks.wait()
+    os.environ["MASTER_PORT"] = os.environ["NEXT_PORT"]
+    sys.argv = ["rsitr", "train", str(config), "--data-root", "data", "--out", str(folder / "run"), "--device", "cpu"]
+    rsitr()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

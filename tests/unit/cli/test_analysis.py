@@ -1,0 +1,195 @@
+"""`rsitr search` with places and batches, `feedback`, `assess`, `locate`: what is printed, written, and the status."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from fakes import ColourEncoder
+from rasters import write_utm
+from rsitr.cli.app import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `rsitr ...` with a model that knows colours; status, stdout, stderr."""
+    monkeypatch.setattr("rsitr.models.zoo.load_model", lambda name, *, device=None: ColourEncoder(image_size_px=64))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rsitr", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        shown = capsys.readouterr()
+        return int(exit_.value.code or 0), shown.out, shown.err
+
+    return run
+
+
+@pytest.fixture
+def index(run: Run, tmp_path: Path) -> Path:
+    write_utm(tmp_path / "scenes" / "naip_20100629.tif")
+    write_utm(tmp_path / "scenes" / "naip_20160816.tif")
+    status, _, err = run("index", tmp_path / "scenes", "--into", tmp_path / "index")
+    assert status == 0, err
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written without a name goes to a temporary folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def tiles(run: Run, index: Path, *arguments: object) -> list[str]:
+    _, out, _ = run("search", index, *arguments, "--format", "csv")
+    return [line["tile"] for line in csv.DictReader(io.StringIO(out))]
+
+
+def test_places_in_every_format(run: Run, index: Path, tmp_path: Path) -> None:
+    status, out, _ = run("search", index, "red", "-k", 2, "--places", "--format", "json")
+    (place,) = json.loads(out)["places"]
+    assert status == 0
+    assert [seen["date"] for seen in place["sightings"]] == ["2010-06-29", "2016-08-16"]
+    status, out, _ = run("search", index, "red", "-k", 2, "--places")
+    assert "2010-06-29, 2016-08-16" in out
+    for name in ("a.geojson", "a.csv", "a.parquet", "a.html"):
+        status, _, err = run("search", index, "red", "-k", 2, "--places", "--out", tmp_path / name)
+        assert (status, err) == (0, f"2 hits written to {tmp_path / name}\n")
+    assert pq.read_table(tmp_path / "a.parquet")["n_tiles"].to_pylist() == [2]
+    assert (tmp_path / "a.html").read_text(encoding="utf-8").count("<figure") == 2
+    status, out, _ = run("search", index, "red", "-k", 2, "--format", "stac")
+    assert len(json.loads(out)["features"]) == 2  # unmerged
+    assert run("search", index, "red", "--format", "parquet")[2].startswith("rsitr: parquet is no text for the screen")
+
+
+def test_nothing_here_is_said_in_table_json_and_page(run: Run, index: Path) -> None:
+    status, out, err = run("search", index, "white", "-k", 2)
+    assert status == 0
+    assert "Nothing here matches" in out
+    assert "nothing here matches “white”: the best hit's relevance is" in err
+    found = json.loads(run("search", index, "white", "--format", "json")[1])
+    assert found["matches"] is False
+    assert found["relevance"] < found["threshold"] == 0.5
+    assert "Nothing here matches." in run("search", index, "white", "--format", "html")[1]
+    assert json.loads(run("search", index, "red", "--format", "json")[1])["matches"] is True
+    assert "othing here matches" not in run("search", index, "white", "--threshold", 0, "--format", "table")[1]
+
+
+def test_mixtures_and_stages(run: Run, index: Path) -> None:
+    red = tiles(run, index, "red", "-k", 1)[0]
+    assert tiles(run, index, "--like", red, "-k", 1) == [red]
+    _, out, _ = run("search", index, "red", "--plus", "0.5*green", "--not", "blue", "--format", "json")
+    assert [(part["value"], part["weight"]) for part in json.loads(out)["query"]["parts"]] == [
+        ("red", 1.0), ("green", 0.5), ("blue", -0.5),
+    ]  # fmt: skip
+    _, out, _ = run("search", index, "red", "--explain-ranking", "--rerank", "sar:k=5", "-k", 3)
+    assert "What each stage said" in out
+    assert "sar:k=5" in out
+    assert " ms" in out
+
+
+def test_a_file_of_queries(run: Run, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "queries.txt").write_text("red\nblue\n", encoding="utf-8")
+    status, out, _ = run("search", index, "--queries", tmp_path / "queries.txt", "-k", 1, "--format", "json")
+    assert status == 0
+    assert [json.loads(line)["query"]["text"] for line in out.splitlines()] == ["red", "blue"]
+    _, out, _ = run("search", index, "--queries", tmp_path / "queries.txt", "-k", 1, "--format", "csv")
+    assert [line["query"] for line in csv.DictReader(io.StringIO(out))] == ["“red”", "“blue”"]
+    options = ("--queries", tmp_path / "queries.txt", "--format", "geojson")
+    assert run("search", index, *options, "--out", tmp_path / "many")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == ["0001.geojson", "0002.geojson"]
+
+
+def test_feedback_learns_a_detector_that_looks_through_new_scenes(run: Run, index: Path, tmp_path: Path) -> None:
+    red, also_red = tiles(run, index, "red", "-k", 2)
+    green, blue = (tiles(run, index, colour, "-k", 1)[0] for colour in ("green", "blue"))
+    marks = ("--right", red, "--right", also_red, "--wrong", green, "--wrong", blue)
+    status, out, err = run("feedback", index, "red", "--name", "roofs", *marks, "--save-marks", tmp_path / "marks.csv")
+    assert (status, err) == (0, "")
+    assert "roofs: learned from 2 right and 2 wrong tiles." in out
+    assert red not in out
+    assert run("feedback", index, "red", "--name", "again", "--marks", tmp_path / "marks.csv")[0] == 0
+    assert "roofs" in run("feedback", index, "--list")[1]
+    assert tiles(run, index, "--detector", "roofs", "-k", 1) == [red]
+    write_utm(tmp_path / "scenes" / "new.tif")
+    status, out, _ = run("index", tmp_path / "scenes", "--into", index)
+    assert status == 0
+    assert "New finds" in out
+    assert "new.tif:0,0,64,64" in out
+    assert "again" not in run("feedback", index, "--delete", "again")[1]
+
+
+def test_assess_measures_what_was_labelled(run: Run, index: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    status, out, err = run("assess", index, "-q", "red", "-k", "2,8", "--to-label", labels)
+    assert status == 1
+    assert "no labels" in out
+    assert f"8 hits have no label and count neither way; they are in {labels}" in err
+    lines = list(csv.DictReader(labels.read_text(encoding="utf-8").splitlines()))
+    with labels.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["query", "tile", "label"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({**line, "label": "right" if ":0,0," in line["tile"] else "wrong"} for line in lines)
+    status, out, err = run("assess", index, "-q", "red", "-k", "2,8", "--labels", labels, "--json")
+    assert (status, err) == (0, "")
+    (found,) = json.loads(out)["indexes"]
+    assert [(entry["k"], entry["value"]) for entry in found["precisions"]] == [(2, 1.0), (8, 0.25)]
+    status, out, _ = run("assess", index, index, "-q", "red", "-k", "2", "--labels", labels)
+    assert status == 0
+    assert "1.00 [0.34, 1.00]" in out
+    assert "Best at P@2: index." in out
+
+
+def test_locate_writes_a_map_and_a_picture(run: Run, index: Path, tmp_path: Path) -> None:
+    scene = tmp_path / "scenes" / "naip_20100629.tif"
+    status, out, err = run("locate", scene, "blue", "--out", tmp_path / "heat.tif", "--tile-px", 32)
+    assert (status, err) == (0, "")
+    assert "“blue” fits best at column" in out
+    assert "° N" in out
+    assert (tmp_path / "heat.tif").is_file()
+    assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("_inside")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search", "{index}", "red", "--queries", "{tmp}/none"], "--queries takes its queries from the file"),
+        (["search", "{index}", "--queries", "{tmp}/none"], "none: cannot be read"),
+        (["search", "{index}", "red", "--detector", "x"], "--detector looks for what it has learned"),
+        (["search", "{index}", "--detector", "../x"], "there is no detector '../x'"),
+        (["search", "{index}", "red", "--rerank", "nosuch"], "unknown re-ranking method"),
+        (["search", "{index}", "red", "--candidates", "0"], "number of candidates is at least 1"),
+        (["search", "{index}", "--like", "nowhere"], "there is no tile 'nowhere' in this index"),
+        (["search", "{index}", "red", "--area", "{tmp}/none"], "none: cannot be read"),
+        (["feedback", "{index}", "red"], "name the detector that is to learn"),
+        (["feedback", "{index}", "red", "--name", "x"], "no marks to learn from"),
+        (["feedback", "{index}", "red", "--name", "../x", "--right", "{tile}"], "cannot name a detector"),
+        (["assess", "{index}"], "nothing to assess"),
+        (["assess", "{index}", "-q", "red"], "no labels: give --labels FILE"),
+        (["assess", "{index}", "-q", "red", "-k", "x"], "-k takes depths"),
+        (["locate", "{tmp}/none.tif", "red"], "none.tif: no such file"),
+        (["locate", "{scene}", "red", "--scales", "x"], "--scales takes numbers"),
+        (["locate", "{scene}", "red", "--out", "{scene}"], "this is the scene itself"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_input_is_one_line_and_status_2(
+    run: Run, index: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    scene = tmp_path / "scenes" / "naip_20100629.tif"
+    names = {"index": index, "tmp": tmp_path, "scene": scene, "tile": "naip_20100629.tif:0,0,64,64"}
+    status, _, err = run(*(argument.format(**names) for argument in arguments))
+    assert status == 2
+    assert err.startswith("rsitr: ")
+    assert said in err
+    assert err.count("\n") == 1

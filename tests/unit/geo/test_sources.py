@@ -1,0 +1,179 @@
+"""Scenes on servers and in STAC catalogues, from a server on loopback."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fakes import ColourEncoder
+from rasters import write_palette, write_utm
+from rsitr.errors import SceneError
+from rsitr.geo import Source, find_sources, open_scene, read_picture, stat_source
+from rsitr.index import ingest, open_index
+from servers import serving
+
+BOX = [-99.19, 46.9, -99.18, 47.0]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    write_utm(folder / "bucket" / "a.tif")
+    write_palette(folder / "bucket" / "b_20190203.tif")
+    (folder / "broken.tif").write_bytes(b"no image")
+    vrt = '<VRTDataset rasterXSize="128" rasterYSize="128"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+    vrt += f"<SourceFilename>{folder / 'bucket' / 'a.tif'}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+    (folder / "trojan.tif").write_text(vrt)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(archive: Path) -> Iterator[str]:
+    with serving(archive) as address:
+        yield address
+
+
+def item(name: str, assets: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    west, south, east, north = BOX
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": BOX,
+        "properties": {"datetime": "2021-05-06T10:11:12Z", **properties},
+        "links": [],
+        "assets": assets,
+    }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_scene_on_a_server_is_the_scene_in_the_folder(archive: Path, server: str) -> None:
+    there = read_picture(f"{server}/bucket/a.tif", max_px=64)
+    assert np.array_equal(there, read_picture(archive / "bucket" / "a.tif", max_px=64))
+    scene = open_scene(f"{server}/bucket/b_20190203.tif")
+    assert scene.date is not None
+    assert (scene.date.day, scene.is_palette) == (datetime.date(2019, 2, 3), True)
+    assert scene.ground == open_scene(archive / "bucket" / "b_20190203.tif").ground
+
+
+def test_the_state_of_a_scene_on_a_server_changes_with_the_file(archive: Path, server: str) -> None:
+    path = archive / "changing.tif"
+    path.write_bytes(b"123")
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+    assert stat_source(f"{server}/changing.tif") == (3, 1_600_000_000_000_000_000)
+    path.write_bytes(b"1234")
+    assert stat_source(f"{server}/changing.tif") != (3, 1_600_000_000_000_000_000)
+    with pytest.raises(OSError, match="its server answers 404"):
+        stat_source(f"{server}/missing.tif")
+    with pytest.raises(OSError, match="its server cannot be reached"):
+        stat_source("http://127.0.0.1:9/a.tif")
+
+
+def test_scenes_on_servers_are_indexed_and_known_again(server: str, tmp_path: Path) -> None:
+    names = ["bucket/a.tif", "broken.tif", "missing.tif", "trojan.tif"]
+    inputs = [f"{server}/{name}" for name in names]
+    into = tmp_path / "index"
+    report = ingest(inputs, into=into, encoder=ColourEncoder(image_size_px=64))
+    assert [entry.scene for entry in report.indexed] == inputs[:1]
+    assert {failure.scene: failure.reason for failure in report.failures} == {
+        inputs[1]: "not an image or raster in a format that can be opened",
+        inputs[2]: "its server answers 404 file not found",
+        # A VRT names other files: one from a server would have this machine's files read.
+        inputs[3]: "not an image or raster in a format that can be opened",
+    }
+    index = open_index(into)
+    assert index.scene_path(inputs[0]) == inputs[0]
+    assert ingest(inputs[:1], into=into, encoder=ColourEncoder(image_size_px=64), sync=True).unchanged == (inputs[0],)
+
+
+def test_scenes_in_buckets(archive: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_S3_ENDPOINT": server.removeprefix("http://"),
+        "AWS_HTTPS": "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_NO_SIGN_REQUEST": "YES",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    path = archive / "bucket" / "a.tif"
+    assert np.array_equal(read_picture("s3://bucket/a.tif", max_px=64), read_picture(path, max_px=64))
+    assert stat_source("s3://bucket/a.tif")[0] == path.stat().st_size
+    with pytest.raises(OSError, match=r"missing\.tif"):
+        stat_source("s3://bucket/missing.tif")
+
+
+def test_an_item_knows_the_day_and_the_sensor(archive: Path, tmp_path: Path) -> None:
+    assets = {
+        "thumbnail": {"href": "t.png", "type": "image/png", "roles": ["thumbnail"]},
+        "B04": {"href": "red.tif", "type": "image/tiff; application=geotiff"},
+        "picture": {"href": str(archive / "bucket" / "a.tif"), "roles": ["data", "visual"]},
+    }
+    path = write_json(tmp_path / "item.json", item("one", assets, platform="sentinel-2b"))
+    (source,) = find_sources([path])
+    assert source.location == archive / "bucket" / "a.tif"
+    ingest([path], into=tmp_path / "index", encoder=ColourEncoder(), root=archive)
+    (entry,) = open_index(tmp_path / "index").store.scenes()
+    assert (entry.scene, entry.date, entry.sensor) == ("bucket/a.tif", datetime.date(2021, 5, 6), "sentinel-2b")
+
+
+def test_a_collection_gives_all_its_items(archive: Path, server: str) -> None:
+    tif = {"href": "bucket/a.tif", "type": "image/tiff; application=geotiff"}
+    bands = {name: {**tif, "href": f"{name}.tif"} for name in ("B02", "B03")}
+    undated = {"datetime": None, "start_datetime": "2020-01-02T00:00:00Z", "end_datetime": "2020-02-02T00:00:00Z"}
+    write_json(archive / "one.json", item("one", {"data": tif}, **undated))
+    write_json(archive / "two.json", item("two", bands))
+    write_json(archive / "three.json", item("three", {"visual": {**tif, "href": "file:///etc/passwd"}}))
+    collection = {
+        "type": "Collection",
+        "stac_version": "1.0.0",
+        "id": "all",
+        "description": "all",
+        "license": "other",
+        "extent": {"spatial": {"bbox": [BOX]}, "temporal": {"interval": [["2020-01-01T00:00:00Z", None]]}},
+        "links": [{"rel": "item", "href": f"./{name}.json"} for name in ("one", "two", "three")],
+    }
+    write_json(archive / "collection.json", collection)
+    one, two, three = find_sources([f"{server}/collection.json"])
+    assert one.location == f"{server}/bucket/a.tif"
+    assert one.date is not None
+    assert one.date.day == datetime.date(2020, 1, 2)
+    assert two.problem == "no asset of this STAC item is one image of what people see (its assets: B02, B03)"
+    assert three.problem == "its asset is a file of the server's, not an address"
+    # The same collection in a folder leads to files.
+    assert find_sources([archive / "collection.json"])[0].location == archive / "bucket" / "a.tif"
+
+
+def test_what_is_no_catalogue(archive: Path, server: str, tmp_path: Path) -> None:
+    for content in ({}, {"type": "FeatureCollection", "features": []}, {"type": "Catalog", "stac_version": "1.0.0"}):
+        path = write_json(tmp_path / "x.json", content)
+        with pytest.raises(SceneError, match="not a STAC item, collection or catalogue"):
+            find_sources([path])
+    link = {"rel": "item", "href": "file:///etc/hostname"}
+    catalogue = {"type": "Catalog", "stac_version": "1.0.0", "id": "c", "description": "c", "links": [link]}
+    write_json(archive / "catalog.json", catalogue)
+    with pytest.raises(SceneError, match="may not lead to files on this machine"):
+        find_sources([f"{server}/catalog.json"])
+    with pytest.raises(SceneError, match="not a STAC item"):
+        find_sources([f"{server}/nothing.json"])
+
+
+def test_inputs_are_taken_once_and_must_be_there(archive: Path) -> None:
+    path = archive / "bucket" / "a.tif"
+    found = find_sources([path, str(path), "https://example.org/x.tif", "https://example.org/x.tif"])
+    assert found == [Source(path), Source("https://example.org/x.tif")]
+    with pytest.raises(SceneError, match="no such file or folder: nowhere"):
+        find_sources(["nowhere"])

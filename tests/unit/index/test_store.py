@@ -1,0 +1,342 @@
+"""The store against plain numpy, and its promises about commits."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rsitr.errors import StoreError
+from rsitr.index import LanceStore
+from rsitr.index.nearest import NearestTiles, read_check
+from rsitr.types import BBox, FloatArray, SceneEntry, Tile, TileFilter
+
+DIM = 8
+
+
+def unit(rows: np.ndarray) -> FloatArray:
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def vectors(n: int, *, seed: int = 0) -> FloatArray:
+    return unit(np.random.default_rng(seed).normal(size=(n, DIM)))
+
+
+def box_ring(bbox: BBox) -> tuple[tuple[float, float], ...]:
+    west, south, east, north = bbox
+    east = east if west <= east else east + 360
+    return ((west, south), (east, south), (east, north), (west, north), (west, south))
+
+
+def tile(scene: str, number: int, bbox: BBox | None = None, **known: object) -> Tile:
+    ring = None if bbox is None else box_ring(bbox)
+    return Tile(f"{scene}:{number}", scene, (number, 0, 8, 8), footprint=ring, bbox=bbox, **known)  # type: ignore[arg-type]
+
+
+def entry(scene: str, n_tiles: int = 1, **known: object) -> SceneEntry:
+    return SceneEntry(scene, 1000, 1_700_000_000_123_456_789, (80, 80), n_tiles, 0, **known)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LanceStore:
+    return LanceStore(tmp_path / "index", dim=DIM)
+
+
+def test_records_come_back_as_they_were(store: LanceStore) -> None:
+    known = {"date": datetime.date(1968, 5, 1), "gsd_m": 5.002, "sensor": "Sensor Ä"}
+    rich = tile("über/a b.tif", 1, (179.0, 1.0, -179.5, 2.0), **known)
+    poor = tile("über/a b.tif", 2)
+    scene = entry("über/a b.tif", 2, crs="EPSG:1", stretch=((1.5, 2.5), (3.0, 4.0), (5.0, 6.0)), **known)
+    store.put([scene, entry("b")], [rich, poor, tile("b", 1)], np.eye(3, DIM, dtype=np.float32))
+    assert [hit.tile for hit in store.search(np.eye(1, DIM, dtype=np.float32)[0], k=1)] == [rich]
+    assert [hit.tile for hit in store.search(np.eye(3, DIM, dtype=np.float32)[1], k=1)] == [poor]
+    assert store.scenes() == [entry("b"), scene]
+    assert len(store) == 3
+
+
+def test_search_is_exact(store: LanceStore) -> None:
+    rows, query = vectors(500), vectors(1, seed=1)[0]
+    store.put([entry("a", 500)], [tile("a", i) for i in range(500)], rows)
+    scores = rows @ query
+    expected = np.argsort(-scores)
+    hits = store.search(query, k=20)
+    assert [hit.tile.window_px[0] for hit in hits] == expected[:20].tolist()
+    assert [hit.score for hit in hits] == pytest.approx(scores[expected[:20]].tolist())
+    assert [hit.rank for hit in hits] == list(range(1, 21))
+    assert len(store.search(query, k=1000)) == 500
+
+
+def test_equal_scores_are_ordered_by_tile_id(store: LanceStore) -> None:
+    same = np.repeat(np.eye(1, DIM, dtype=np.float32), 30, axis=0)
+    order = np.random.default_rng(3).permutation(30)
+    store.put([entry("a", 30)], [tile("a", int(i)) for i in order], same)
+    found = [hit.tile.tile for hit in store.search(same[0], k=7)]
+    assert found == sorted(f"a:{i}" for i in range(30))[:7]
+
+
+def test_an_empty_store_finds_nothing(store: LanceStore) -> None:
+    assert store.search(vectors(1)[0], k=3) == []
+    assert store.search(vectors(1)[0], k=3, where=TileFilter(bbox=(0, 0, 1, 1), sensor="x")) == []
+    assert store.scenes() == []
+
+
+PLACES: dict[str, BBox | None] = {
+    "alps": (7.0, 45.0, 8.0, 46.0),
+    "fiji west": (178.0, -18.0, 179.0, -17.0),
+    "fiji across": (179.5, -18.0, -179.5, -17.0),
+    "fiji east": (-179.0, -18.0, -178.0, -17.0),
+    "nowhere": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("bbox", "found"),
+    [
+        ((0.0, 40.0, 10.0, 50.0), {"alps"}),
+        ((7.9, 45.9, 7.95, 45.95), {"alps"}),  # inside the tile
+        ((8.0, 46.0, 9.0, 47.0), {"alps"}),  # touching its corner
+        ((8.1, 45.0, 9.0, 46.0), set()),
+        ((-180.0, -90.0, 180.0, 90.0), {"alps", "fiji west", "fiji across", "fiji east"}),
+        ((178.5, -20.0, -178.5, -10.0), {"fiji west", "fiji across", "fiji east"}),
+        ((179.9, -20.0, -179.9, -10.0), {"fiji across"}),
+        ((179.2, -20.0, 180.0, -10.0), {"fiji across"}),
+        ((-180.0, -20.0, -179.2, -10.0), {"fiji across"}),
+        ((179.2, -16.0, -179.2, -10.0), set()),
+    ],
+)
+def testboxes_filter_across_the_antimeridian_too(store: LanceStore, bbox: BBox, found: set[str]) -> None:
+    tiles = [tile(name, 0, place) for name, place in PLACES.items()]
+    store.put([entry(name) for name in PLACES], tiles, vectors(len(tiles)))
+    where = TileFilter(bbox=bbox)
+    assert {hit.tile.scene for hit in store.search(vectors(1)[0], k=10, where=where)} == found
+    assert store.count(where) == len(found)
+
+
+def test_filters_come_before_ranking(store: LanceStore) -> None:
+    """The only tile in the box is the worst of 200, and is found although only one hit is wanted."""
+    query = vectors(1, seed=9)[0]
+    rows = vectors(200)
+    worst = int(np.argmin(rows @ query))
+    tiles = [tile("a", i, (50.0, 50.0, 51.0, 51.0) if i == worst else (0.0, 0.0, 1.0, 1.0)) for i in range(200)]
+    store.put([entry("a", 200)], tiles, rows)
+    (hit,) = store.search(query, k=1, where=TileFilter(bbox=(49.0, 49.0, 52.0, 52.0)))
+    assert hit.tile.window_px[0] == worst
+
+
+def test_an_outline_decides_where_its_box_would_mislead(store: LanceStore) -> None:
+    diamond = ((0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
+    turned = Tile("a:0", "a", (0, 0, 8, 8), footprint=diamond, bbox=(-1.0, -1.0, 1.0, 1.0))
+    store.put([entry("a")], [turned], vectors(1))
+    for bbox, meets in (((0.8, 0.8, 2.0, 2.0), False), ((0.4, 0.4, 2.0, 2.0), True), ((-2.0, -2.0, 2.0, 2.0), True)):
+        assert len(store.search(vectors(1)[0], k=1, where=TileFilter(bbox=bbox))) == meets
+
+
+@given(st.integers(0, 10_000))
+def testboxes_agree_with_walking_over_longitudes(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    """Boxes on a grid of whole degrees, against the sets of degree cells that they hold."""
+    rng = np.random.default_rng(seed)
+
+    def draw() -> BBox:
+        west, east = (int(x) for x in rng.integers(-180, 180, 2))
+        return (west + 0.25, -0.5, east + 0.75, 0.5)
+
+    def cells(bbox: BBox) -> set[int]:
+        first, last = round(bbox[0] - 0.25), round(bbox[2] - 0.75)
+        around = (last - first) % 360 if bbox[0] > bbox[2] else last - first
+        return {(first + i + 180) % 360 for i in range(around + 1)}
+
+    from rsitr.index.filtering import boxes_inside, boxes_meet
+
+    box, other = draw(), draw()
+    row = np.array([other]).T
+    assert bool(boxes_meet(row, box)[0]) == bool(cells(box) & cells(other))
+    if boxes_inside(row, box)[0]:
+        assert cells(other) <= cells(box)
+
+
+def test_days_and_sensors_filter_and_what_is_unknown_fails(store: LanceStore) -> None:
+    days = {"a": datetime.date(2010, 6, 29), "b": datetime.date(2016, 8, 16), "c": None}
+    tiles = [tile(name, 0, date=day, sensor=None if name == "c" else f"NAIP-{name}") for name, day in days.items()]
+    store.put([entry(name) for name in days], tiles, vectors(3))
+
+    def found(**limits: object) -> set[str]:
+        where = TileFilter(**limits)  # type: ignore[arg-type]
+        return {hit.tile.scene for hit in store.search(vectors(1)[0], k=5, where=where)}
+
+    assert found() == {"a", "b", "c"}
+    assert found(since=datetime.date(2010, 6, 29)) == {"a", "b"}
+    assert found(since=datetime.date(2010, 6, 30)) == {"b"}
+    assert found(until=datetime.date(2010, 6, 29)) == {"a"}
+    assert found(since=datetime.date(2011, 1, 1), until=datetime.date(2012, 1, 1)) == set()
+    assert found(sensor="naip-B") == {"b"}
+    assert found(sensor="naip-B", until=datetime.date(2012, 1, 1)) == set()
+
+
+def test_areas_filter_by_outline(store: LanceStore) -> None:
+    tiles = [tile(name, 0, place) for name, place in PLACES.items()]
+    store.put([entry(name) for name in PLACES], tiles, vectors(len(tiles)))
+    south = ((0.0, 40.0), (9.0, 40.0), (9.0, 44.0), (7.5, 45.5), (0.0, 44.0), (0.0, 40.0))  # a tip reaches the alps
+    hole = ((6.0, 44.0), (9.0, 44.0), (9.0, 47.0), (6.0, 47.0), (6.0, 44.0))
+    around = ((0.0, 40.0), (20.0, 40.0), (20.0, 50.0), (0.0, 50.0), (0.0, 40.0))
+    pacific = ((179.7, -20.0), (181.5, -20.0), (181.5, -10.0), (179.7, -10.0), (179.7, -20.0))
+    for area, found in (
+        (((south,),), {"alps"}),
+        (((around,),), {"alps"}),
+        (((around, hole),), set()),  # the tile lies in the hole
+        (((pacific,),), {"fiji across", "fiji east"}),
+        (((south,), (pacific,)), {"alps", "fiji across", "fiji east"}),
+    ):
+        where = TileFilter(area=area)
+        assert {hit.tile.scene for hit in store.search(vectors(1)[0], k=9, where=where)} == found
+        assert store.count(where) == len(found)
+    both = TileFilter(area=((south,), (pacific,)), bbox=(0.0, 0.0, 90.0, 90.0))
+    assert [hit.tile.scene for hit in store.search(vectors(1)[0], k=9, where=both)] == ["alps"]
+
+
+def test_scenes_filter_by_pattern(store: LanceStore) -> None:
+    names = ["2016/a.tif", "2016/deep/b.tif", "2020/A.tif"]
+    store.put([entry(name) for name in names], [tile(name, 0) for name in names], vectors(3))
+    for pattern, found in (
+        ("2016/*", names[:2]),
+        ("*.tif", names),
+        ("20?0/[A-Z].tif", names[2:]),
+        ("a.tif", []),
+        ("*/a.tif", names[:1]),
+    ):
+        hits = store.search(vectors(1)[0], k=9, where=TileFilter(scene=pattern))
+        assert sorted(hit.tile.scene for hit in hits) == found
+
+
+def test_half_precision_ranks_like_full(store: LanceStore) -> None:
+    rows, query = vectors(2000), vectors(1, seed=1)[0]
+    store.put([entry("a", 2000)], [tile("a", i, sensor="x" if i % 3 else None) for i in range(2000)], rows)
+    full = store.load()
+    half = dataclasses.replace(full, vectors=full.vectors.astype(np.float16), exact=full.take)
+    for where in (None, TileFilter(sensor="X"), TileFilter(scene="b")):
+        assert half.search(query, k=50, where=where) == full.search(query, k=50, where=where)
+
+
+def test_many_tiles_are_mapped_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the budget: the same hits; the files are made once, and made anew after a change."""
+    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 100)
+    rows, query = vectors(600), vectors(1, seed=1)[0]
+    tiles = [tile("a", i, (0.0, 0.0, 1.0, 1.0) if i % 50 == 0 else None) for i in range(600)]
+    LanceStore(tmp_path / "index", dim=DIM).put([entry("a", 500)], tiles[:500], rows[:500])
+    filters = (None, TileFilter(bbox=(0.5, 0.5, 2.0, 2.0)), TileFilter(scene="a"))
+    expected = [list(np.argsort(-(rows[:500] @ query))[:20]), None, None]
+    for precision, memory_bytes in (("float32", 10**6), ("float16", 2 * 600 * DIM)):
+        store = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=memory_bytes)
+        hits = [store.search(query, k=20, where=where) for where in filters]
+        assert [hit.tile.window_px[0] for hit in hits[0]] == expected[0]
+        assert [hit.score for hit in hits[0]] == pytest.approx((rows[expected[0]] @ query).tolist(), abs=1e-6)
+        assert sorted(hit.tile.window_px[0] for hit in hits[1]) == list(range(0, 500, 50))
+        assert hits[2] == hits[0]
+        assert store.load().vectors.dtype == precision
+        (place,) = (tmp_path / "index" / ".cache").iterdir()
+        assert place.name.endswith(precision)
+        changed = place.stat().st_mtime_ns
+        again = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=memory_bytes)
+        assert again.search(query, k=20) == hits[0]
+        assert place.stat().st_mtime_ns == changed
+    store.put([entry("b", 100)], [tile("b", i) for i in range(100)], rows[500:])
+    assert len(store.search(query, k=1000)) == 600
+    assert len(list((tmp_path / "index" / ".cache").iterdir())) == 1
+
+
+def test_an_index_that_may_only_be_read_is_searched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
+    store = LanceStore(tmp_path / "index", dim=DIM)
+    store.put([entry("a", 50)], [tile("a", i) for i in range(50)], vectors(50))
+    (tmp_path / "index" / ".cache").write_text("in the way")  # nothing can be written there
+    assert len(LanceStore(tmp_path / "index", dim=DIM).search(vectors(1)[0], k=99)) == 50
+
+
+def test_beyond_memory_an_ivf_index_is_searched(tmp_path: Path) -> None:
+    rows, query = vectors(3000), vectors(1, seed=1)[0]
+    tiles = [tile("a", i, (0.0, 0.0, 1.0, 1.0) if i % 100 == 7 else None, sensor="xy"[i % 2]) for i in range(3000)]
+    store = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=8 * DIM * 100)
+    store.put([entry("a", 3000)], tiles, rows)
+    store.tidy()
+    check = read_check(tmp_path / "index")
+    assert check is not None
+    assert check.recall >= 0.95
+    assert 1 <= check.probes <= check.partitions
+    assert isinstance(store.load(), NearestTiles)
+    scores = rows @ query
+    true = set(np.argsort(-scores)[:50].tolist())
+    hits = store.search(query, k=50)
+    assert len({hit.tile.window_px[0] for hit in hits} & true) >= 40
+    assert [hit.score for hit in hits] == pytest.approx(sorted((hit.score for hit in hits), reverse=True))
+    # A selective filter is answered exactly; one that leaves half of all tiles still fills the list.
+    few = store.search(query, k=50, where=TileFilter(bbox=(0.0, 0.0, 1.0, 1.0)))
+    assert [hit.tile.window_px[0] for hit in few] == sorted(range(7, 3000, 100), key=lambda i: -scores[i])
+    half = store.search(query, k=50, where=TileFilter(sensor="y"))
+    assert len(half) == 50
+    assert {hit.tile.sensor for hit in half} == {"y"}
+    assert store.count(TileFilter(sensor="y")) == 1500
+    assert store.vectors(["a:5"])[0] == pytest.approx(rows[5])
+
+
+def test_a_scene_is_replaced_in_one_commit(store: LanceStore, tmp_path: Path) -> None:
+    store.put(
+        [entry("a'b", 3), entry("c", 2)],
+        [tile("a'b", i) for i in range(3)] + [tile("c", i) for i in range(2)],
+        vectors(5),
+    )
+    before = store._tiles.version
+    store.put([entry("a'b", 2)], [tile("a'b", 2), tile("a'b", 7)], np.eye(2, DIM, dtype=np.float32))
+    assert store._tiles.version == before + 1
+    found = {hit.tile.tile: hit.score for hit in store.search(np.eye(1, DIM, dtype=np.float32)[0], k=10)}
+    assert set(found) == {"a'b:2", "a'b:7", "c:0", "c:1"}
+    assert found["a'b:2"] == 1.0
+    assert [scene.n_tiles for scene in store.scenes()] == [2, 2]
+
+
+def test_another_reader_sees_what_was_written_since(store: LanceStore, tmp_path: Path) -> None:
+    reader = LanceStore(tmp_path / "index", dim=DIM)
+    assert reader.search(vectors(1)[0], k=1) == []
+    store.put([entry("a")], [tile("a", 0)], vectors(1))
+    assert len(reader.search(vectors(1)[0], k=1)) == 1
+    assert len(reader) == 1
+    assert len(reader.scenes()) == 1
+    matrix = reader.load()
+    assert reader.load() is matrix  # nothing new, nothing read again
+
+
+def test_tidying_changes_nothing_that_can_be_seen(store: LanceStore) -> None:
+    for i in range(6):
+        store.put([entry(f"s{i}")], [tile(f"s{i}", 0)], vectors(1, seed=i))
+    before = store.search(vectors(1)[0], k=10)
+    store.tidy()
+    assert store.search(vectors(1)[0], k=10) == before
+    assert len(store.scenes()) == 6
+
+
+def test_vectors_that_cannot_be(store: LanceStore) -> None:
+    with pytest.raises(StoreError, match=r"1 tiles of width 8, but vectors \(1, 4\)"):
+        store.put([entry("a")], [tile("a", 0)], np.ones((1, 4), np.float32))
+    with pytest.raises(StoreError, match="NaN or infinity"):
+        store.put([entry("a")], [tile("a", 0)], np.full((1, DIM), np.nan, np.float32))
+    assert len(store) == 0
+
+
+def test_damage_is_said_in_one_line(store: LanceStore, tmp_path: Path) -> None:
+    store.put([entry("a")], [tile("a", 0)], vectors(1))
+    for file in (tmp_path / "index" / "tiles.lance").rglob("*.lance"):
+        file.write_bytes(b"nothing of the kind")
+    reader = LanceStore(tmp_path / "index", dim=DIM)
+    with pytest.raises(
+        StoreError, match=r"cannot be read or written .*delete the folder and make the index again"
+    ) as caught:
+        reader.search(vectors(1)[0], k=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_another_width_is_refused(store: LanceStore, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="has other columns"):
+        LanceStore(tmp_path / "index", dim=DIM + 1)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rsitr.rerank import Reranker, rank_candidates_in_stages
+from rsitr.types import FloatArray, Mixture
+
+GLOBAL = np.array([0.9, 0.8, 0.7, 0.6], dtype=np.float32)
+LOCAL = np.array([0.1, 0.9, 0.2, 0.8], dtype=np.float32)
+
+
+def local(positions: NDArray[np.int64]) -> FloatArray:
+    return LOCAL[positions]
+
+
+def test_without_a_second_stage_the_order_is_that_of_the_global_scores() -> None:
+    found = rank_candidates_in_stages(GLOBAL, mixture=Mixture(alpha=1.0, beta=0.0), local=local)
+    assert found.order.tolist() == [0, 1, 2, 3]
+    assert found.scores.tolist() == GLOBAL.tolist()
+    assert [stage.name for stage in found.stages] == ["global"]
+
+
+def test_local_scores_are_mixed_in() -> None:
+    found = rank_candidates_in_stages(GLOBAL, mixture=Mixture(alpha=0.5, beta=0.5), local=local)
+    assert found.scores == pytest.approx(0.5 * GLOBAL + 0.5 * LOCAL)
+    assert found.order.tolist() == [1, 3, 0, 2]
+    assert found.ranks.tolist() == [3, 1, 4, 2]
+    assert [stage.name for stage in found.stages] == ["global", "local"]
+    assert found.stages[1].scores.tolist() == LOCAL.tolist()
+
+
+def test_equal_candidates_share_a_rank() -> None:
+    found = rank_candidates_in_stages(np.array([0.5, 0.7, 0.5], np.float32), mixture=Mixture(alpha=1.0, beta=0.0))
+    assert found.ranks.tolist() == [2, 1, 2]
+    assert found.order.tolist() == [1, 0, 2]
+
+
+def test_the_budget_ends_the_local_stage_and_what_was_seen_stays_above() -> None:
+    scores = np.linspace(1.0, 0.0, 64, dtype=np.float32)
+
+    def slow(positions: NDArray[np.int64]) -> FloatArray:
+        time.sleep(0.05)
+        return np.linspace(0.0, 1.0, len(positions), dtype=np.float32)  # turns each batch round
+
+    found = rank_candidates_in_stages(scores, mixture=Mixture(alpha=0.1, beta=1.0), local=slow, budget_s=0.12)
+    stage = found.stages[1]
+    seen = int(np.isfinite(stage.scores).sum())
+    assert 16 <= seen <= 48
+    assert stage.note == f"{seen} of 64 candidates fit the time allowed"
+    assert set(found.order[:seen].tolist()) == set(range(seen))
+    assert found.order[seen:].tolist() == list(range(seen, 64))
+    assert found.order[0] in range(15, seen)
+
+
+def test_no_time_at_all_leaves_the_first_stage() -> None:
+    found = rank_candidates_in_stages(
+        GLOBAL,
+        mixture=Mixture(),
+        local=local,
+        reranker=Reranker("sar", {"k": 4}),
+        references=lambda positions, _: np.zeros((1, len(positions)), np.float32),
+        budget_s=-1.0,
+    )
+    assert found.order.tolist() == [0, 1, 2, 3]
+    assert [stage.note for stage in found.stages[1:]] == [
+        "0 of 4 candidates fit the time allowed",
+        "left out: no time was left for it",
+    ]
+
+
+def test_the_bank_is_scored_as_the_query_was_and_sorts_again() -> None:
+    asked: list[bool] = []
+
+    def references(positions: NDArray[np.int64], with_local: bool) -> FloatArray:
+        asked.append(with_local)
+        bank = np.array([[1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]], dtype=np.float32)  # hub 0, and 2 for one query
+        return bank[:, positions]
+
+    for mixture, with_local in ((Mixture(alpha=1.0, beta=0.0), False), (Mixture(alpha=1.0, beta=1e-6), True)):
+        found = rank_candidates_in_stages(
+            GLOBAL, mixture=mixture, local=local, reranker=Reranker("sar", {"k": 4}), references=references
+        )
+        assert found.order.tolist() == [1, 3, 2, 0]
+        assert asked.pop() is with_local
+    assert found.stages[-1].name == "sar:k=4"
+    assert found.stages[-1].scores.tolist() == [4.0, 1.0, 3.0, 2.0]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rsitr.errors import QueryError
+from rsitr.search import read_queries
+from rsitr.types import TileFilter
+
+WHERE = TileFilter(sensor="NAIP")
+
+
+def test_a_line_of_words_each(tmp_path: Path) -> None:
+    file = tmp_path / "queries.txt"
+    file.write_text("# rivers\na river\n\n2*a bridge\n", encoding="utf-8")
+    first, second = read_queries(file, k=4, where=WHERE)
+    assert (first.text, first.k, first.where) == ("a river", 4, WHERE)
+    assert (second.parts[0].value, second.parts[0].weight) == ("a bridge", 2.0)
+
+
+def test_objects_say_more(tmp_path: Path) -> None:
+    file = tmp_path / "queries.jsonl"
+    file.write_text(
+        '{"text": ["a river", "0.5*trees"], "not": "clouds", "k": 7}\n'
+        '{"image": "example.png", "like": "a.tif:0,0,8,8"}\n',
+        encoding="utf-8",
+    )
+    first, second = read_queries(file, k=4, where=WHERE)
+    assert first.describe() == "“a river” and 0.5 × “trees” without “clouds” by NAIP"
+    assert (first.k, second.k) == (7, 4)
+    assert second.parts[0].picture == tmp_path / "example.png"
+    assert [part.kind for part in second.parts] == ["picture", "tile"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.txt", "", "holds no query"),
+        ("a.txt", "# nothing\n", "holds no query"),
+        ("a.jsonl", "{}", "line 1: nothing to search for"),
+        ("a.jsonl", '{"text": "x"}\n{"txt": "x"}', "line 2: 'txt' is unknown"),
+        ("a.jsonl", "[1]", "line 1: is no JSON object"),
+        ("a.jsonl", "{", "line 1: is no JSON object"),
+        ("a.jsonl", '{"text": 3}', "'text' is a string or a list of strings, not 3"),
+        ("a.jsonl", '{"text": "x", "k": "5"}', "'k' is a whole number, not '5'"),
+        ("a.jsonl", '{"text": "x", "k": 0}', "at least 1, not 0"),
+    ],
+)
+def test_wrong_files_name_the_line(tmp_path: Path, name: str, content: str, said: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(QueryError, match=said):
+        read_queries(tmp_path / name, k=4, where=WHERE)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="cannot be read"):
+        read_queries(tmp_path / "none.txt", k=4, where=WHERE)
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(QueryError, match="no UTF-8"):
+        read_queries(tmp_path / "latin.txt", k=4, where=WHERE)

@@ -1,0 +1,147 @@
+"""Marks, detectors, and what they find in new scenes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes import ColourEncoder
+from rasters import write_utm
+from rsitr.errors import QueryError, StoreError
+from rsitr.index import ingest, open_index
+from rsitr.search import (
+    Detector,
+    Index,
+    Mark,
+    delete_detector,
+    find_in_scenes,
+    fit_head,
+    list_detectors,
+    load_detector,
+    make_query,
+    read_marks,
+)
+
+DIM = 12
+
+
+@pytest.fixture
+def folder(index_path: Path, tmp_path: Path) -> Path:
+    shutil.copytree(index_path.parent, tmp_path / "archive")
+    return tmp_path / "archive" / "index"
+
+
+@pytest.fixture
+def index(folder: Path, encoder: ColourEncoder) -> Index:
+    return Index.open(folder, encoder=encoder)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def test_marks_correct_a_query_that_was_slightly_wrong() -> None:
+    chance = np.random.default_rng(5)
+    axes = np.eye(DIM)
+    meant = unit(axes[0] + axes[1] + 0.3 * chance.normal(size=(60, DIM)))
+    other = unit(axes[0] + axes[2] + 0.3 * chance.normal(size=(60, DIM)))
+    words = unit(axes[0])  # says nothing of what divides the two
+    tiles = np.concatenate([meant, other])
+    weights, bias = fit_head(words, right=meant[:5], wrong=other[:5], background=tiles[::3])
+
+    def share(vector: np.ndarray) -> float:
+        left = np.concatenate([meant[5:], other[5:]])
+        return float((np.argsort(-(left @ vector))[:20] < 55).mean())
+
+    assert share(weights) >= share(words) + 0.3
+    assert (meant[:5] @ weights + bias).min() > (other[:5] @ weights + bias).max()
+
+
+def test_without_marks_to_the_contrary_it_stays_near_the_query() -> None:
+    start = unit(np.ones(DIM))
+    weights, _ = fit_head(start, right=start[None], wrong=np.empty((0, DIM), np.float32), background=unit(np.eye(DIM)))
+    assert float(unit(weights) @ start) > 0.99
+
+
+def test_a_detector_is_learned_kept_and_learns_on(index: Index, folder: Path) -> None:
+    query = make_query(text="red", k=5)
+    red, green = (index.search(colour, k=1).hits[0].tile.tile for colour in ("red", "green"))
+    learned = index.learn("red roofs", query=query, marks=[Mark(red, True), Mark(green, False)])
+    assert list_detectors(folder) == ["red roofs"]
+    assert load_detector(folder, "red roofs") == learned
+    found = index.detect("red roofs", k=20)
+    assert found.hits[0].tile.tile == red
+    assert found.query.describe() == "detector red roofs"
+    relevance = {hit.tile.tile: hit.relevance or 0.0 for hit in found}
+    assert relevance[red] > 0.5 > relevance[green]
+    blue = index.search("blue", k=1).hits[0].tile.tile
+    again = index.learn("red roofs", query=query, marks=[Mark(blue, False), Mark(green, True)])
+    assert (set(again.right), set(again.wrong)) == ({red, green}, {blue})  # the last word on a tile counts
+    delete_detector(folder, "red roofs")
+    assert list_detectors(folder) == []
+    with pytest.raises(QueryError, match="there is no detector 'red roofs'; there are: none yet"):
+        index.detect("red roofs")
+
+
+def test_new_scenes_are_looked_through(index: Index, folder: Path, encoder: ColourEncoder) -> None:
+    marks = [Mark(index.search("red", k=1).hits[0].tile.tile, True)]
+    marks += [Mark(hit.tile.tile, False) for colour in ("green", "blue") for hit in index.search(colour, k=1)]
+    index.learn("red", query=make_query(text="red", k=5), marks=marks)
+    write_utm(folder.parent / "scenes" / "new.tif")
+    report = ingest([folder.parent / "scenes"], into=folder, encoder=encoder)
+    assert [entry.scene for entry in report.indexed] == ["new.tif"]
+    finds = find_in_scenes(open_index(folder), {"new.tif"})
+    assert [(find.detector, find.hit.tile.tile) for find in finds] == [("red", "new.tif:0,0,64,64")]
+    assert find_in_scenes(open_index(folder), set()) == []
+
+
+def test_detectors_of_another_model_are_refused(index: Index, folder: Path) -> None:
+    learned = index.learn(
+        "red", query=make_query(text="red", k=5), marks=[Mark(index.search("red", k=1).hits[0].tile.tile, True)]
+    )
+    with pytest.raises(StoreError, match="was learned with another model"):
+        index.detect(dataclasses.replace(learned, fingerprint="other"))
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 65, "a\nb"])
+def test_names_that_could_leave_the_folder(name: str, folder: Path) -> None:
+    with pytest.raises(QueryError, match="cannot name a detector"):
+        Detector(name=name, query="", fingerprint="", weights=(1.0,), bias=0.0)
+    with pytest.raises(QueryError, match="there is no detector"):
+        load_detector(folder, name)
+
+
+def test_damaged_detectors_and_weights_without_a_direction(folder: Path) -> None:
+    with pytest.raises(QueryError, match="has no direction"):
+        Detector(name="x", query="", fingerprint="", weights=(0.0, 0.0), bias=0.0)
+    (folder / "detectors").mkdir()
+    file = folder / "detectors" / "x.json"
+    for content in ("{", json.dumps({"format": 2}), json.dumps({"format": 1, "name": "x"}), "[]"):
+        file.write_text(content, encoding="utf-8")
+        with pytest.raises(StoreError, match=r"x\.json: cannot be read as a detector"):
+            load_detector(folder, "x")
+
+
+def test_a_mark_that_is_right_is_needed_and_tiles_that_are_there(index: Index) -> None:
+    query = make_query(text="red", k=5)
+    with pytest.raises(QueryError, match="no hit is marked right"):
+        index.learn("x", query=query, marks=[Mark(index.search("red", k=1).hits[0].tile.tile, False)])
+    with pytest.raises(StoreError, match="there is no tile 'nowhere'"):
+        index.learn("x", query=query, marks=[Mark("nowhere", True)])
+
+
+def test_marks_are_read_from_csv(tmp_path: Path) -> None:
+    file = tmp_path / "marks.csv"
+    file.write_text("rank,tile,label\n1,a,right\n2,b,0\n3,c,\n4,d,Yes\n", encoding="utf-8")
+    assert read_marks(file) == [Mark("a", True), Mark("b", False), Mark("d", True)]
+    for content, said in (("tile\na\n", "no column 'label'"), ("tile,label\na,maybe\n", "line 2: the label 'maybe'")):
+        file.write_text(content, encoding="utf-8")
+        with pytest.raises(QueryError, match=said):
+            read_marks(file)
+    with pytest.raises(QueryError, match="cannot be read"):
+        read_marks(tmp_path / "none.csv")

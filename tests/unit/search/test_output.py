@@ -1,0 +1,154 @@
+"""What other programs get: JSON, GeoJSON, CSV, and the page with pictures."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from shapely.geometry import shape
+
+from fakes import COLOURS, ColourEncoder
+from rsitr.search import Index, SearchResult, make_contact_sheet, to_csv, to_geojson, to_json
+
+
+@pytest.fixture
+def index(index_path: Path, encoder: ColourEncoder) -> Index:
+    return Index.open(index_path, encoder=encoder)
+
+
+@pytest.fixture
+def result(index: Index) -> SearchResult:
+    return index.search("green & <i>yellow</i>", k=13)
+
+
+def test_geojson_is_rfc_7946(result: SearchResult) -> None:
+    found = json.loads(to_geojson(result))
+    assert set(found) == {"type", "features"}
+    assert found["type"] == "FeatureCollection"
+    assert len(found["features"]) == 13
+    kinds = []
+    for hit, feature in zip(result, found["features"], strict=True):
+        assert set(feature) == {"type", "geometry", "properties"}
+        assert feature["type"] == "Feature"
+        properties = feature["properties"]
+        assert (properties["rank"], properties["tile"]) == (hit.rank, hit.tile.tile)
+        assert properties["score"] == pytest.approx(hit.score, abs=1e-6)
+        assert "/" not in properties["scene"]
+        assert properties["path"].endswith(properties["scene"])
+        if feature["geometry"] is None:
+            kinds.append(None)
+            continue
+        geometry = shape(feature["geometry"])
+        kinds.append(geometry.geom_type)
+        assert geometry.is_valid
+        parts = getattr(geometry, "geoms", [geometry])
+        assert all(part.exterior.is_ccw for part in parts)
+        assert all(-180 <= lon <= 180 and -90 <= lat <= 90 for part in parts for lon, lat in part.exterior.coords)
+        assert hit.tile.bbox is not None
+        if geometry.geom_type == "Polygon":
+            assert geometry.bounds == pytest.approx(hit.tile.bbox, abs=1e-4)
+    assert kinds.count(None) == 1  # the photo
+    assert kinds.count("MultiPolygon") == 2  # the west half of the scene at the antimeridian is cut by it
+    dates = {feature["properties"]["scene"]: feature["properties"]["date"] for feature in found["features"]}
+    assert dates == {
+        "north_20160816.tif": "2016-08-16",
+        "values_20200101.tif": "2020-01-01",
+        "<b>dateline.tif": None,
+        "photo.png": None,
+    }
+
+
+def test_json_tells_the_query_and_the_hits(index: Index) -> None:
+    found = json.loads(to_json(index.search("green", bbox=(-100, 40, -99, 48), k=2)))
+    assert found["query"]["text"] == "green"
+    assert found["query"]["bbox"] == [-100, 40, -99, 48]
+    assert (found["index"], found["model"], found["n_tiles"]) == ("index", "colour", 8)
+    assert [hit["rank"] for hit in found["hits"]] == [1, 2]
+    assert found["hits"][0]["window_px"] == [64, 0, 64, 64]
+    assert found["hits"][0]["gsd_m"] == pytest.approx(5.0, rel=1e-3)
+    assert shape(found["hits"][0]["footprint"]).bounds == pytest.approx(found["hits"][0]["bbox"], abs=1e-4)
+
+
+def test_csv_has_a_line_per_hit(result: SearchResult) -> None:
+    lines = list(csv.DictReader(io.StringIO(to_csv(result))))
+    assert [line["tile"] for line in lines] == [hit.tile.tile for hit in result]
+    photo = next(line for line in lines if line["scene"] == "photo.png")
+    assert (photo["lon"], photo["date"], photo["gsd_m"], photo["width"]) == ("", "", "", "64")
+    north = next(line for line in lines if line["path"] == "north_20160816.tif")
+    assert float(north["west"]) < float(north["lon"]) < float(north["east"])
+    assert (north["date"], north["sensor"]) == ("2016-08-16", "NAIP")
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page: tags, sources, text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in {"src", "href", "srcset"}]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data.strip())
+
+
+def test_the_contact_sheet_needs_no_other_file(index: Index, result: SearchResult) -> None:
+    sheet = make_contact_sheet(index, result)
+    page = Page(sheet.html)
+    assert sheet.missing == ()
+    assert page.tags.count("li") == page.tags.count("img") == 13
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    assert "link" not in page.tags
+    assert "script" not in page.tags
+    assert not re.search(r"url\(|@import|https?:", sheet.html)
+
+
+def test_the_contact_sheet_shows_what_was_found(index: Index) -> None:
+    page = Page(make_contact_sheet(index, index.search("yellow", k=1)).html)
+    picture = Image.open(io.BytesIO(base64.b64decode(page.sources[0].split(",", 1)[1])))
+    assert np.abs(np.array(picture)[32, 32].astype(int) - COLOURS["yellow"]).max() <= 3
+    assert {"photo.png", "1.000", "date unknown", "no known place", "64 × 64 px"} <= set(page.words)
+    dated = Page(make_contact_sheet(index, index.search("red", sensor="NAIP", k=1)).html)
+    assert {"2016-08-16", "47.0351° N, 99.1835° W", "320 × 320 m, 5 m per pixel"} <= set(dated.words)
+
+
+def test_nothing_of_a_query_or_a_name_becomes_markup(index: Index, result: SearchResult) -> None:
+    html = make_contact_sheet(index, result).html
+    page = Page(html)
+    assert not {"i", "b"} & set(page.tags)
+    assert "“green & <i>yellow</i>”" in page.words
+    assert "<b>dateline.tif" in page.words
+
+
+def test_missing_sources_get_a_placeholder_and_are_listed(index: Index, index_path: Path) -> None:
+    photo = index_path.parent / "scenes" / "photo.png"
+    hidden = photo.rename(photo.with_suffix(".hidden"))
+    try:
+        sheet = make_contact_sheet(index, index.search("yellow", k=3))
+    finally:
+        hidden.rename(photo)
+    page = Page(sheet.html)
+    assert len(sheet.missing) == 1
+    assert re.fullmatch(r"no picture of hit 1: .*photo\.png: no such file", sheet.missing[0])
+    assert page.tags.count("img") == 2
+    assert "the source image is missing or cannot be read" in page.words
+
+
+def test_a_search_without_hits_is_a_page_too(index: Index) -> None:
+    result = index.search("red", bbox=(0, 0, 1, 1))
+    assert "No tile lies within these limits." in Page(make_contact_sheet(index, result).html).words
+    assert json.loads(to_geojson(result)) == {"type": "FeatureCollection", "features": []}
+    assert to_csv(result).count("\n") == 1

@@ -1,0 +1,199 @@
+"""Hits merged into places, and places as other programs read them, checked by readers that are not ours."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+from collections.abc import Sequence
+
+import pyarrow.parquet as pq
+import pystac
+import pytest
+import shapely
+from shapely.geometry import shape
+
+from rsitr.search import (
+    Place,
+    Query,
+    SearchResult,
+    merge_hits,
+    places_to_csv,
+    places_to_geojson,
+    places_to_geoparquet,
+    places_to_stac,
+)
+from rsitr.search.query import Part
+from rsitr.types import Hit, Tile, TileFilter
+
+DEGREE = 0.001  # of a tile's side; a pixel is a hundredth of it
+DAYS = {"a.tif": datetime.date(2010, 8, 1), "b.tif": datetime.date(2016, 8, 1), "c.tif": None, "none.tif": None}
+
+
+def tile(scene: str, col: int, row: int, *, size: int = 100, west: float = 10.0) -> Tile:
+    """A window of a scene whose upper left corner is at `west`, 50 degrees north."""
+    pixel = DEGREE / 100
+    left, top = west + col * pixel, 50.0 - row * pixel
+    right, bottom = left + size * pixel, top - size * pixel
+    ring = ((left, top), (left, bottom), (right, bottom), (right, top), (left, top))
+    return Tile(
+        tile=f"{scene}:{col},{row},{size},{size}",
+        scene=scene,
+        window_px=(col, row, size, size),
+        footprint=None if scene == "none.tif" else ring,
+        bbox=None if scene == "none.tif" else (left, bottom, right, top),
+        date=DAYS.get(scene),
+        gsd_m=1.1,
+    )
+
+
+def hits(tiles: Sequence[Tile]) -> list[Hit]:
+    return [Hit(one, score=1.0 - 0.1 * i, rank=i + 1, relevance=0.9 - 0.1 * i) for i, one in enumerate(tiles)]
+
+
+def answer(tiles: Sequence[Tile]) -> SearchResult:
+    query = Query((Part("words", "a <river>"),), 10, TileFilter())
+    return SearchResult(query, tuple(hits(tiles)), n_tiles=50, index="index", model="colour")
+
+
+def test_windows_that_touch_are_one_place_and_corners_do_not_touch() -> None:
+    found = merge_hits(
+        hits([tile("a.tif", 0, 0), tile("a.tif", 300, 300), tile("a.tif", 100, 0), tile("a.tif", 200, 100)])
+    )
+    assert [place.n_tiles for place in found] == [2, 1, 1]
+    first = found[0]
+    assert first.outline is not None
+    assert first.outline.geom_type == "Polygon"
+    assert first.outline.area == pytest.approx(2 * DEGREE**2, rel=1e-3)
+    assert (first.score, first.relevance, first.rank) == (1.0, 0.9, 1)
+    assert first.sightings[0].window_px == (0, 0, 200, 100)
+    assert first.place == "a.tif:0,0,100,100"
+
+
+def test_windows_of_several_scales_merge() -> None:
+    found = merge_hits(hits([tile("a.tif", 0, 0, size=400), tile("a.tif", 100, 100)]))
+    assert [place.n_tiles for place in found] == [2]
+    assert found[0].outline is not None
+    assert found[0].outline.area == pytest.approx(16 * DEGREE**2, rel=1e-3)
+
+
+def test_the_same_ground_on_several_days_is_one_place_with_a_time_line() -> None:
+    found = merge_hits(hits([tile("b.tif", 0, 0), tile("c.tif", 10, 0), tile("a.tif", 5, 5), tile("a.tif", 900, 900)]))
+    assert [len(place.sightings) for place in found] == [3, 1]
+    line = found[0].sightings
+    assert [seen.scene for seen in line] == ["a.tif", "b.tif", "c.tif"]  # by day, the undated one last
+    assert found[0].dates == (datetime.date(2010, 8, 1), datetime.date(2016, 8, 1))
+    assert found[0].best.tile.scene == "b.tif"
+
+
+def test_neighbours_of_other_scenes_that_share_little_stay_apart() -> None:
+    assert len(merge_hits(hits([tile("a.tif", 0, 0), tile("b.tif", 60, 0)]))) == 2
+    assert len(merge_hits(hits([tile("a.tif", 0, 0), tile("b.tif", 40, 0)]))) == 1
+
+
+def test_scenes_without_a_place_have_places_without_an_outline() -> None:
+    found = merge_hits(hits([tile("none.tif", 0, 0), tile("none.tif", 100, 0), tile("none.tif", 500, 0)]))
+    assert [(place.n_tiles, place.outline) for place in found] == [(2, None), (1, None)]
+
+
+def test_unmerged_every_hit_is_a_place_and_no_hits_are_none() -> None:
+    assert [place.n_tiles for place in merge_hits(hits([tile("a.tif", 0, 0)] * 2), merge=False)] == [1, 1]
+    assert merge_hits([]) == ()
+
+
+def test_a_place_across_the_antimeridian_is_cut_there() -> None:
+    found = merge_hits(hits([tile("d.tif", 0, 0, west=179.9995), tile("d.tif", 100, 0, west=179.9995)]))
+    outline = found[0].outline
+    assert outline is not None
+    assert outline.geom_type == "MultiPolygon"
+    assert outline.bounds[0] == -180.0
+    assert outline.bounds[2] == 180.0
+    feature = json.loads(places_to_geojson(found, result=answer([])))["features"][0]
+    west, _, east, _ = feature["bbox"]
+    assert (west, east) == pytest.approx((179.9995, -179.9985), abs=1e-6)
+
+
+@pytest.fixture
+def result() -> SearchResult:
+    return answer(
+        [
+            tile("b.tif", 0, 0),
+            tile("a.tif", 0, 0),
+            tile("b.tif", 100, 0),
+            tile("c.tif", 700, 700),
+            tile("none.tif", 0, 0),
+        ]
+    )
+
+
+@pytest.fixture
+def places(result: SearchResult) -> tuple[Place, ...]:
+    return result.places()
+
+
+def test_geojson_is_rfc_7946(places: Sequence[Place], result: SearchResult) -> None:
+    found = json.loads(places_to_geojson(places, result=result))
+    assert found["type"] == "FeatureCollection"
+    assert (found["query"], found["matches"]) == ("“a <river>”", True)
+    assert "crs" not in found
+    kinds = []
+    for place, feature in zip(places, found["features"], strict=True):
+        assert set(feature) - {"bbox"} == {"type", "id", "geometry", "properties"}
+        properties = feature["properties"]
+        assert properties["sightings"][0]["scene"] == place.sightings[0].scene
+        if feature["geometry"] is None:
+            kinds.append(None)
+            continue
+        geometry = shape(feature["geometry"])
+        kinds.append(geometry.geom_type)
+        assert geometry.is_valid
+        assert geometry.exterior.is_ccw
+        assert geometry.bounds == pytest.approx(feature["bbox"])
+        assert geometry.equals_exact(place.outline, 1e-9)
+    assert kinds == ["Polygon", "Polygon", None]
+    assert found["features"][0]["properties"]["first_date"] == "2010-08-01"
+
+
+def test_csv_has_a_line_for_each_sighting(places: Sequence[Place], result: SearchResult) -> None:
+    lines = list(csv.DictReader(io.StringIO(places_to_csv([(result.query.describe(), places)]))))
+    assert [(line["rank"], line["scene"]) for line in lines] == [
+        ("1", "a.tif"), ("1", "b.tif"), ("2", "c.tif"), ("3", "none.tif"),
+    ]  # fmt: skip
+    assert {line["query"] for line in lines} == {"“a <river>”"}
+    assert shapely.from_wkt(lines[1]["wkt"]).area == pytest.approx(2 * DEGREE**2, rel=1e-3)
+    assert (lines[3]["lon"], lines[3]["wkt"], lines[3]["date"]) == ("", "", "")
+
+
+def test_geoparquet_carries_its_metadata(places: Sequence[Place]) -> None:
+    table = pq.read_table(io.BytesIO(places_to_geoparquet(places)))
+    about = json.loads(table.schema.metadata[b"geo"])
+    assert (about["version"], about["primary_column"]) == ("1.1.0", "geometry")
+    column = about["columns"]["geometry"]
+    assert (column["encoding"], column["geometry_types"]) == ("WKB", ["Polygon"])
+    geometries = [None if wkb is None else shapely.from_wkb(wkb) for wkb in table["geometry"].to_pylist()]
+    assert geometries[2] is None
+    assert shapely.total_bounds(geometries[:2]).tolist() == pytest.approx(column["bbox"])
+    assert [len(seen) for seen in table["sightings"].to_pylist()] == [2, 1, 1]
+    empty = pq.read_table(io.BytesIO(places_to_geoparquet([])))
+    assert len(empty) == 0
+    assert json.loads(empty.schema.metadata[b"geo"])["columns"]["geometry"]["geometry_types"] == []
+
+
+def test_stac_items_are_read_by_pystac_and_undated_places_are_named(
+    places: Sequence[Place], result: SearchResult
+) -> None:
+    text, left_out = places_to_stac(places, result=result)
+    items = pystac.ItemCollection.from_dict(json.loads(text))
+    assert len(items) == 1
+    (item,) = items
+    assert item.datetime is None
+    assert item.common_metadata.start_datetime == datetime.datetime(2010, 8, 1, tzinfo=datetime.UTC)
+    assert item.common_metadata.end_datetime == datetime.datetime(2016, 8, 1, tzinfo=datetime.UTC)
+    assert set(item.assets) == {"a.tif", "b.tif"}
+    assert item.properties["rsitr:rank"] == 1
+    assert item.bbox == pytest.approx(shape(item.geometry).bounds)
+    assert left_out == (
+        "place 2 is no STAC item: the day of c.tif is unknown",
+        "place 3 is no STAC item: the day of none.tif is unknown",
+    )

@@ -1,0 +1,126 @@
+"""Ranking in stages, through an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes import COLOURS, ColourEncoder
+from rsitr.errors import ConfigError, QueryError, StoreError
+from rsitr.search import Index, Part, RankingSettings
+from rsitr.types import Mixture
+
+
+@pytest.fixture
+def index(index_path: Path, encoder: ColourEncoder) -> Index:
+    return Index.open(index_path, encoder=encoder)
+
+
+@pytest.fixture
+def local_index(index_path: Path) -> Index:
+    """The same, with a model that counts local similarity."""
+    encoder = ColourEncoder(image_size_px=64)
+    encoder.mixture = Mixture(alpha=0.6, beta=0.4, norm="rms")
+    return Index.open(index_path, encoder=encoder)
+
+
+def test_a_model_without_local_similarity_needs_one_stage(index: Index) -> None:
+    result = index.search("red", k=3)
+    assert [stage.name for stage in result.stages] == ["global"]
+    assert result.stages[0].scores == pytest.approx([hit.score for hit in result])
+
+
+def test_local_similarity_is_the_second_stage_and_counts(local_index: Index) -> None:
+    result = local_index.search("green", k=13)
+    first, second = result.stages
+    assert (first.name, second.name, second.note) == ("global", "local", "")
+    for hit, one, other in zip(result, first.scores, second.scores, strict=True):
+        assert one is not None
+        assert other is not None
+        assert hit.score == pytest.approx(0.6 * one + 0.4 * other, abs=1e-6)
+    assert [hit.score for hit in result] == sorted((hit.score for hit in result), reverse=True)
+    plain = local_index.search("green", k=13, ranking=RankingSettings(local=False))
+    assert [stage.name for stage in plain.stages] == ["global"]
+
+
+def test_only_the_candidates_are_looked_at_twice(local_index: Index) -> None:
+    result = local_index.search("green", k=2, ranking=RankingSettings(n_candidates=1))
+    assert len(result) == 2  # never fewer candidates than hits
+    assert [hit.rank for hit in result] == [1, 2]
+
+
+def test_scenes_that_are_gone_leave_the_local_stage_out_and_say_so(index_path: Path, tmp_path: Path) -> None:
+    encoder = ColourEncoder(image_size_px=64)
+    encoder.mixture = Mixture()
+    index = Index.open(index_path, encoder=encoder, root=tmp_path)
+    result = index.search("green", k=2)
+    assert [stage.name for stage in result.stages] == ["global", "local"]
+    assert result.stages[1].note.startswith("left out: ")
+    assert "no such file" in result.stages[1].note
+    assert result.stages[1].scores == (None, None)
+    assert len(result) == 2
+
+
+def test_re_ranking_uses_the_reference_captions(index: Index, local_index: Index) -> None:
+    settings = RankingSettings(rerank="sar:k=5")
+    plain = index.search("green", k=5)
+    result = index.search("green", k=5, ranking=settings)
+    assert result.stages[-1].name == "sar:k=5"
+    assert {hit.tile.tile for hit in result} == {hit.tile.tile for hit in plain}
+    assert all(rank is not None and rank >= 1 for rank in result.stages[-1].scores)
+    assert [stage.name for stage in local_index.search("green", k=5, ranking=settings).stages] == [
+        "global",
+        "local",
+        "sar:k=5",
+    ]
+    example = np.full((8, 8, 3), COLOURS["red"], dtype=np.uint8)
+    with pytest.raises(QueryError, match="no local similarity to a picture"):
+        local_index.search(image=example, ranking=settings)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [({"n_candidates": 0}, "at least 1"), ({"budget_s": 0.0}, "more than 0 s")])
+def test_settings_that_make_no_sense(wrong: dict[str, float], said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        RankingSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown re-ranking method"):
+        RankingSettings(rerank="nosuch")
+
+
+def test_a_tile_finds_its_like(index: Index, local_index: Index) -> None:
+    for opened in (index, local_index):
+        red = opened.search("red", k=1).hits[0].tile
+        result = opened.search(like=red.tile, k=3)
+        assert result.hits[0].tile == red
+        assert result.stages[0].scores[0] == pytest.approx(1.0, abs=1e-5)
+        assert result.query.describe() == f"like {red.tile}"
+    with pytest.raises(StoreError, match="there is no tile 'nowhere' in this index"):
+        index.search(like="nowhere")
+
+
+def test_what_is_not_wanted_goes_down(index: Index) -> None:
+    both = [Part("words", "red"), Part("words", "green")]
+    mixed = index.search(parts=both, k=13)
+    less = index.search(parts=both, minus="green", k=13)
+
+    def best(result: object, colour: str) -> float:
+        pure = index.search(colour, k=1).hits[0].tile.tile
+        return next(hit.score for hit in result if hit.tile.tile == pure)  # type: ignore[attr-defined]
+
+    assert best(mixed, "red") == pytest.approx(best(mixed, "green"), abs=0.02)
+    assert best(less, "red") > best(less, "green") + 0.2
+
+
+def test_what_is_there_matches_and_what_is_not_does_not(index: Index) -> None:
+    there, absent = index.search("red", k=3), index.search("white", k=3)
+    assert there.relevance is not None
+    assert absent.relevance is not None
+    assert there.relevance > 0.5 > absent.relevance
+    assert (there.matches, absent.matches) == (True, False)
+    assert index.search("white", k=3, threshold=0.0).matches
+    assert not index.search("red", bbox=(0, 0, 1, 1)).matches
+    assert all(hit.relevance is not None and 0 <= hit.relevance <= 1 for hit in (*there, *absent))

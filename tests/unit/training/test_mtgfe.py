@@ -1,0 +1,220 @@
+"""MTGFE in the loop: it trains, resumes to the bit, and each task can be left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fusions import BERT_SIZES, VIT_SIZES, compact_fusion_settings, write_bert
+from rsitr.build import Run, build_run
+from rsitr.config import DataConfig, ModelConfig, TrainConfig
+from rsitr.errors import ConfigError
+from rsitr.models import CheckpointConfig, save_checkpoint
+from rsitr.models.compact import TRUNKS
+from rsitr.models.fusion import load_fusion
+from rsitr.training.loop import Interrupted, Position
+from rsitr.training.mtgfe import MtgfeRecipe
+from rsitr.training.phase import Phase
+from rsitr.training.tasks import MtgfeConfig
+from tiny import TinyTrunk, tiny_model, write_tiny_data
+
+Make = Callable[..., Run]
+TASKS: dict[str, Any] = {"projection_width": 16, "prediction_width": 8, "mlm_vocabulary": "captions"}
+COMMON: dict[str, Any] = {"batch_size": 8, "lr": 2e-3, "warmup_steps": 2, "weight_decay": 0.02}
+
+
+def fusion_config(**changes: Any) -> TrainConfig:
+    """A frozen epoch and one with the trunk, all tasks on."""
+    defaults: dict[str, Any] = {
+        "name": "tiny-mtgfe",
+        "recipe": "mtgfe",
+        "data": DataConfig(sets=("ucm",), symmetries=True, crop_scale=1.0),
+        "model": ModelConfig(kind="fusion", settings=compact_fusion_settings()),
+        "phases": (Phase(epochs=1, **COMMON), Phase(epochs=1, trunk_lr=1e-3, **COMMON)),
+        "mtgfe": MtgfeConfig(**TASKS),
+    }
+    return TrainConfig(**(defaults | changes))
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A run on the tiny data in the folder `name`."""
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    root = write_tiny_data(tmp_path / "data")
+
+    def make(config: TrainConfig, *, name: str = "run", stop_at: int | None = None, **settings: Any) -> Run:
+        def report(position: Position, _steps: int, _loss: float) -> None:
+            if stop_at is not None and position.total_step >= stop_at:
+                run.trainer._stop = True
+
+        run = build_run(
+            config, root=root, folder=tmp_path / name, device="cpu", provenance={}, report=report, **settings
+        )
+        return run
+
+    return make
+
+
+def journal(run: Run, kind: str) -> list[dict[str, Any]]:
+    lines = (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+
+
+def test_an_interrupted_run_ends_as_one_that_was_not(make: Make) -> None:
+    config = fusion_config()
+    whole = make(config, name="whole")
+    whole.trainer.run(resume=True)
+    total = whole.trainer.position.total_step
+    for stop in (2, total // 2, total - 1):
+        with pytest.raises(Interrupted):
+            make(config, name="cut", stop_at=stop).trainer.run(resume=True)
+    last = make(config, name="cut")
+    last.trainer.run(resume=True)
+    for first, second in ((whole.trainer.model, last.trainer.model), (whole.trainer.recipe, last.trainer.recipe)):
+        state = second.state_dict()
+        assert all(torch.equal(value, state[name]) for name, value in first.state_dict().items())
+    positions = [asdict(run.trainer.position) | {"seconds": 0} for run in (whole, last)]
+    assert positions[0] == positions[1]
+    best = [(run.folder / "best" / "model.safetensors").read_bytes() for run in (whole, last)]
+    assert best[0] == best[1]
+
+
+def test_the_checkpoint_scores_and_says_how_it_came_about(make: Make) -> None:
+    notes: list[str] = []
+    run = make(fusion_config(), on_note=notes.append)
+    run.trainer.run(resume=False)
+    scorer = load_fusion(str(run.folder / "best"), device="cpu")
+    assert not any(name.startswith(("mlm", "projector")) for name in scorer.model.state_dict())
+    config = json.loads((run.folder / "best" / "config.json").read_text(encoding="utf-8"))
+    assert config["kind"] == "fusion"
+    assert config["training"]["config"]["mtgfe"]["mvjrc_weight"] == 1.0
+    assert config["training"]["validation"]["mR"] == pytest.approx(run.trainer.position.best)
+    assert notes == ["image side: random weights", "text side: random weights; fusion encoder: initialised"]
+
+
+def test_outputs_do_not_collapse_and_the_log_shows_it(make: Make) -> None:
+    phase = Phase(epochs=8, **(COMMON | {"lr": 1e-3}))
+    run = make(fusion_config(phases=(phase,)))
+    run.trainer.run(resume=False)
+    entries = journal(run, "train")
+    spread = 16**-0.5
+    assert all(entry["deviation_spread"] == pytest.approx(spread) for entry in entries)
+    # With a batch of 8, the deviation of perfectly spread outputs lies a little below 1 / sqrt(d).
+    assert all(0.6 * spread < entry["deviation"] < 1.1 * spread for entry in entries)
+    assert entries[-1]["mvjrc"] < entries[0]["mvjrc"]
+    assert entries[-1]["itm"] < entries[0]["itm"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_mlm", "has_mvjrc"),
+    [
+        ({"mlm_weight": 0.0, "mvjrc_weight": 0.0}, False, False),
+        ({"mvjrc_weight": 0.0, "masking": "bert"}, True, False),
+        ({"mlm_weight": 0.0, "cached_views": 3}, False, True),
+        ({"negatives": "itm", "mlm_vocabulary": "full"}, True, True),
+        ({"augment_count": 0, "mvjrc_weight": 0.0, "validation_images": 2}, True, False),
+    ],
+)
+def test_tasks_can_be_left_out(make: Make, changes: dict[str, Any], has_mlm: bool, has_mvjrc: bool) -> None:
+    run = make(fusion_config(mtgfe=MtgfeConfig(**(TASKS | changes)), phases=(Phase(epochs=1, **COMMON),)))
+    run.trainer.run(resume=False)
+    recipe = run.trainer.recipe
+    assert isinstance(recipe, MtgfeRecipe)
+    assert (recipe.mlm is not None, recipe.projector is not None) == (has_mlm, has_mvjrc)
+    first = journal(run, "train")[0]
+    assert (first["mlm"] != 0, first["mvjrc"] != 0, first["deviation"] is not None) == (has_mlm, has_mvjrc, has_mvjrc)
+    assert first["itm"] > 0
+    assert first["negatives"] > 8
+    views = sorted(path.name for path in run.folder.iterdir() if path.name.startswith(("view", "plain")))
+    expected = [f"view-{n}" for n in range(changes.get("cached_views", 2))]
+    assert views == (["plain"] if changes.get("augment_count") == 0 else expected)
+
+
+def test_hard_negatives_of_a_dual_encoder(make: Make, tmp_path: Path) -> None:
+    model = tiny_model()
+    config = CheckpointConfig(kind="compact", name="dual", model=asdict(model.config))
+    save_checkpoint(tmp_path / "dual", config=config, weights=dict(model.state_dict()))
+    tasks = MtgfeConfig(**TASKS, negatives="dual", dual=str(tmp_path / "dual"))
+    started = ModelConfig(
+        kind="fusion",
+        settings=compact_fusion_settings(),
+        init=str(tmp_path / "dual"),
+        init_text=str(tmp_path / "dual"),
+    )
+    seen: list[tuple[int, int]] = []
+    settings = {"on_cache": lambda done, total: seen.append((done, total))}
+    config_ = fusion_config(mtgfe=tasks, model=started, phases=(Phase(epochs=1, **COMMON),))
+    run = make(config_, **settings)
+    assert seen[-1] == (8, 8)
+    vectors = run.trainer.recipe.dual
+    seen.clear()
+    again = make(config_, **settings)  # kept on disk
+    assert seen == []
+    assert torch.equal(again.trainer.recipe.dual.images, vectors.images)
+    assert len(vectors.captions) == len(run.table.captions)
+    (run.folder / "dual.safetensors").write_bytes(b"cut off")
+    make(config_, **settings)
+    assert seen[-1] == (8, 8)
+    run.trainer.run(resume=False)
+
+
+def test_the_papers_model_trains_on_pictures(make: Make, tmp_path: Path) -> None:
+    write_bert(tmp_path / "bert")
+    sizes = BERT_SIZES | VIT_SIZES | {"context_length": 16}
+    model = ModelConfig(kind="fusion", settings=sizes, init_text=str(tmp_path / "bert"))
+    tasks = MtgfeConfig(**(TASKS | {"mlm_vocabulary": "full"}))
+    notes: list[str] = []
+    run = make(fusion_config(model=model, mtgfe=tasks, phases=(Phase(epochs=1, **COMMON),)), on_note=notes.append)
+    assert "cross.key_value.weight" in notes[-1]
+    run.trainer.run(resume=False)
+    assert (run.folder / "best" / "vocab.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mtgfe": replace(MtgfeConfig(**TASKS), cached_views=1)}, "a step needs 2 views of a picture, and 1 are"),
+        ({"phases": (Phase(epochs=1, image_size_px=48, **COMMON),)}, "image_size_px must be the model's own 32"),
+        ({"model": ModelConfig(kind="fusion", settings=BERT_SIZES | VIT_SIZES)}, "init_text must name a BERT"),
+    ],
+)
+def test_settings_that_do_not_go_together(make: Make, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(fusion_config(**changes)).trainer.run(resume=False)
+
+
+def test_a_trunk_that_there_is_not(make: Make, tmp_path: Path) -> None:
+    write_bert(tmp_path / "bert")
+    model = ModelConfig(kind="fusion", settings=BERT_SIZES | VIT_SIZES, init_text=str(tmp_path / "bert"))
+    with pytest.raises(ConfigError, match="trunk_lr is for a compact image side"):
+        make(fusion_config(model=model))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"itm_weight": 0.0}, "itm_weight must be above 0"),
+        ({"mlm_weight": -1.0}, "mlm_weight must be at least 0"),
+        ({"dual_temperature": 0.0}, "dual_temperature must be positive"),
+        ({"augment_magnitude": 11}, "augment_magnitude must be between 0 and 10"),
+        ({"validation_images": 1}, "validation_images must be at least 2"),
+        ({"negatives": "dual"}, "dual names the dual encoder"),
+        ({"dual": "compact"}, "dual names the dual encoder"),
+    ],
+)
+def test_tasks_that_make_no_sense(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MtgfeConfig(**changes)
+
+
+def test_recipes_and_models_go_together() -> None:
+    with pytest.raises(ConfigError, match="mtgfe goes with fusion"):
+        fusion_config(model=ModelConfig(kind="compact"))
+    with pytest.raises(ConfigError, match="mtgfe goes with fusion"):
+        fusion_config(recipe="ebaker")
