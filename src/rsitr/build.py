@@ -208,6 +208,11 @@ def build_run(
     training = [image for image in training if image.path not in held_out]
     everything = [*training, *(image for images in validation.values() for image in images)]
     require_images(everything)
+    torch.manual_seed(config.seed)
+    # Before every picture is looked at, which takes a while: what is wrong with the model shows at once.
+    model = None if config.recipe == "mtgfe" else build_model(config.model, root=root)
+    if model is not None:
+        _check_phases(config, size_px=model.image_size_px)
     if config.data.duplicates == "drop":
         unique = _without_duplicates(training, sets=sets, on_hash=on_hash)
         everything = [*unique, *everything[len(training) :]]
@@ -216,8 +221,7 @@ def build_run(
         done = itertools.count(1)
         require_readable(everything, on_picture=lambda: on_hash(next(done), len(everything)))
     table = RowTable.of(training)
-    torch.manual_seed(config.seed)
-    if config.recipe == "mtgfe":
+    if model is None:
         if ranks.size > 1:
             raise ConfigError("recipe mtgfe trains in one process: start it without torchrun")
         trainer = _build_mtgfe(
@@ -234,8 +238,6 @@ def build_run(
             report=report,
         )
         return Run(config, trainer, table, sets, folder, encode_validation=_refuse_vectors)
-    model = build_model(config.model, root=root)
-    _check_phases(config, size_px=model.image_size_px)
     recipe = EbakerRecipe(
         table=table,
         captions_by_set={

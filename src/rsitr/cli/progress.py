@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ class TrainingProgress:
         )
         self.tasks: dict[str, TaskID] = {}
         self.started: dict[str, tuple[float, int]] = {}
-        self.said = 0.0
+        self.said = -math.inf  # the first line at once, however long the machine has been up
 
     def __enter__(self) -> TrainingProgress:
         logging.captureWarnings(True)
