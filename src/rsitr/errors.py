@@ -9,12 +9,13 @@ and the command ends with status 2.
     ├── ModelError     a model or checkpoint cannot be found, read or trusted
     ├── SceneError     an image or raster cannot be used
     ├── StoreError     an index is missing, damaged, locked, or made by another model
+    │   └── MissingError   a tile or scene that is asked for is not in the index
     └── QueryError     a search query or filter makes no sense
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "DataError", "ModelError", "QueryError", "RsitrError", "SceneError", "StoreError"]
+__all__ = ["ConfigError", "DataError", "MissingError", "ModelError", "QueryError", "RsitrError", "SceneError", "StoreError"]
 
 
 class RsitrError(Exception):
@@ -39,6 +40,10 @@ class SceneError(RsitrError):
 
 class StoreError(RsitrError):
     """An index is missing, damaged, locked, or was made by another model."""
+
+
+class MissingError(StoreError):
+    """A tile or scene that is asked for is not in the index."""
 
 
 class QueryError(RsitrError):

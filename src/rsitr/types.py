@@ -282,8 +282,11 @@ class Store(Protocol):
     def count(self, where: TileFilter | None = None) -> int:
         """How many tiles pass the filter."""
 
+    def tiles(self, tiles: Sequence[str]) -> list[Tile]:
+        """Tiles by their ids; MissingError where one is not there."""
+
     def vectors(self, tiles: Sequence[str]) -> FloatArray:
-        """The vectors of tiles by their ids, (len(tiles), dim); StoreError where one is not there."""
+        """The vectors of tiles by their ids, (len(tiles), dim); MissingError where one is not there."""
 
     def codes(self, tiles: Sequence[str]) -> NDArray[np.float16] | None:
         """The codes of tiles by their ids, (len(tiles), length); None where no codes are kept."""

@@ -31,12 +31,22 @@ NEUTRAL = 128
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class WindowPixels:
-    """The picture of a window, and which share of it the scene knows (0 to 1; the rest is nodata)."""
+    """The picture of a window, and where the scene knows it.
+
+    Attributes:
+        image: (H, W, 3).
+        valid: (H, W) bool, False where there is no data.
+    """
 
     image: ImageArray
-    valid_share: float
+    valid: Mask
+
+    @property
+    def valid_share(self) -> float:
+        """Which part of it is known, 0 to 1; the rest is nodata."""
+        return float(self.valid.mean())
 
 
 class SceneReader:
@@ -68,7 +78,7 @@ class SceneReader:
         image = self._to_rgb(values, valid)
         if not valid.all():
             image[~valid] = image[valid].mean(axis=0).round() if valid.any() else NEUTRAL
-        return WindowPixels(image=image, valid_share=float(valid.mean()))
+        return WindowPixels(image=image, valid=valid)
 
     def measure_stretch(self) -> Stretch | None:
         """The 2nd and 98th percentile of each shown band over the scene; None where values are 8-bit already.

@@ -2,7 +2,7 @@
 
 from rsitr.index.folder import IndexFolder, open_index, recorded_model, relink_index
 from rsitr.index.ingestion import IngestProgress, IngestReport, ingest
-from rsitr.index.manifest import Manifest, Settings
+from rsitr.index.manifest import Manifest, ModelRecord, Settings
 from rsitr.index.matrix import TileMatrix
 from rsitr.index.store import LanceStore
 from rsitr.index.summary import IndexSummary, summarise
@@ -16,6 +16,7 @@ __all__ = [
     "IngestReport",
     "LanceStore",
     "Manifest",
+    "ModelRecord",
     "Settings",
     "TileMatrix",
     "ingest",

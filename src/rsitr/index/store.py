@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rsitr.errors import StoreError
+from rsitr.errors import MissingError, StoreError
 from rsitr.index.cache import choose_precision, open_cached
 from rsitr.index.filtering import Rows
 from rsitr.index.matrix import TileMatrix
@@ -25,6 +25,7 @@ from rsitr.index.rows import (
     scenes_from_table,
     table_from_scenes,
     table_from_tiles,
+    tile_from_row,
     tile_schema,
     vectors_from_table,
 )
@@ -132,24 +133,33 @@ class LanceStore:
         """How many tiles pass the filter."""
         return self.load().count(where)
 
+    def tiles(self, tiles: Sequence[str]) -> list[Tile]:
+        """Tiles by their ids.
+
+        Raises:
+            MissingError: a tile is not in the index.
+        """
+        matrix = self.load()
+        return [tile_from_row(row) for row in matrix.rows.take(self._rows(matrix, tiles)).to_pylist()]
+
     def vectors(self, tiles: Sequence[str]) -> FloatArray:
         """The vectors of tiles by their ids, (len(tiles), dim).
 
         Raises:
-            StoreError: a tile is not in the index.
+            MissingError: a tile is not in the index.
         """
-        rows = self._rows(tiles)
-        return self.load().take(rows)
+        matrix = self.load()
+        return matrix.take(self._rows(matrix, tiles))
 
     def codes(self, tiles: Sequence[str]) -> NDArray[np.float16] | None:
         """The codes of tiles by their ids, (len(tiles), length); None where no codes are kept.
 
         Raises:
-            StoreError: a tile is not in the index.
+            MissingError: a tile is not in the index.
         """
         if not self._code_length:
             return None
-        return codes_from_table(self._fetch(self._tiles, self._rows(tiles), "code"))
+        return codes_from_table(self._fetch(self._tiles, self._rows(self.load(), tiles), "code"))
 
     def sample(self, n: int) -> FloatArray:
         """Vectors of up to n tiles, evenly spread over the index, the same in every call."""
@@ -202,11 +212,11 @@ class LanceStore:
         table.checkout(version)
         return table
 
-    def _rows(self, tiles: Sequence[str]) -> Rows:
-        rows = self.load().find(tiles)
+    def _rows(self, matrix: TileMatrix, tiles: Sequence[str]) -> Rows:
+        rows = matrix.find(tiles)
         missing = [tile for tile, row in zip(tiles, rows, strict=True) if row < 0]
         if missing:
-            raise StoreError(
+            raise MissingError(
                 f"{self._folder}: there is no tile {missing[0]!r} in this index; its hits name their tiles "
                 "(`rsitr search --format csv`)"
             )

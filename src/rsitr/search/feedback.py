@@ -21,12 +21,14 @@ from rsitr.errors import QueryError
 from rsitr.search.detectors import Detector
 from rsitr.types import FloatArray
 
-__all__ = ["Mark", "fit_head", "learn_detector", "read_marks"]
+__all__ = ["Mark", "fit_head", "last_marks", "learn_detector", "push_away", "read_marks"]
 
 KAPPA = 2.0
 PENALTY = 1.0  # scikit-learn's C
 BACKGROUND = 3.0
 BACKGROUND_TILES = 400
+PUSH = 0.5
+"""How far a query is moved away from what is wrong, as a part of its own length."""
 
 RIGHT = {"1", "right", "yes", "y", "true", "+"}
 WRONG = {"0", "wrong", "no", "n", "false", "-"}
@@ -94,8 +96,7 @@ def learn_detector(
     Raises:
         QueryError: no tile is marked right, or the name cannot be one.
     """
-    last = {mark.tile: number for number, mark in enumerate(marks)}
-    rows = sorted(last.values())
+    rows = last_marks(marks)
     right = [row for row in rows if marks[row].right]
     wrong = [row for row in rows if not marks[row].right]
     if not right:
@@ -110,6 +111,35 @@ def learn_detector(
         right=tuple(marks[row].tile for row in right),
         wrong=tuple(marks[row].tile for row in wrong),
     )
+
+
+def last_marks(marks: Sequence[Mark]) -> list[int]:
+    """Positions of the marks that count: the last one of each tile.
+
+    >>> last_marks([Mark("a", True), Mark("b", True), Mark("a", False)])
+    [1, 2]
+    """
+    return sorted({mark.tile: number for number, mark in enumerate(marks)}.values())
+
+
+def push_away(start: FloatArray, *, wrong: FloatArray, background: FloatArray) -> FloatArray:
+    """A query moved away from wrong tiles, where no right one says in which direction to go instead.
+
+    t' = unit(t - PUSH unit(mean of the wrong - mean of the collection)), our own choice: what all tiles share is left
+    out of the difference, since it says nothing of what is wrong with these.
+
+    Args:
+        start: (dim,) unit vector t of the query.
+        wrong: (m, dim) tiles that were marked wrong, m at least 1.
+        background: (b, dim) tiles of the collection.
+
+    Returns:
+        (dim,) unit vector.
+    """
+    common = background.mean(axis=0) if len(background) else np.zeros_like(start)
+    away = wrong.mean(axis=0) - common
+    moved = start - PUSH * away / max(float(np.linalg.norm(away)), 1e-6)
+    return np.asarray(moved / max(float(np.linalg.norm(moved)), 1e-6), dtype=np.float32)
 
 
 def read_marks(path: Path) -> list[Mark]:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from rsitr.errors import ModelError, QueryError, SceneError
-from rsitr.geo import read_picture, read_window
-from rsitr.index import IndexFolder, IndexSummary, open_index, summarise
-from rsitr.search.bank import load_bank
+from rsitr.geo import WindowPixels, read_picture
+from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
+from rsitr.search.collection import Backgrounds
 from rsitr.search.detectors import Detector, apply_detector, list_detectors, load_detector, save_detector
-from rsitr.search.feedback import BACKGROUND_TILES, Mark, learn_detector
+from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
 from rsitr.search.places import Place, merge_hits
 from rsitr.search.query import Part, Query, make_query
 from rsitr.search.ranking import CandidateRanker, EncodedPart, HitStage, RankingSettings, explain_stages
-from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance, mix_references
-from rsitr.types import BBox, Encoder, FloatArray, Hit, ImageArray, SceneEntry, Stretch, Tile, TileFilter
+from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
+from rsitr.search.scenery import Corners, Scenery
+from rsitr.types import BBox, Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
 
 __all__ = ["Index", "SearchResult"]
-
-COLLECTION_TILES = 50_000
-"""Tiles, evenly spread, that stand for the collection when relevance is estimated."""
-REFERENCE_TILES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class SearchResult:
 
 
 class Index:
-    """An index that can be searched with words, pictures, or both. Made by `Index.open`."""
+    """An index that can be searched with words, pictures, or both. Made by `Index.open`; safe for many threads."""
 
     def __init__(
         self,
@@ -88,8 +86,9 @@ class Index:
         self._encoder = encoder
         self._model = model or folder.manifest.model.name
         self._device = device
-        self._stretches: dict[str, Stretch | None] | None = None
-        self._backgrounds: dict[tuple[object, ...], Background] = {}
+        self._loading = threading.Lock()
+        self._scenery = Scenery(folder)
+        self._backgrounds = Backgrounds(folder)
 
     @classmethod
     def open(
@@ -128,17 +127,36 @@ class Index:
             ModelError: it cannot be loaded.
             StoreError: what its name stands for now is another model.
         """
-        if self._encoder is None:
-            from rsitr.models.zoo import load_model
+        with self._loading:
+            if self._encoder is None:
+                self._encoder = self._load_encoder()
+            return self._encoder
 
-            try:
-                loaded: Encoder = load_model(self._model, device=self._device)
-            except ModelError as error:
-                made_by = self._folder.manifest.model.name
-                raise ModelError(f"{self._folder.path}: made by the model {made_by!r}; {error}") from error
-            self._folder.manifest.check_encoder(loaded, folder=self._folder.path)
-            self._encoder = loaded
-        return self._encoder
+    def _load_encoder(self) -> Encoder:
+        from rsitr.models.zoo import load_model
+
+        try:
+            loaded: Encoder = load_model(self._model, device=self._device)
+        except ModelError as error:
+            made_by = self._folder.manifest.model.name
+            raise ModelError(f"{self._folder.path}: made by the model {made_by!r}; {error}") from error
+        self._folder.manifest.check_encoder(loaded, folder=self._folder.path)
+        return loaded
+
+    @property
+    def path(self) -> Path:
+        """The folder of the index."""
+        return self._folder.path
+
+    @property
+    def name(self) -> str:
+        """The name of that folder."""
+        return self._folder.path.resolve().name
+
+    @property
+    def model(self) -> ModelRecord:
+        """What is recorded of the model that made the index; nothing is loaded for it."""
+        return self._folder.manifest.model
 
     def search(
         self,
@@ -216,8 +234,8 @@ class Index:
                 for rank, (position, hit, found) in enumerate(zip(order, chosen, relevance, strict=True), start=1)
             ),
             n_tiles=store.count(query.where),
-            index=self._folder.path.resolve().name,
-            model=self._folder.manifest.model.name,
+            index=self.name,
+            model=self.model.name,
             threshold=threshold,
             stages=explain_stages(ranked, order=order),
         )
@@ -242,8 +260,8 @@ class Index:
             query=query,
             hits=tuple(apply_detector(self._folder, found, k=k, where=query.where)),
             n_tiles=self._folder.store.count(query.where),
-            index=self._folder.path.resolve().name,
-            model=self._folder.manifest.model.name,
+            index=self.name,
+            model=self.model.name,
             threshold=threshold,
         )
 
@@ -271,6 +289,43 @@ class Index:
         save_detector(folder.path, learned)
         return learned
 
+    def refine(self, query: Query, marks: Sequence[Mark], *, threshold: float = THRESHOLD) -> SearchResult:
+        """Answer a query again, moved towards tiles marked right and away from those marked wrong; nothing is kept.
+
+        With a tile marked right, it is answered by the same head as a detector's (`rsitr.search.feedback`), and
+        relevance is the head's. With wrong ones alone, which say only what was not meant, the query's vector is pushed
+        away from them, and relevance is estimated as for any query.
+
+        Raises:
+            QueryError: nothing is marked.
+            MissingError: a marked tile is not in the index.
+            SceneError: an example of the query cannot be read.
+        """
+        if not marks:
+            raise QueryError("nothing is marked right or wrong: mark a hit to refine the search")
+        store, start = self._folder.store, self.encode(query)
+        vectors = store.vectors([mark.tile for mark in marks])
+        background = store.sample(BACKGROUND_TILES)
+        if any(marks[row].right for row in last_marks(marks)):
+            learned = learn_detector(
+                "refined", query=query.describe(), start=start, marks=marks, vectors=vectors, background=background,
+                fingerprint=self.model.fingerprint,
+            )  # fmt: skip
+            hits = tuple(apply_detector(self._folder, learned, k=query.k, where=query.where))
+        else:
+            vector = push_away(start, wrong=vectors, background=background)
+            found = store.search(vector, k=query.k, where=query.where)
+            relevance = self._relevance(query, vector, found)
+            hits = tuple(replace(hit, relevance=seen) for hit, seen in zip(found, relevance, strict=True))
+        return SearchResult(
+            query=query,
+            hits=hits,
+            n_tiles=store.count(query.where),
+            index=self.name,
+            model=self.model.name,
+            threshold=threshold,
+        )
+
     def encode(self, query: Query) -> FloatArray:
         """The unit vector (dim,) that a query is searched with.
 
@@ -279,22 +334,40 @@ class Index:
         """
         return _mix([self._encode_part(part, with_tokens=False) for part in query.parts])
 
-    def picture(self, tile: Tile, *, max_px: int = 256) -> ImageArray:
+    def picture(self, tile: Tile, *, max_px: int = 256, context: float = 1.0) -> ImageArray:
         """The picture of a tile, read from its scene, with the contrast that the scene was indexed with.
+
+        With a `context` of 2, twice the tile's window is shown, as far as the scene reaches.
 
         Raises:
             SceneError: the scene is not where the index expects it, cannot be read, or has changed its size.
         """
-        if self._stretches is None:
-            self._stretches = {entry.scene: entry.stretch for entry in self.scenes()}
-        path = self._folder.scene_path(tile.scene)
-        return read_window(
-            path,
-            tile.window_px,
-            max_px=max_px,
-            stretch=self._stretches.get(tile.scene),
-            bands=self._folder.manifest.settings.bands,
-        )
+        return self._scenery.picture(tile, max_px=max_px, context=context)
+
+    def overview(self, scene: str, *, max_px: int = 1024) -> WindowPixels:
+        """A whole scene as a picture, and where it has data; its longer side is at most `max_px`.
+
+        Raises:
+            MissingError: it is not in the index.
+            SceneError: it is not where the index expects it, or cannot be read.
+        """
+        return self._scenery.overview(scene, max_px=max_px)
+
+    def corners(self, scene: str) -> Corners | None:
+        """Longitude and latitude of a scene's corners, clockwise from its first pixel; None where they aren't known.
+
+        Raises:
+            MissingError: it is not in the index.
+        """
+        return self._scenery.corners(scene)
+
+    def tile(self, tile: str) -> Tile:
+        """A tile by its id.
+
+        Raises:
+            MissingError: it is not in the index.
+        """
+        return self._folder.store.tiles([tile])[0]
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""
@@ -315,7 +388,7 @@ class Index:
             images = self.encoder.encode_images([self._example(part)])
             return EncodedPart(part.weight, False, images.global_emb[0], images.tokens, None)
         vector = self._folder.store.vectors([part.value])[0]
-        tokens = self._tile_tokens(part.value, vector) if with_tokens else None
+        tokens = self._tile_tokens(part.value) if with_tokens else None
         return EncodedPart(part.weight, False, vector, tokens, None)
 
     def _example(self, part: Part) -> ImageArray:
@@ -323,11 +396,10 @@ class Index:
             return part.picture
         return read_picture(Path(part.picture or part.value), max_px=self._model_max_px)
 
-    def _tile_tokens(self, tile: str, vector: FloatArray) -> FloatArray | None:
+    def _tile_tokens(self, tile: str) -> FloatArray | None:
         """Patches of a tile; None where its picture cannot be read: its vector then has to do."""
-        found = next((hit.tile for hit in self._folder.store.search(vector, k=16) if hit.tile.tile == tile), None)
         try:
-            return None if found is None else self.encoder.encode_images([self._picture_for_model(found)]).tokens
+            return self.encoder.encode_images([self._picture_for_model(self.tile(tile))]).tokens
         except SceneError:
             return None
 
@@ -347,21 +419,8 @@ class Index:
         return found if found is not None else [None] * len(hits)
 
     def _background(self, query: Query) -> Background:
-        """What the collection is like for queries made as this one is; kept until the index grows."""
-        recipe = (len(self), *((part.kind == "words", part.weight) for part in query.parts))
-        if recipe not in self._backgrounds:
-            sample = self._folder.store.sample(COLLECTION_TILES)
-            is_text = all(part.kind == "words" for part in query.parts)
-            # A tile as a reference would find itself in the collection: one half asks, the other answers.
-            references = sample[::2][:REFERENCE_TILES]
-            collection = sample if is_text else sample[1::2]
-            banks = [
-                load_bank(self._folder.path, self.encoder) if part.kind == "words" else references
-                for part in query.parts
-            ]
-            mixed = mix_references(banks, weights=[part.weight for part in query.parts])
-            self._backgrounds = {recipe: Background.measure(mixed, collection=collection)}
-        return self._backgrounds[recipe]
+        """What the collection is like for queries made as this one is."""
+        return self._backgrounds.find(query, n_tiles=len(self), encoder=self.encoder)
 
 
 def _mix(parts: Sequence[EncodedPart]) -> FloatArray:

@@ -1,0 +1,103 @@
+"""What the scenes of an index look like, and where their corners lie: for pictures of hits and for maps."""
+
+from __future__ import annotations
+
+import threading
+
+
+import numpy as np
+
+from rsitr.errors import MissingError, SceneError
+from rsitr.geo import Window, WindowPixels, open_reader, open_scene, read_window
+from rsitr.index import IndexFolder
+from rsitr.types import ImageArray, SceneEntry, Tile
+
+__all__ = ["Corners", "Scenery"]
+
+Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
+"""Longitude and latitude of a scene's corners: top left, top right, bottom right, bottom left of its pixels."""
+
+
+class Scenery:
+    """Reads pictures from an index's scenes, with the contrast that they were indexed with. Safe for many threads."""
+
+    def __init__(self, folder: IndexFolder) -> None:
+        self._folder = folder
+        self._entries: dict[str, SceneEntry] = {}
+        self._lock = threading.Lock()
+
+    def entry(self, scene: str) -> SceneEntry:
+        """What the index remembers of a scene.
+
+        Raises:
+            MissingError: it is not in the index.
+        """
+        if scene not in self._entries:
+            with self._lock:  # another process may have added to the index
+                self._entries = {entry.scene: entry for entry in self._folder.store.scenes()}
+        try:
+            return self._entries[scene]
+        except KeyError:
+            raise MissingError(f"{self._folder.path}: there is no scene {scene!r} in this index") from None
+
+    def picture(self, tile: Tile, *, max_px: int, context: float = 1.0) -> ImageArray:
+        """The picture of a tile, or of so many times its window, as far as the scene reaches.
+
+        Raises:
+            MissingError: its scene is not in the index.
+            SceneError: the scene is not where the index expects it, cannot be read, or has changed its size.
+        """
+        entry = self.entry(tile.scene)
+        return read_window(
+            self._folder.scene_path(tile.scene),
+            tile.window_px if context == 1.0 else widen(tile.window_px, by=context, size_px=entry.size_px),
+            max_px=max_px,
+            stretch=entry.stretch,
+            bands=self._folder.manifest.settings.bands,
+        )
+
+    def overview(self, scene: str, *, max_px: int) -> WindowPixels:
+        """A whole scene as a picture, its longer side at most `max_px`. Raises as `picture` does."""
+        entry = self.entry(scene)
+        path, bands = self._folder.scene_path(scene), self._folder.manifest.settings.bands
+        with open_reader(path, stretch=entry.stretch, bands=bands) as reader:
+            return reader.read(reader.scene.whole, max_px=max_px)
+
+    def corners(self, scene: str) -> Corners | None:
+        """Where a scene's corners lie; None for one without a known place, or whose file cannot be read.
+
+        Longitudes don't jump: across the antimeridian they go beyond 180.
+
+        Raises:
+            MissingError: it is not in the index.
+        """
+        entry = self.entry(scene)
+        if entry.footprint is None:
+            return None
+        try:
+            placement = open_scene(self._folder.scene_path(scene)).placement
+        except SceneError:
+            return None
+        if placement is None:
+            return None
+        width, height = entry.size_px
+        lon, lat = placement.locate(np.array([[0.0, width, width, 0.0]]), np.array([[0.0, 0.0, height, height]]))
+        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+            return None
+        if np.ptp(lon) > 180.0:
+            lon = np.where(lon < 0, lon + 360.0, lon)
+        found = [(round(float(x), 7), round(float(y), 7)) for x, y in zip(lon[0], lat[0], strict=True)]
+        return found[0], found[1], found[2], found[3]
+
+
+def widen(window: Window, *, by: float, size_px: tuple[int, int]) -> Window:
+    """A window with its surroundings, moved inwards where the scene ends and never larger than the scene.
+
+    >>> widen((0, 50, 100, 100), by=2.0, size_px=(300, 160))
+    (0, 0, 200, 160)
+    """
+    sides = []
+    for start, length, whole in zip(window[:2], window[2:], size_px, strict=True):
+        wanted = min(round(length * by), whole)
+        sides.append((min(max(0, start - (wanted - length) // 2), whole - wanted), wanted))
+    return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
