@@ -1,0 +1,92 @@
+// Builds the page: `node build.mjs [FOLDER]` writes it there, in place of what was there before.
+import { createHash } from "node:crypto";
+import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+const target = resolve(process.argv[2] ?? join(here, "../src/rsitr/service/static"));
+
+/** Copies a file under a name with a hash of its content, so that it may be cached for ever; returns that name. */
+async function copyHashed(source, stem, extension, folder) {
+  const content = await readFile(source);
+  const name = `${stem}-${createHash("sha256").update(content).digest("hex").slice(0, 8).toUpperCase()}${extension}`;
+  await writeFile(join(folder, name), content);
+  return name;
+}
+
+/** Every package that the page carries: those under "dependencies" and what they need in turn. */
+async function listBundled() {
+  const found = new Map();
+  const visit = async (name, from) => {
+    const folder = await findPackage(name, from);
+    if (found.has(folder)) return;
+    const record = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+    found.set(folder, record);
+    for (const needed of Object.keys(record.dependencies ?? {})) await visit(needed, folder);
+  };
+  const own = JSON.parse(await readFile(join(here, "package.json"), "utf8"));
+  for (const name of Object.keys(own.dependencies)) await visit(name, here);
+  return [...found].sort(([, a], [, b]) => (a.name < b.name ? -1 : 1));
+}
+
+async function findPackage(name, from) {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const candidate = join(folder, "node_modules", name);
+    const there = await readFile(join(candidate, "package.json")).catch(() => null);
+    if (there) return candidate;
+    if (folder === dirname(folder)) throw new Error(`${name} is not installed: run npm install in web/`);
+  }
+}
+
+async function writeLicences(folder) {
+  const parts = ["What this page carries beside its own code, and under which licence.\n"];
+  for (const [where, record] of await listBundled()) {
+    const files = (await readdir(where)).filter((name) => /^(licen[cs]e|copying|notice)/i.test(name)).sort();
+    const texts = await Promise.all(files.map((name) => readFile(join(where, name), "utf8")));
+    const author = typeof record.author === "string" ? record.author : record.author?.name;
+    const text = texts.join("\n").trim() || `No text is part of the package.${author ? ` Author: ${author}` : ""}`;
+    parts.push(`${"=".repeat(100)}\n${record.name} ${record.version}\n${record.license ?? "see below"}\n\n${text}\n`);
+  }
+  await writeFile(join(folder, "licenses.txt"), parts.join("\n"));
+}
+
+await mkdir(dirname(target), { recursive: true });
+// Built beside the target and moved into place: an interrupted build leaves the page as it was.
+const folder = await mkdtemp(join(dirname(target), ".static-"));
+try {
+  const worker = await copyHashed(require.resolve("maplibre-gl/dist/maplibre-gl-worker.mjs"), "map-worker", ".js", folder);
+  const icon = await copyHashed(join(here, "src/icon.svg"), "icon", ".svg", folder);
+  const { metafile } = await build({
+    absWorkingDir: here,
+    entryPoints: { app: "src/main.ts" },
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    legalComments: "none", // licenses.txt has them in full
+    entryNames: "[name]-[hash]",
+    chunkNames: "[name]-[hash]",
+    define: { MAP_WORKER: JSON.stringify(worker) },
+    metafile: true,
+    logLevel: "warning",
+  });
+  const [script, { cssBundle }] = Object.entries(metafile.outputs).find(([, output]) => output.entryPoint === "src/main.ts");
+  const page = (await readFile(join(here, "src/index.html"), "utf8"))
+    .replaceAll("{{script}}", basename(script))
+    .replaceAll("{{style}}", basename(cssBundle))
+    .replaceAll("{{icon}}", icon);
+  await writeFile(join(folder, "index.html"), page);
+  await writeLicences(folder);
+  await chmod(folder, 0o755); // mkdtemp keeps others out
+  await rm(target, { recursive: true, force: true });
+  await rename(folder, target).catch(() => cp(folder, target, { recursive: true }));
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+console.log(`built ${target}`);

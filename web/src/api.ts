@@ -1,0 +1,122 @@
+// Talking to the service: one function per thing that it can be asked.
+import type { Detector, Health, IndexInfo, Scene, SearchBody, SearchResult } from "./types";
+
+const KEY = "rsitr-key";
+
+/** An answer that is no success, in words for people. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly retryAfterS: number | null,
+  ) {
+    super(message);
+  }
+}
+
+/** A path of the service, from wherever the page is served. */
+export function resolve(path: string): string {
+  return new URL(path.replace(/^\//, ""), document.baseURI).href;
+}
+
+export function getKey(): string | null {
+  return sessionStorage.getItem(KEY);
+}
+
+export function setKey(key: string): void {
+  if (key) sessionStorage.setItem(KEY, key);
+  else sessionStorage.removeItem(KEY);
+}
+
+export function keyHeaders(): Record<string, string> {
+  const key = getKey();
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
+
+async function request(path: string, options: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(resolve(path), { ...options, headers: { ...keyHeaders(), ...options.headers } });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "The service cannot be reached. Is it still running?", null);
+  }
+  if (response.ok) return response;
+  throw new ApiError(response.status, await explain(response), readRetryAfter(response));
+}
+
+async function explain(response: Response): Promise<string> {
+  const body: unknown = await response.json().catch(() => null);
+  const detail = (body as { error?: { detail?: string; title?: string } } | null)?.error;
+  return detail?.detail ?? detail?.title ?? `The service answered with status ${response.status}.`;
+}
+
+function readRetryAfter(response: Response): number | null {
+  const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 1), 60) : null;
+}
+
+async function getJson<T>(path: string): Promise<T> {
+  return (await (await request(path)).json()) as T;
+}
+
+export const getHealth = (): Promise<Health> => getJson("api/health");
+export const getIndex = (): Promise<IndexInfo> => getJson("api/index");
+export const getScenes = async (): Promise<Scene[]> => (await getJson<{ scenes: Scene[] }>("api/scenes")).scenes;
+export const getDetectors = async (): Promise<Detector[]> =>
+  (await getJson<{ detectors: Detector[] }>("api/detectors")).detectors;
+
+export async function search(body: SearchBody, signal: AbortSignal): Promise<SearchResult> {
+  const headers = { "Content-Type": "application/json" };
+  const response = await request("api/search", { method: "POST", headers, body: JSON.stringify(body), signal });
+  return (await response.json()) as SearchResult;
+}
+
+export async function sendPicture(file: Blob): Promise<string> {
+  const headers = { "Content-Type": file.type || "application/octet-stream" };
+  const response = await request("api/pictures", { method: "POST", headers, body: file });
+  return ((await response.json()) as { picture: string }).picture;
+}
+
+export async function saveDetector(name: string, body: SearchBody): Promise<void> {
+  const { marks, ...search } = body;
+  const headers = { "Content-Type": "application/json" };
+  await request("api/detectors", { method: "POST", headers, body: JSON.stringify({ name, search, marks }) });
+}
+
+/** The address of a picture with other values in its query string. */
+export function withQuery(path: string, values: Record<string, string | number>): string {
+  const url = new URL(resolve(path));
+  for (const [name, value] of Object.entries(values)) url.searchParams.set(name, String(value));
+  return url.href;
+}
+
+export function picturePath(tile: string): string {
+  return `api/tiles/${encodeURIComponent(tile)}/picture.jpg`;
+}
+
+/** The address of the heat map that belongs to a tile's picture. */
+export function explanationUrl(picture: string, words: string, sizePx: number): string {
+  return withQuery(picture.replace(/picture\.(jpg|png)/, "explanation.png"), { q: words, size: sizePx });
+}
+
+/**
+ * Shows a picture of the service in an element. A key travels in a header, which an `img` cannot send: with a key the
+ * picture is fetched here and shown from memory.
+ */
+export async function showPicture(image: HTMLImageElement, url: string): Promise<void> {
+  if (!getKey() || url.startsWith("blob:")) {
+    image.src = url;
+    return;
+  }
+  image.dataset.url = url;
+  const response = await fetch(url, { headers: keyHeaders() }).catch(() => null);
+  if (image.dataset.url !== url) return;
+  if (!response?.ok) {
+    image.dispatchEvent(new Event("error"));
+    return;
+  }
+  const shown = URL.createObjectURL(await response.blob());
+  image.addEventListener("load", () => URL.revokeObjectURL(shown), { once: true });
+  image.src = shown;
+}

@@ -1,0 +1,557 @@
+// The page as a whole: what is asked, what was found, and who is told about it.
+import * as api from "./api";
+import type { Card } from "./card";
+import { findCorners, fromTile, joinBoxes, listCards } from "./card";
+import { copyText } from "./clipboard";
+import { askForKey, askForName, showHelp } from "./dialogs";
+import type { Detail, DetailState } from "./detail";
+import { createDetail } from "./detail";
+import { h, isNarrow } from "./dom";
+import type { Drawing, Drawn } from "./draw";
+import { saveFile, toCsv, toGeoJson } from "./export";
+import type { Filters } from "./filters";
+import { createFilters } from "./filters";
+import { formatRelevance } from "./format";
+import type { Grid, Mark } from "./grid";
+import { createGrid } from "./grid";
+import { listenToKeys } from "./keyboard";
+import type { MapFrame } from "./layout";
+import { createBar, createMapFrame, createSwitch } from "./layout";
+import type { MapPane } from "./map";
+import { acceptPictures, Pictures } from "./pictures";
+import type { QueryBar } from "./query";
+import { createQueryBar } from "./query";
+import type { Results } from "./results";
+import { createResults, summarise } from "./results";
+import type { Question, View } from "./state";
+import { asksTheSame, decode, encode, isAsked, PAGE_SIZE, toBody } from "./state";
+import { createStatus } from "./status";
+import { createThemeSwitch } from "./theme";
+import type { IndexInfo, Scene, SearchResult, Sighting, Tile } from "./types";
+
+const MARK_DELAY_MS = 250;
+const MOST_TRIES = 5;
+const HEAT_OPACITY = 0.65;
+const TILE_PX = 512;
+
+export class App {
+  #question: Question;
+  #view: View;
+  #result: SearchResult | null = null;
+  #cards: Card[] = [];
+  #info: IndexInfo | null = null;
+  #scenes: Scene[] = [];
+  #version = "";
+  #map: MapPane | null = null;
+  #abort: AbortController | null = null;
+  #markTimer = 0;
+  #marked: string[] = [];
+
+  readonly #pictures = new Pictures();
+  readonly #status = createStatus();
+  readonly #query: QueryBar;
+  readonly #filters: Filters;
+  readonly #grid: Grid;
+  readonly #results: Results;
+  readonly #detail: Detail;
+  readonly #frame: MapFrame;
+  readonly #bar: ReturnType<typeof createBar>;
+  readonly #switch: ReturnType<typeof createSwitch>;
+
+  constructor(readonly root: HTMLElement) {
+    ({ question: this.#question, view: this.#view } = decode(location.hash));
+    this.#query = createQueryBar({
+      submit: (text) => this.#ask({ text }),
+      choose: (files) => void this.#bring([...files]),
+      dropPicture: (picture) => this.#ask({ pictures: this.#question.pictures.filter((own) => own !== picture) }),
+      dropLike: (tile) => this.#ask({ like: this.#question.like.filter((own) => own !== tile) }),
+      thumbnail: (picture) => this.#pictures.thumbnail(picture),
+    });
+    this.#filters = createFilters({
+      change: (filters) => this.#ask(filters),
+      draw: (kind) => this.#startDrawing(kind),
+      useView: () => this.#useView(),
+    });
+    this.#grid = createGrid({
+      hover: (key) => this.#hover(key, "grid"),
+      select: (key) => void this.#select(key, { focus: true }),
+      browse: (key) => this.#view.selected && void this.#select(key, { focus: false }),
+      mark: (key, mark) => this.#mark(key, mark),
+    });
+    this.#results = createResults(this.#grid, {
+      suggest: (text) => this.#ask({ text }),
+      locateScene: (scene) => {
+        this.#showPane("map");
+        this.#map?.fit(scene.bbox, { animate: true });
+      },
+      group: (places) => this.#ask({ places }),
+      more: () => this.#ask({ k: Math.min(this.#question.k + PAGE_SIZE, this.#info?.limits.max_k ?? PAGE_SIZE) }),
+      save: (format) => this.#save(format),
+      copyLink: () => void this.#copyLink(),
+      undoMark: () => this.#undoMark(),
+      clearMarks: () => this.#ask({ right: [], wrong: [] }),
+      saveDetector: () => void this.#saveDetector(),
+    });
+    this.#detail = createDetail({
+      close: () => this.#close(),
+      mark: (key, mark) => this.#mark(key, mark),
+      alike: (key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] }),
+      why: (on) => this.#setWhy(on),
+      locate: (card) => {
+        this.#showPane("map");
+        this.#map?.reveal(card, { closer: true });
+      },
+      copyLink: () => void this.#copyLink(),
+      copyPosition: (text) => void this.#copy(text, `Coordinates copied: ${text}`),
+      step: (by) => this.#step(by),
+      sighting: (sighting) => this.#laySighting(sighting),
+    });
+    this.#frame = createMapFrame({
+      draw: (kind) => this.#startDrawing(kind),
+      useView: () => this.#useView(),
+      clearArea: () => this.#ask({ bbox: null, area: null }),
+      fit: () => this.#fitAll(true),
+    });
+    const theme = createThemeSwitch(() => void this.#map?.recolour());
+    this.#bar = createBar(this.#query.element, theme, {
+      help: () => this.#help(),
+      filters: () => {
+        const open = this.root.classList.toggle("filters-open");
+        this.#bar.filters.setAttribute("aria-expanded", String(open));
+      },
+    });
+    this.#switch = createSwitch((pane) => this.#showPane(pane));
+    this.#build();
+    this.#listen();
+  }
+
+  #build(): void {
+    const skip = h("button", { type: "button", class: "skip", onclick: () => this.#grid.focus() || this.#query.input.focus() }, "To the results");
+    this.root.append(
+      skip,
+      this.#bar.element,
+      this.#filters.element,
+      h("main", { class: "panes" }, h("h1", { class: "visually-hidden" }, "Search imagery"), this.#results.element, this.#frame.element, this.#detail.element),
+      this.#switch.element,
+      acceptPictures((files) => void this.#bring(files)),
+      this.#status.element,
+    );
+    this.#showPane("list");
+  }
+
+  #listen(): void {
+    window.addEventListener("popstate", () => this.#load());
+    const chosen = (act: (key: string) => void) => (): void => {
+      const key = this.#grid.focusedKey() ?? this.#view.selected;
+      if (key) act(key);
+    };
+    listenToKeys({
+      escape: () => Boolean(this.#map?.cancelDrawing()) || this.#filters.closeArea() || this.#close(),
+      drawing: (key) => this.#map?.press(key) ?? false,
+      toQuery: () => this.#query.input.select(),
+      toResults: () => this.#grid.focus(),
+      help: () => this.#help(),
+      letters: {
+        y: chosen((key) => this.#mark(key, "right")),
+        n: chosen((key) => this.#mark(key, "wrong")),
+        l: chosen((key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] })),
+        w: () => this.#setWhy(!this.#view.why),
+        m: () => this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
+      },
+    });
+  }
+
+  /** Shows what the address says, then the map, which is the larger part of the page's code. */
+  async start(): Promise<void> {
+    this.#update();
+    if (isAsked(this.#question)) this.#results.showBusy(true);
+    else this.#query.input.focus({ preventScroll: true });
+    await this.#waitUntilReady();
+    void this.#search({ first: true });
+    void this.#loadMap();
+    await this.#loadIndex();
+  }
+
+  async #waitUntilReady(): Promise<void> {
+    for (;;) {
+      const health = await api.getHealth().catch((error: unknown) => error as Error);
+      if (health instanceof Error) {
+        this.#results.showTrouble({ text: health.message });
+      } else {
+        this.#version = health.version;
+        if (health.status === "ready") break;
+        const failed = health.status === "failed";
+        const text = failed ? "The service could not load its model; its log says why." : "The service is loading its model; this takes a few seconds.";
+        this.#results.showTrouble({ text });
+      }
+      await new Promise((done) => setTimeout(done, 1000));
+    }
+    this.#results.showTrouble(null);
+  }
+
+  async #loadIndex(): Promise<void> {
+    try {
+      const [info, scenes, detectors] = await this.#call(() =>
+        Promise.all([api.getIndex(), api.getScenes(), api.getDetectors()]),
+      );
+      this.#info = info;
+      this.#scenes = scenes;
+      this.#bar.name.textContent = info.name;
+      this.#filters.offer(info, detectors);
+      if (!isAsked(this.#question)) this.#results.showStart(info, scenes);
+      else if (this.#result) this.#results.showResult(this.#result, this.#cards, this.#question, info);
+      this.#showScenes();
+    } catch (error) {
+      this.#fail(error, () => void this.#loadIndex());
+    }
+  }
+
+  async #loadMap(): Promise<void> {
+    try {
+      const { MapPane } = await import("./map");
+      this.#map = new MapPane(
+        this.#frame.canvas,
+        {
+          hover: (key) => this.#hover(key, "map"),
+          select: (key) => void this.#select(key, { focus: false }),
+          moved: (centre, zoom) => {
+            Object.assign(this.#view, { centre, zoom });
+            this.#remember("replace");
+          },
+          drawn: (drawn) => this.#drawn(drawn),
+        },
+        this.#view,
+      );
+      if (!this.#view.centre) this.#fitAll(false);
+      this.#showScenes();
+      await this.#showOnMap(true);
+    } catch {
+      this.#frame.showFailure("The map needs WebGL 2, which this browser does not offer. Searching works without it.");
+    }
+  }
+
+  /** Runs something again with a key if the service asks for one. */
+  async #call<T>(act: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await act();
+      } catch (error) {
+        const asksForKey = error instanceof api.ApiError && error.status === 401;
+        if (!asksForKey || !(await askForKey(error.message))) throw error;
+      }
+    }
+  }
+
+  /** Asks something new, or the same with other filters; every such step can be taken back with the browser. */
+  #ask(changes: Partial<Question>): void {
+    const before = this.#question;
+    this.#question = { ...before, ...changes };
+    if (!asksTheSame(before, this.#question)) {
+      Object.assign(this.#question, { right: [], wrong: [], k: PAGE_SIZE });
+      this.#view.selected = "";
+      this.#detail.hide();
+      this.#map?.select("");
+    }
+    clearTimeout(this.#markTimer);
+    this.#remember("push");
+    this.#update();
+    void this.#search({ first: !asksTheSame(before, this.#question) });
+  }
+
+  #load(): void {
+    const { question, view } = decode(location.hash);
+    const same = asksTheSame(question, this.#question);
+    this.#question = question;
+    this.#view = { ...view, centre: view.centre ?? this.#view.centre, zoom: view.centre ? view.zoom : this.#view.zoom };
+    this.#update();
+    if (view.centre) this.#map?.jump(view.centre, view.zoom);
+    if (!view.selected) this.#detail.hide();
+    void this.#search({ first: !same, still: true });
+  }
+
+  #remember(how: "push" | "replace"): void {
+    const address = `${location.pathname}${location.search}#${encode(this.#question, this.#view)}`;
+    if (how === "push") history.pushState(null, "", address);
+    else history.replaceState(null, "", address);
+  }
+
+  /** The controls say what is asked. */
+  #update(): void {
+    this.#query.update(this.#question);
+    this.#filters.update(this.#question);
+    this.#frame.showArea(Boolean(this.#question.bbox ?? this.#question.area));
+    void this.#map?.setArea(this.#question);
+  }
+
+  async #search(options: { first: boolean; still?: boolean }, tries = 0): Promise<void> {
+    this.#abort?.abort();
+    if (!isAsked(this.#question)) {
+      this.#result = null;
+      this.#cards = [];
+      document.title = "rsitr";
+      this.#results.showTrouble(null);
+      this.#results.showStart(this.#info, this.#scenes);
+      await this.#showOnMap(true);
+      return;
+    }
+    const abort = new AbortController();
+    this.#abort = abort;
+    const question = this.#question;
+    this.#results.showBusy(options.first || !this.#result);
+    try {
+      const result = await this.#call(() => api.search(toBody(question), abort.signal));
+      if (abort.signal.aborted) return;
+      this.#result = result;
+      this.#cards = listCards(result, question.places);
+      await this.#show(options.still ?? false);
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      this.#fail(error, () => void this.#search(options, tries + 1), tries);
+    }
+  }
+
+  async #show(still: boolean): Promise<void> {
+    const [result, question] = [this.#result, this.#question];
+    if (!result) return;
+    this.#results.showResult(result, this.#cards, question, this.#info);
+    this.#grid.mark(question.right, question.wrong);
+    document.title = `${result.query.described || "Search"} – rsitr`;
+    const best = formatRelevance(result.relevance);
+    const found = summarise(result, this.#cards, question);
+    this.#status.say(result.matches ? `${found}${best && `, the best with relevance ${best}`}` : result.message || `Nothing matches. ${found}`);
+    if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
+    await this.#showOnMap(still);
+  }
+
+  async #showOnMap(still: boolean): Promise<void> {
+    const map = this.#map;
+    if (!map) return;
+    await map.setArea(this.#question);
+    await map.setCards(this.#cards);
+    await map.mark(this.#question.right, this.#question.wrong);
+    map.select(this.#view.selected);
+    this.#layChosen();
+    if (!still) map.fitCards(this.#cards);
+  }
+
+  #showScenes(): void {
+    if (!this.#map || !this.#info) return;
+    if (!this.#view.centre) this.#fitAll(false);
+    void this.#map.setScenes(this.#scenes).then(() => this.#layChosen());
+  }
+
+  #fitAll(animate: boolean): void {
+    this.#map?.fit(joinBoxes(this.#scenes.map((scene) => scene.bbox)), { animate });
+  }
+
+  #fail(error: unknown, again: () => void, tries = 0): void {
+    if (!(error instanceof api.ApiError)) throw error;
+    const gone = [404, 410].includes(error.status) && this.#question.pictures.length > 0;
+    const text = gone ? "The picture of this search is no longer kept by the service: a link does not carry pictures. Drop it here again." : error.message;
+    const act = (): void => {
+      clearTimeout(timer);
+      this.#results.showTrouble(null);
+      again();
+    };
+    const waits = error.retryAfterS !== null && tries < MOST_TRIES;
+    const timer = waits ? window.setTimeout(act, (error.retryAfterS ?? 1) * 1000) : 0;
+    this.#results.showTrouble({ text: waits ? `${text} Trying again in ${error.retryAfterS} s.` : text, action: "Try now", act });
+  }
+
+  #hover(key: string, from: "grid" | "map"): void {
+    this.#map?.hover(key);
+    this.#grid.hover(key);
+    if (from === "map" && key) document.querySelector(".card.hovered")?.scrollIntoView({ block: "nearest" });
+  }
+
+  async #select(key: string, options: { focus: boolean; keep?: boolean }): Promise<void> {
+    const card = this.#cards.find((own) => own.key === key) ?? (await this.#fetchTile(key));
+    if (!card) {
+      this.#view.selected = "";
+      return;
+    }
+    this.#view.selected = key;
+    this.#remember("replace");
+    this.#grid.select(key);
+    this.#detail.show(card, this.#detailState(card));
+    this.#map?.select(key);
+    this.#map?.resize();
+    if (!options.keep) this.#map?.reveal(card, { closer: false });
+    this.#lay(card);
+    if (options.focus) this.#detail.focus();
+    else if (isNarrow() && !options.keep) this.#detail.focus();
+  }
+
+  async #fetchTile(key: string): Promise<Card | null> {
+    const response = await fetch(api.resolve(`api/tiles/${encodeURIComponent(key)}`), { headers: api.keyHeaders() }).catch(() => null);
+    return response?.ok ? fromTile((await response.json()) as Tile) : null;
+  }
+
+  #detailState(card: Card): DetailState {
+    const at = this.#cards.indexOf(card);
+    const { right, wrong, text } = this.#question;
+    return {
+      why: this.#view.why,
+      words: text,
+      mark: right.includes(card.key) ? "right" : wrong.includes(card.key) ? "wrong" : null,
+      position: at < 0 ? "" : `of ${this.#cards.length}`,
+    };
+  }
+
+  #chosen(): Card | undefined {
+    return this.#cards.find((card) => card.key === this.#view.selected);
+  }
+
+  #layChosen(): void {
+    const card = this.#chosen();
+    if (card) this.#lay(card);
+    else void this.#map?.lay([], null);
+  }
+
+  /** The tile itself on the map, and where it looks like the words. */
+  #lay(card: Card): void {
+    const scene = this.#scenes.find((own) => own.id === card.sceneId);
+    const pictures = [{ url: api.withQuery(card.picture, { size: TILE_PX }), opacity: 1 }];
+    if (this.#view.why && this.#question.text) {
+      pictures.push({ url: api.explanationUrl(card.picture, this.#question.text, TILE_PX), opacity: HEAT_OPACITY });
+    }
+    void this.#map?.lay(pictures, findCorners(card, scene));
+  }
+
+  #laySighting(sighting: Sighting): void {
+    const hit = this.#result?.hits.find((own) => own.tile === sighting.best_tile);
+    if (hit) this.#lay(fromTile(hit));
+  }
+
+  #close(): boolean {
+    const key = this.#view.selected;
+    if (!key) return false;
+    this.#view.selected = "";
+    this.#detail.hide();
+    this.#grid.select("");
+    this.#map?.select("");
+    this.#map?.resize();
+    void this.#map?.lay([], null);
+    this.#remember("replace");
+    this.#grid.focus(key);
+    return true;
+  }
+
+  #step(by: number): void {
+    const at = this.#cards.findIndex((card) => card.key === this.#view.selected);
+    const next = this.#cards[(at + by + this.#cards.length) % this.#cards.length];
+    if (next) void this.#select(next.key, { focus: false });
+  }
+
+  #setWhy(on: boolean): void {
+    this.#view.why = on;
+    this.#remember("replace");
+    const card = this.#chosen();
+    if (card) this.#detail.update(this.#detailState(card));
+    else if (on) this.#status.toast("Open a result to see why it was found.");
+    this.#layChosen();
+  }
+
+  /** Thumbs up or down; again takes it back. The search is refined at once. */
+  #mark(key: string, mark: Mark): void {
+    const other = mark === "right" ? "wrong" : "right";
+    const own = this.#question[mark];
+    const taken = own.includes(key);
+    this.#question = {
+      ...this.#question,
+      [mark]: taken ? own.filter((marked) => marked !== key) : [...own, key],
+      [other]: this.#question[other].filter((marked) => marked !== key),
+    };
+    this.#marked = [...this.#marked.filter((marked) => marked !== key), ...(taken ? [] : [key])];
+    this.#remember("push");
+    this.#grid.mark(this.#question.right, this.#question.wrong);
+    void this.#map?.mark(this.#question.right, this.#question.wrong);
+    const card = this.#chosen();
+    if (card) this.#detail.update(this.#detailState(card));
+    this.#status.say(taken ? "Mark taken back" : `Marked ${mark}; refining`);
+    clearTimeout(this.#markTimer);
+    this.#markTimer = window.setTimeout(() => void this.#search({ first: false }), MARK_DELAY_MS);
+  }
+
+  #undoMark(): void {
+    const { right, wrong } = this.#question;
+    const last = this.#marked.findLast((key) => right.includes(key) || wrong.includes(key)) ?? wrong.at(-1) ?? right.at(-1);
+    if (last) this.#mark(last, right.includes(last) ? "right" : "wrong");
+  }
+
+  async #saveDetector(): Promise<void> {
+    const name = await askForName(this.#question.right.length, this.#question.wrong.length);
+    if (!name) return;
+    try {
+      await this.#call(() => api.saveDetector(name, toBody(this.#question)));
+      const detectors = await api.getDetectors();
+      if (this.#info) this.#filters.offer(this.#info, detectors);
+      this.#status.toast(`Saved as detector “${name}”.`);
+    } catch (error) {
+      this.#status.toast(error instanceof Error ? error.message : "The detector could not be saved.");
+    }
+  }
+
+  async #bring(files: File[]): Promise<void> {
+    const file = files.find((own) => own.type.startsWith("image/")) ?? files[0];
+    if (!file) return;
+    this.#status.say("Sending the picture");
+    try {
+      const picture = await this.#call(() => this.#pictures.send(file, this.#info));
+      this.#ask({ pictures: [picture], like: [] });
+    } catch (error) {
+      this.#results.showTrouble({ text: error instanceof Error ? error.message : "The picture could not be sent." });
+    }
+  }
+
+  #startDrawing(kind: Drawing): void {
+    if (!this.#map) return;
+    if (this.#map.drawing === kind) {
+      this.#map.cancelDrawing();
+      return;
+    }
+    this.#showPane("map");
+    this.#map.draw(kind);
+    this.#frame.showDrawing(kind);
+    this.#status.say("Drawing on the map");
+  }
+
+  #drawn(drawn: Drawn | null): void {
+    this.#frame.showDrawing(null);
+    if (drawn) this.#ask({ bbox: null, area: null, ...drawn });
+  }
+
+  #useView(): void {
+    if (this.#map) this.#ask({ bbox: this.#map.bounds(), area: null });
+  }
+
+  #showPane(pane: "list" | "map"): void {
+    this.root.dataset.pane = pane;
+    this.#switch.set(pane);
+    if (pane === "map" && isNarrow() && this.#view.selected) this.#detail.hide();
+    this.#map?.resize();
+  }
+
+  #save(format: "geojson" | "csv"): void {
+    if (!this.#result) return;
+    if (format === "csv") saveFile("places.csv", "text/csv", toCsv(this.#cards));
+    else saveFile("places.geojson", "application/geo+json", toGeoJson(this.#cards, this.#result.query.described));
+    this.#status.toast(`Saved ${this.#cards.length} results as places.${format}.`);
+  }
+
+  async #copyLink(): Promise<void> {
+    const kept = this.#question.pictures.length > 0;
+    const text = kept
+      ? "Link copied. Your picture is not part of it: it works only while the service keeps the picture."
+      : "Link copied.";
+    await this.#copy(location.href, text);
+  }
+
+  async #copy(text: string, said: string): Promise<void> {
+    this.#status.toast((await copyText(text)) ? said : `Copying is not allowed here: ${text}`);
+  }
+
+  #help(): void {
+    showHelp(this.#version ? `rsitr ${this.#version}.` : "");
+  }
+}

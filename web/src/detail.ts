@@ -1,0 +1,224 @@
+// One result, closely: picture, surroundings, why it was found, where and when it is, and what to do with it.
+import { explanationUrl, showPicture, withQuery } from "./api";
+import type { Card } from "./card";
+import { isPlaced } from "./card";
+import { button, h, replace } from "./dom";
+import { formatDay, formatGsd, formatNumber, formatPosition, formatRelevance, plainPosition, shortName } from "./format";
+import type { Mark } from "./grid";
+import { drawTimeline } from "./timeline";
+import type { Sighting } from "./types";
+
+export interface Detail {
+  element: HTMLElement;
+  show: (card: Card, state: DetailState) => void;
+  hide: () => void;
+  update: (state: DetailState) => void;
+  focus: () => void;
+}
+
+export interface DetailState {
+  why: boolean;
+  /** The words that a heat map explains; nothing for a search without words. */
+  words: string;
+  mark: Mark | null;
+  position: string;
+}
+
+interface Actions {
+  close: () => void;
+  mark: (key: string, mark: Mark) => void;
+  alike: (key: string) => void;
+  why: (on: boolean) => void;
+  locate: (card: Card) => void;
+  copyLink: () => void;
+  copyPosition: (text: string) => void;
+  step: (by: number) => void;
+  sighting: (sighting: Sighting) => void;
+}
+
+const PICTURE_PX = 512;
+
+export function createDetail(actions: Actions): Detail {
+  let card: Card | null = null;
+  let shown: { key: string; picture: string; date: string | null; scene: string; sensor: string | null } | null = null;
+  let surroundings = false;
+  let state: DetailState = { why: false, words: "", mark: null, position: "" };
+
+  const title = h("h2", { tabindex: -1 });
+  const counter = h("span", { class: "counter" });
+  const image = h("img", { class: "base", width: PICTURE_PX, height: PICTURE_PX });
+  const heat = h("img", { class: "heat", alt: "", "aria-hidden": "true", hidden: true });
+  const heatNote = h("p", { class: "note", hidden: true });
+  const figure = h("div", { class: "figure" }, image, heat);
+  const why = button({ icon: "heat", label: "Why" }, () => actions.why(!state.why));
+  why.id = "why";
+  const around = button({ icon: "fit", label: "Surroundings" }, () => {
+    surroundings = !surroundings;
+    drawPicture();
+  });
+  const strength = h("input", {
+    type: "range",
+    min: 0,
+    max: 100,
+    value: 65,
+    "aria-label": "Strength of the heat map",
+    oninput: () => {
+      heat.style.opacity = String(strength.valueAsNumber / 100);
+    },
+  });
+  heat.style.opacity = "0.65";
+  const facts = h("dl", { class: "fact-list" });
+  const timeline = h("div", {});
+  const vote = (mark: Mark): HTMLButtonElement => {
+    const element = button({ icon: mark === "right" ? "up" : "down", label: mark === "right" ? "Right" : "Wrong" }, () => {
+      if (card) actions.mark(card.key, mark);
+    });
+    element.classList.add("vote", mark);
+    return element;
+  };
+  const votes = { right: vote("right"), wrong: vote("wrong") };
+  const locate = button({ icon: "pin", label: "On the map" }, () => card && actions.locate(card));
+  const copyPosition = button({ icon: "pin", label: "Copy coordinates" }, () => {
+    if (card?.bbox) actions.copyPosition(plainPosition(card.bbox));
+  });
+  const panel = h(
+    "aside",
+    { class: "detail", id: "detail", "aria-label": "Details of the chosen result", hidden: true },
+    h(
+      "header",
+      {},
+      title,
+      counter,
+      button({ icon: "more", label: "Previous result", iconOnly: true, className: "previous" }, () => actions.step(-1)),
+      button({ icon: "more", label: "Next result", iconOnly: true, className: "next" }, () => actions.step(1)),
+      button({ icon: "close", label: "Close details", iconOnly: true }, actions.close),
+    ),
+    h(
+      "div",
+      { class: "body" },
+      figure,
+      h("div", { class: "row" }, why, around, strength),
+      heatNote,
+      h("div", { class: "row verdict" }, h("span", { class: "ask" }, "Is it what you look for?"), votes.right, votes.wrong),
+      timeline,
+      facts,
+      h(
+        "div",
+        { class: "row actions" },
+        button({ icon: "alike", label: "More like this" }, () => shown && actions.alike(shown.key)),
+        locate,
+        button({ icon: "link", label: "Copy link" }, actions.copyLink),
+        copyPosition,
+      ),
+    ),
+  );
+  heat.addEventListener("load", () => figure.classList.remove("busy"));
+  heat.addEventListener("error", () => {
+    figure.classList.remove("busy");
+    if (!heat.hidden) note("The heat map could not be made for this tile.");
+    heat.hidden = true;
+  });
+
+  function note(text: string): void {
+    heatNote.textContent = text;
+    heatNote.hidden = !text;
+  }
+
+  function drawPicture(): void {
+    if (!shown || !card) return;
+    image.alt = `Picture of ${shortName(shown.scene)}, ${formatDay(shown.date)}`;
+    void showPicture(image, withQuery(shown.picture, { size: PICTURE_PX, ...(surroundings ? { context: 1 } : {}) }));
+    around.setAttribute("aria-pressed", String(surroundings));
+    // The heat map belongs to the tile: over its surroundings it takes the middle half.
+    figure.classList.toggle("wide", surroundings);
+    why.setAttribute("aria-pressed", String(state.why));
+    const explains = state.why && Boolean(state.words);
+    strength.hidden = !explains;
+    heat.hidden = !explains;
+    note(
+      explains
+        ? `Warm where the picture looks like “${state.words}”.`
+        : state.why
+          ? "Why needs words: search with words to see where in the picture they are found."
+          : "",
+    );
+    if (!explains) {
+      figure.classList.remove("busy");
+      heat.removeAttribute("src");
+      return;
+    }
+    figure.classList.add("busy");
+    void showPicture(heat, explanationUrl(shown.picture, state.words, PICTURE_PX));
+  }
+
+  function drawFacts(): void {
+    if (!card || !shown) return;
+    const rows: [string, string][] = [
+      ["Place", card.bbox ? formatPosition(card.bbox) : "no place on Earth"],
+      ["Date", formatDay(shown.date)],
+      ["Sensor", shown.sensor ?? ""],
+      ["Relevance", formatRelevance(card.relevance)],
+      ["Score", card.score?.toFixed(4) ?? ""],
+      ["Resolution", formatGsd(card.gsdM)],
+      ["Extent", card.nTiles > 1 ? formatNumber(card.nTiles, "tile") : ""],
+      ["Scene", shown.scene],
+      ["Tile", shown.key],
+    ];
+    const filled = rows.filter(([, value]) => value);
+    replace(facts, ...filled.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  }
+
+  function drawTimes(): void {
+    if (!card || !shown) return;
+    const line = drawTimeline(card.sightings, shown.key, (sighting) => {
+      shown = {
+        key: sighting.best_tile,
+        picture: sighting.best_tile === card?.key ? card.picture : `api/tiles/${encodeURIComponent(sighting.best_tile)}/picture.jpg`,
+        date: sighting.date,
+        scene: sighting.scene,
+        sensor: sighting.sensor,
+      };
+      drawPicture();
+      drawFacts();
+      drawTimes();
+      const pressed = [...timeline.querySelectorAll<HTMLElement>(".sighting")].find((item) => item.ariaPressed === "true");
+      pressed?.focus();
+      actions.sighting(sighting);
+    });
+    replace(timeline, line);
+  }
+
+  function drawState(): void {
+    counter.textContent = state.position;
+    for (const mark of ["right", "wrong"] as const) votes[mark].setAttribute("aria-pressed", String(state.mark === mark));
+  }
+
+  return {
+    element: panel,
+    focus: () => title.focus({ preventScroll: true }),
+    hide: () => {
+      panel.hidden = true;
+      card = shown = null;
+    },
+    show: (next, nextState) => {
+      state = nextState;
+      if (card?.key !== next.key) surroundings = false;
+      if (card?.key !== next.key || !shown) shown = { ...next };
+      card = next;
+      panel.hidden = false;
+      title.textContent = next.rank === null ? shortName(next.scene) : `Result ${next.rank}`;
+      locate.hidden = copyPosition.hidden = !isPlaced(next);
+      drawPicture();
+      drawFacts();
+      drawTimes();
+      drawState();
+      panel.querySelector(".body")?.scrollTo(0, 0);
+    },
+    update: (next) => {
+      const redraw = next.why !== state.why || next.words !== state.words;
+      state = next;
+      if (redraw) drawPicture();
+      drawState();
+    },
+  };
+}

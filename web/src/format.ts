@@ -1,0 +1,50 @@
+// Values as people read them.
+import { centreOf } from "./card";
+import type { BBox } from "./types";
+
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const COUNT = new Intl.NumberFormat("en-GB");
+
+export function formatDay(day: string | null): string {
+  const date = day ? new Date(`${day}T00:00:00Z`) : null;
+  return date && !Number.isNaN(date.getTime()) ? DAY.format(date) : "no date";
+}
+
+export const formatCount = (count: number): string => COUNT.format(count);
+
+export function formatNumber(count: number, one: string, many = `${one}s`): string {
+  return `${formatCount(count)} ${count === 1 ? one : many}`;
+}
+
+export function formatRelevance(relevance: number | null): string {
+  return relevance === null ? "" : `${Math.round(relevance * 100)}%`;
+}
+
+export function formatPosition(box: BBox): string {
+  const [longitude, latitude] = centreOf(box);
+  const side = (value: number, positive: string, negative: string): string =>
+    `${Math.abs(value).toFixed(5)}° ${value < 0 ? negative : positive}`;
+  return `${side(latitude, "N", "S")}, ${side(longitude, "E", "W")}`;
+}
+
+/** Latitude and longitude, as other programs take them. */
+export function plainPosition(box: BBox): string {
+  const [longitude, latitude] = centreOf(box);
+  return `${latitude.toFixed(6)}, ${longitude.toFixed(6)}`;
+}
+
+export function formatBox([west, south, east, north]: BBox): string {
+  const digits = Math.max(Math.abs(east - west), Math.abs(north - south)) > 1 ? 1 : 3;
+  const f = (value: number): string => value.toFixed(digits);
+  return `${f(west)} to ${f(east)}° E, ${f(south)} to ${f(north)}° N`;
+}
+
+export function formatGsd(gsdM: number | null): string {
+  if (gsdM === null) return "";
+  return gsdM < 1 ? `${Math.round(gsdM * 100)} cm per pixel` : `${Number(gsdM.toPrecision(3))} m per pixel`;
+}
+
+/** A scene's name without its folders. */
+export function shortName(scene: string): string {
+  return scene.split("/").at(-1) ?? scene;
+}

@@ -1,0 +1,223 @@
+// The results as a grid of pictures: one stop of the tab key, walked with the arrows.
+import { showPicture, withQuery } from "./api";
+import type { Card } from "./card";
+import { isPlaced } from "./card";
+import { button, h, icon, replace } from "./dom";
+import { formatDay, formatNumber, formatRelevance, shortName } from "./format";
+
+export type Mark = "right" | "wrong";
+
+export interface Grid {
+  element: HTMLElement;
+  show: (cards: Card[], options: { weak: boolean; threshold: number }) => void;
+  showSkeletons: () => void;
+  hover: (key: string) => void;
+  select: (key: string) => void;
+  mark: (right: string[], wrong: string[]) => void;
+  focus: (key?: string) => boolean;
+  focusedKey: () => string | null;
+}
+
+interface Actions {
+  hover: (key: string) => void;
+  select: (key: string) => void;
+  browse: (key: string) => void;
+  mark: (key: string, mark: Mark) => void;
+}
+
+const PICTURE_PX = 256;
+const SKELETONS = 12;
+
+export function createGrid(actions: Actions): Grid {
+  const list = h("ul", { class: "grid", id: "grid", "aria-label": "Results", onkeydown: walk });
+  let shown = new Map<string, HTMLElement>();
+  let current = "";
+
+  const opener = (item: HTMLElement | undefined): HTMLButtonElement | null => item?.querySelector(".open") ?? null;
+
+  function makeCurrent(key: string): void {
+    const before = opener(shown.get(current));
+    if (before) before.tabIndex = -1;
+    current = key;
+    const now = opener(shown.get(key));
+    if (now) now.tabIndex = 0;
+  }
+
+  function focus(key?: string): boolean {
+    const wanted = key ?? (shown.has(current) ? current : [...shown.keys()][0]);
+    const target = wanted === undefined ? null : opener(shown.get(wanted));
+    if (!target || wanted === undefined) return false;
+    makeCurrent(wanted);
+    target.focus({ preventScroll: true });
+    target.closest("li")?.scrollIntoView({ block: "nearest" });
+    return true;
+  }
+
+  function walk(event: KeyboardEvent): void {
+    const keys = [...shown.keys()];
+    const at = keys.indexOf(current);
+    if (at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
+    const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;
+    const steps: Record<string, number> = {
+      ArrowRight: at + 1,
+      ArrowLeft: at - 1,
+      ArrowDown: at + columns,
+      ArrowUp: at - columns,
+      Home: 0,
+      End: keys.length - 1,
+    };
+    const to = steps[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const key = keys[to];
+    if (key === undefined) return;
+    focus(key);
+    actions.browse(key);
+  }
+
+  function draw(card: Card, threshold: number): HTMLElement {
+    const image = h("img", { alt: "", width: PICTURE_PX, height: PICTURE_PX, loading: "lazy", decoding: "async" });
+    image.addEventListener("error", () => image.closest(".picture")?.classList.add("broken"));
+    image.addEventListener("load", () => image.closest(".picture")?.classList.add("loaded"));
+    void showPicture(image, withQuery(card.picture, { size: PICTURE_PX }));
+    const relevance = formatRelevance(card.relevance);
+    const seen = card.dates.length > 1 ? `seen on ${card.dates.length} days` : "";
+    const tiles = card.nTiles > 1 ? formatNumber(card.nTiles, "tile") : "";
+    const name = [
+      card.rank === null ? "" : `Result ${card.rank}`,
+      shortName(card.scene),
+      formatDay(card.date),
+      relevance && `relevance ${relevance}`,
+      seen,
+      isPlaced(card) ? "" : "no place on Earth",
+    ];
+    const open = h(
+      "button",
+      {
+        type: "button",
+        class: "open",
+        tabindex: -1,
+        "aria-label": name.filter(Boolean).join(", "),
+        onclick: () => {
+          makeCurrent(card.key);
+          actions.select(card.key);
+        },
+        onfocus: () => {
+          makeCurrent(card.key);
+          actions.hover(card.key);
+        },
+        onblur: () => actions.hover(""),
+      },
+      h("span", { class: "picture" }, image),
+      card.rank !== null && h("span", { class: "rank" }, String(card.rank)),
+      h(
+        "span",
+        { class: "badges" },
+        seen && h("span", { class: "badge" }, `${card.dates.length} days`),
+        !isPlaced(card) && h("span", { class: "badge" }, "no place on Earth"),
+      ),
+    );
+    const bar = h("span", { class: "meter", "aria-hidden": "true" }, h("span", {}));
+    bar.hidden = card.relevance === null;
+    (bar.firstElementChild as HTMLElement).style.width = relevance;
+    bar.classList.toggle("low", card.relevance !== null && card.relevance < threshold);
+    const vote = (mark: Mark): HTMLButtonElement => {
+      const label = mark === "right" ? "This is right: find more like it" : "This is wrong: find less like it";
+      const element = button({ icon: mark === "right" ? "up" : "down", label, iconOnly: true }, () =>
+        actions.mark(card.key, mark),
+      );
+      element.classList.add("vote", mark);
+      element.tabIndex = -1; // y and n do the same for the focused card, so that the grid stays one stop
+      element.setAttribute("aria-pressed", "false");
+      return element;
+    };
+    return h(
+      "li",
+      {
+        class: "card",
+        "data-key": card.key,
+        onpointerenter: () => actions.hover(card.key),
+        onpointerleave: () => actions.hover(""),
+      },
+      open,
+      h(
+        "div",
+        { class: "caption" },
+        h(
+          "div",
+          { class: "facts" },
+          h("span", { class: "what", title: card.scene }, shortName(card.scene)),
+          h("span", { class: "when" }, [formatDay(card.date), tiles].filter(Boolean).join(" · ")),
+        ),
+        h("div", { class: "votes" }, vote("right"), vote("wrong")),
+        h("div", { class: "relevance" }, bar, h("span", { class: "number" }, relevance || card.score?.toFixed(3))),
+      ),
+    );
+  }
+
+  function each(change: (item: HTMLElement, key: string) => void): void {
+    for (const [key, item] of shown) change(item, key);
+  }
+
+  return {
+    element: list,
+    focus,
+    focusedKey: () => (document.activeElement?.closest("li.card") as HTMLElement | null)?.dataset.key ?? null,
+    show: (cards, { weak, threshold }) => {
+      const focused = list.contains(document.activeElement);
+      shown = new Map(cards.map((card) => [card.key, draw(card, threshold)]));
+      list.classList.toggle("weak", weak);
+      list.removeAttribute("aria-hidden");
+      replace(list, ...shown.values());
+      makeCurrent(shown.has(current) ? current : (cards[0]?.key ?? ""));
+      if (focused && !focus()) (document.getElementById("q") as HTMLElement).focus();
+    },
+    showSkeletons: () => {
+      shown = new Map();
+      list.setAttribute("aria-hidden", "true");
+      replace(list, ...Array.from({ length: SKELETONS }, () => h("li", { class: "card skeleton" }, h("span", { class: "picture" }), h("div", { class: "caption" }))));
+    },
+    hover: (key) => each((item, own) => item.classList.toggle("hovered", own === key)),
+    select: (key) =>
+      each((item, own) => {
+        item.classList.toggle("selected", own === key);
+        const open = opener(item);
+        if (own === key) open?.setAttribute("aria-current", "true");
+        else open?.removeAttribute("aria-current");
+      }),
+    mark: (right, wrong) =>
+      each((item, key) => {
+        for (const [mark, keys] of [["right", right], ["wrong", wrong]] as const) {
+          item.classList.toggle(mark, keys.includes(key));
+          item.querySelector(`.vote.${mark}`)?.setAttribute("aria-pressed", String(keys.includes(key)));
+        }
+      }),
+  };
+}
+
+/** Pictures of what the index holds, for the page before a search. */
+export function drawScene(
+  scene: { scene: string; date: string | null; n_tiles: number; bbox: unknown; overview: string },
+  onclick: () => void,
+): HTMLElement {
+  const image = h("img", { alt: "", loading: "lazy" });
+  void showPicture(image, withQuery(scene.overview, { max_px: 256 }));
+  const placed = scene.bbox !== null;
+  return h(
+    "li",
+    {},
+    h(
+      "button",
+      { type: "button", class: "scene", onclick, disabled: !placed, title: placed ? "Show it on the map" : null },
+      h("span", { class: "thumb" }, image),
+      h(
+        "span",
+        { class: "facts" },
+        h("span", { class: "what" }, shortName(scene.scene)),
+        h("span", { class: "when" }, `${formatDay(scene.date)} · ${formatNumber(scene.n_tiles, "tile")}`),
+        !placed && h("span", { class: "when" }, "no place on Earth"),
+      ),
+      placed && icon("pin"),
+    ),
+  );
+}

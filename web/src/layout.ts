@@ -1,0 +1,104 @@
+// The frame of the page: bar, filters, results, map, details, and the switch between list and map on small screens.
+import { button, h, icon } from "./dom";
+import type { Drawing } from "./draw";
+
+export interface MapFrame {
+  element: HTMLElement;
+  canvas: HTMLElement;
+  showDrawing: (kind: Drawing | null) => void;
+  showArea: (limited: boolean) => void;
+  showFailure: (text: string) => void;
+}
+
+const HINTS = {
+  box: "Drag from corner to corner. Esc stops.",
+  polygon: "Click corner after corner; Enter or a click on the first one closes the outline. Esc stops.",
+};
+
+export function createMapFrame(actions: {
+  draw: (kind: Drawing) => void;
+  useView: () => void;
+  clearArea: () => void;
+  fit: () => void;
+}): MapFrame {
+  const canvas = h("div", { class: "map", id: "map" });
+  const hint = h("p", { class: "map-hint", hidden: true });
+  const tool = (kind: Drawing, label: string): HTMLButtonElement => {
+    const element = button({ icon: kind, label, iconOnly: true }, () => actions.draw(kind));
+    element.id = `draw-${kind}`;
+    element.setAttribute("aria-pressed", "false");
+    return element;
+  };
+  const tools = { box: tool("box", "Search in a box"), polygon: tool("polygon", "Search in an outline") };
+  const clear = button({ icon: "close", label: "Search anywhere" }, actions.clearArea);
+  clear.hidden = true;
+  const view = button({ icon: "view", label: "Search this view" }, actions.useView);
+  const element = h(
+    "section",
+    { class: "map-pane", id: "map-pane", "aria-label": "Map" },
+    canvas,
+    h(
+      "div",
+      { class: "map-tools", role: "group", "aria-label": "Area to search" },
+      tools.box,
+      tools.polygon,
+      view,
+      clear,
+      button({ icon: "fit", label: "Show the whole index", iconOnly: true }, actions.fit),
+    ),
+    hint,
+  );
+  return {
+    element,
+    canvas,
+    showDrawing: (kind) => {
+      hint.hidden = kind === null;
+      hint.textContent = kind ? HINTS[kind] : "";
+      for (const name of ["box", "polygon"] as const) tools[name].setAttribute("aria-pressed", String(kind === name));
+    },
+    showArea: (limited) => {
+      clear.hidden = !limited;
+    },
+    showFailure: (text) => {
+      element.querySelector(".map-tools")?.remove();
+      canvas.replaceChildren(h("p", { class: "map-failure" }, text));
+    },
+  };
+}
+
+export function createBar(query: HTMLElement, theme: HTMLElement, actions: { help: () => void; filters: () => void }): {
+  element: HTMLElement;
+  name: HTMLElement;
+  filters: HTMLButtonElement;
+} {
+  const name = h("span", { class: "index-name" });
+  const filters = button({ icon: "filter", label: "Filters", iconOnly: true, className: "filters-toggle" }, actions.filters);
+  filters.setAttribute("aria-controls", "filters");
+  filters.setAttribute("aria-expanded", "false");
+  const home = h("a", { class: "brand", href: "./", title: "Start again" }, createMark(), h("span", {}, "rsitr"), name);
+  const help = button({ icon: "help", label: "Help and keys", iconOnly: true }, actions.help);
+  return { element: h("header", { class: "bar" }, home, query, h("div", { class: "tools" }, filters, help, theme)), name, filters };
+}
+
+function createMark(): SVGSVGElement {
+  const mark = icon("view");
+  mark.setAttribute("class", "mark");
+  mark.querySelector("path")?.setAttribute("d", "M4 9V6a2 2 0 0 1 2-2h3m6 0h3a2 2 0 0 1 2 2v3m0 6v3a2 2 0 0 1-2 2h-3m-6 0H6a2 2 0 0 1-2-2v-3");
+  const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+  for (const [key, value] of [["cx", "12"], ["cy", "12"], ["r", "3.4"]] as const) dot.setAttribute(key, value);
+  mark.append(dot);
+  return mark;
+}
+
+/** On a small screen: either the list or the map. */
+export function createSwitch(show: (pane: "list" | "map") => void): { element: HTMLElement; set: (pane: "list" | "map") => void } {
+  const list = button({ icon: "list", label: "List" }, () => show("list"));
+  const map = button({ icon: "map", label: "Map" }, () => show("map"));
+  return {
+    element: h("nav", { class: "switch", "aria-label": "List or map" }, list, map),
+    set: (pane) => {
+      list.setAttribute("aria-pressed", String(pane === "list"));
+      map.setAttribute("aria-pressed", String(pane === "map"));
+    },
+  };
+}

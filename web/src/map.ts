@@ -1,0 +1,336 @@
+// The map: scenes as its background, results as numbered outlines on them. Loaded after the page can already search.
+import type { GeoJSONSource, StyleSpecification } from "maplibre-gl";
+import { LngLatBounds, Map as MapLibre, Marker, NavigationControl, ScaleControl, setWorkerUrl } from "maplibre-gl";
+import { keyHeaders } from "./api";
+import type { Card } from "./card";
+import { centreOf, joinBoxes, unwrap } from "./card";
+import { h, reducesMotion } from "./dom";
+import type { Drawing, Drawn } from "./draw";
+import { Draw } from "./draw";
+import { Scenery } from "./scenery";
+import type { Question } from "./state";
+import type { BBox, Position, Scene } from "./types";
+
+declare const MAP_WORKER: string;
+setWorkerUrl(new URL(`./${MAP_WORKER}`, import.meta.url).href);
+
+export type Corners = [Position, Position, Position, Position];
+
+export interface MapActions {
+  hover: (key: string) => void;
+  select: (key: string) => void;
+  moved: (centre: Position, zoom: number) => void;
+  drawn: (drawn: Drawn | null) => void;
+}
+
+const NOTHING = { type: "FeatureCollection" as const, features: [] };
+const EASE_MS = 350;
+const CLOSEST_ZOOM = 17.5;
+
+export class MapPane {
+  readonly #map: MapLibre;
+  readonly #draw: Draw;
+  readonly #scenery: Scenery;
+  readonly #ready: Promise<void>;
+  readonly #markers = new Map<string, Marker>();
+  #cards: Card[] = [];
+  #hovered = "";
+  #selected = "";
+
+  constructor(
+    container: HTMLElement,
+    readonly actions: MapActions,
+    start: { centre: Position | null; zoom: number },
+  ) {
+    this.#map = new MapLibre({
+      container,
+      style: makeStyle(),
+      center: start.centre ?? [0, 20],
+      zoom: start.centre ? start.zoom : 1,
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      touchPitch: false,
+      renderWorldCopies: true,
+      fadeDuration: 0,
+      maxZoom: 21,
+      // Pictures are asked for with the key, if there is one: unlike an img, this request can carry it.
+      transformRequest: (url) => ({ url, headers: keyHeaders() }),
+    });
+    this.#map.touchZoomRotate.disableRotation();
+    this.#map.keyboard.disableRotation();
+    this.#map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
+    this.#map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-left");
+    this.#map.getCanvas().setAttribute("aria-label", "Map of the indexed scenes and the results; arrow keys move it");
+    this.#draw = new Draw(this.#map, actions.drawn);
+    this.#scenery = new Scenery(this.#map, "scene-line");
+    this.#ready = new Promise((done) => this.#map.once("load", () => done()));
+    this.#listen();
+  }
+
+  #listen(): void {
+    this.#map.on("moveend", () => {
+      const { lng, lat } = this.#map.getCenter();
+      this.actions.moved([lng, lat], this.#map.getZoom());
+    });
+    this.#map.on("mousemove", "hit-fill", (event) => {
+      if (this.#draw.kind) return;
+      this.#map.getCanvas().style.cursor = "pointer";
+      this.actions.hover(String(event.features?.[0]?.properties.key ?? ""));
+    });
+    this.#map.on("mouseleave", "hit-fill", () => {
+      this.#map.getCanvas().style.cursor = "";
+      this.actions.hover("");
+    });
+    this.#map.on("click", "hit-fill", (event) => {
+      const key = event.features?.[0]?.properties.key as string | undefined;
+      if (key && !this.#draw.kind) this.actions.select(key);
+    });
+    // An overview that cannot be had leaves the outline of its scene.
+    this.#map.on("error", () => undefined);
+  }
+
+  async setScenes(scenes: Scene[]): Promise<void> {
+    await this.#ready;
+    const placed = scenes.filter((scene) => scene.footprint);
+    this.#set("scenes", {
+      type: "FeatureCollection",
+      features: placed.map((scene) => ({ type: "Feature", properties: {}, geometry: scene.footprint! })),
+    });
+    this.#scenery.set(scenes);
+  }
+
+  async setCards(cards: Card[]): Promise<void> {
+    await this.#ready;
+    this.#cards = cards;
+    const placed = cards.filter((card) => card.geometry);
+    this.#set("hits", {
+      type: "FeatureCollection",
+      features: placed.map((card) => ({
+        type: "Feature",
+        properties: { key: card.key, rank: card.rank ?? 0 },
+        geometry: card.geometry!,
+      })),
+    });
+    for (const marker of this.#markers.values()) marker.remove();
+    this.#markers.clear();
+    for (const card of placed) if (card.bbox && card.rank !== null) this.#pin(card, card.bbox);
+    this.#restyle();
+  }
+
+  #pin(card: Card, box: BBox): void {
+    const pin = h("div", {
+      class: "pin",
+      onpointerenter: () => this.actions.hover(card.key),
+      onpointerleave: () => this.actions.hover(""),
+      onclick: (event: Event) => {
+        event.stopPropagation();
+        if (!this.#draw.kind) this.actions.select(card.key);
+      },
+    });
+    pin.append(h("span", {}, String(card.rank)));
+    const marker = new Marker({ element: pin }).setLngLat(centreOf(box)).addTo(this.#map);
+    // The grid says all of this to those who do not see the map.
+    for (const name of ["role", "tabindex", "aria-label"]) pin.removeAttribute(name);
+    pin.setAttribute("aria-hidden", "true");
+    pin.style.zIndex = String(1000 - (card.rank ?? 0));
+    this.#markers.set(card.key, marker);
+  }
+
+  async mark(right: string[], wrong: string[]): Promise<void> {
+    await this.#ready;
+    for (const { key } of this.#cards) {
+      const mark = right.includes(key) ? "right" : wrong.includes(key) ? "wrong" : "";
+      this.#map.setFeatureState({ source: "hits", id: key }, { mark });
+      const pin = this.#markers.get(key)?.getElement();
+      pin?.classList.toggle("right", mark === "right");
+      pin?.classList.toggle("wrong", mark === "wrong");
+    }
+  }
+
+  hover(key: string): void {
+    this.#hovered = key;
+    this.#restyle();
+  }
+
+  select(key: string): void {
+    this.#selected = key;
+    this.#restyle();
+  }
+
+  #restyle(): void {
+    void this.#ready.then(() => {
+      for (const { key } of this.#cards) {
+        const state = { hovered: key === this.#hovered, selected: key === this.#selected };
+        this.#map.setFeatureState({ source: "hits", id: key }, state);
+        const pin = this.#markers.get(key)?.getElement();
+        pin?.classList.toggle("hovered", state.hovered);
+        pin?.classList.toggle("selected", state.selected);
+      }
+    });
+  }
+
+  /** Shows the question's box or outline. */
+  async setArea({ bbox, area }: Pick<Question, "bbox" | "area">): Promise<void> {
+    await this.#ready;
+    const ring = bbox ? boxRing(bbox) : area?.coordinates[0];
+    this.#set("area", ring ? { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [ring] } } : NOTHING);
+  }
+
+  /** Lays pictures over a tile: its own, sharper than the scene's overview, and the heat map. */
+  async lay(pictures: { url: string; opacity: number }[], corners: Corners | null): Promise<void> {
+    await this.#ready;
+    for (const id of ["laid-0", "laid-1"]) {
+      if (this.#map.getLayer(id)) this.#map.removeLayer(id);
+      if (this.#map.getSource(id)) this.#map.removeSource(id);
+    }
+    if (!corners) return;
+    for (const [i, { url, opacity }] of pictures.entries()) {
+      const source = `laid-${i}`;
+      this.#map.addSource(source, { type: "image", url, coordinates: corners });
+      const paint = { "raster-fade-duration": 0, "raster-opacity": opacity };
+      this.#map.addLayer({ id: source, type: "raster", source, paint }, "area-fill");
+    }
+  }
+
+  draw(kind: Drawing): void {
+    this.#draw.start(kind);
+  }
+
+  get drawing(): Drawing | null {
+    return this.#draw.kind;
+  }
+
+  press(key: string): boolean {
+    return this.#draw.press(key);
+  }
+
+  cancelDrawing(): boolean {
+    return this.#draw.cancel();
+  }
+
+  bounds(): BBox {
+    const view = this.#map.getBounds();
+    const wide = view.getEast() - view.getWest() >= 360;
+    const clamp = (latitude: number): number => Math.min(90, Math.max(-90, latitude));
+    const wrap = (longitude: number): number => ((((longitude + 180) % 360) + 360) % 360) - 180;
+    return [wide ? -180 : wrap(view.getWest()), clamp(view.getSouth()), wide ? 180 : wrap(view.getEast()), clamp(view.getNorth())];
+  }
+
+  jump(centre: Position, zoom: number): void {
+    this.#map.jumpTo({ center: centre, zoom });
+  }
+
+  /** Shows all of a box. */
+  fit(box: BBox | null, options: { animate: boolean }): void {
+    if (!box) return;
+    const [west, south, east, north] = unwrap(box);
+    this.#map.fitBounds([west, south, east, north], {
+      padding: 48,
+      maxZoom: CLOSEST_ZOOM,
+      duration: EASE_MS,
+      animate: options.animate && !reducesMotion(),
+    });
+  }
+
+  /** Shows the results, unless at least half of them are in view already: the map does not move without need. */
+  fitCards(cards: Card[]): void {
+    const boxes = cards.map((card) => card.bbox).filter((box): box is BBox => box !== null);
+    const view = this.#map.getBounds();
+    const seen = boxes.filter((box) => view.contains(centreOf(box))).length;
+    if (boxes.length && seen < boxes.length / 2) this.fit(joinBoxes(boxes), { animate: true });
+  }
+
+  /** Brings a result into view, closer if it is too small to see. */
+  reveal(card: Card, options: { closer: boolean }): void {
+    if (!card.bbox) return;
+    const [west, south, east, north] = unwrap(card.bbox);
+    const view = this.#map.getBounds();
+    const inside = view.contains([west, south]) && view.contains([east, north]);
+    if (inside && !options.closer) return;
+    const shape = new LngLatBounds([west, south, east, north]);
+    const fitted = this.#map.cameraForBounds(shape, { padding: 120, maxZoom: CLOSEST_ZOOM });
+    const zoom = options.closer ? (fitted?.zoom ?? this.#map.getZoom()) : Math.min(this.#map.getZoom(), fitted?.zoom ?? 22);
+    this.#map.easeTo({ center: centreOf(card.bbox), zoom, duration: EASE_MS, animate: !reducesMotion() });
+  }
+
+  resize(): void {
+    this.#map.resize();
+  }
+
+  /** Takes its background from the page's theme. */
+  async recolour(): Promise<void> {
+    await this.#ready;
+    this.#map.setPaintProperty("ground", "background-color", token("--map-ground"));
+    this.#map.setPaintProperty("scene-line", "line-color", token("--map-line"));
+  }
+
+  #set(source: string, data: Parameters<GeoJSONSource["setData"]>[0]): void {
+    this.#map.getSource<GeoJSONSource>(source)?.setData(data);
+  }
+}
+
+function boxRing(box: BBox): Position[] {
+  const [west, south, east, north] = unwrap(box);
+  return [[west, south], [east, south], [east, north], [west, north], [west, south]];
+}
+
+function token(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** Colours on imagery are the same in light and dark: imagery has no theme. */
+const ON_IMAGERY = { hit: "#ffc53d", hovered: "#ffffff", right: "#5ee08a", wrong: "#ff8f7d", area: "#6fd3ff", casing: "#10181d" };
+
+function makeStyle(): StyleSpecification {
+  const flag = (name: string): ["boolean", ["feature-state", string], boolean] => ["boolean", ["feature-state", name], false];
+  const raised = ["any", flag("hovered"), flag("selected")];
+  return {
+    version: 8,
+    sources: {
+      scenes: { type: "geojson", data: NOTHING },
+      hits: { type: "geojson", data: NOTHING, promoteId: "key" },
+      area: { type: "geojson", data: NOTHING },
+      drawing: { type: "geojson", data: NOTHING },
+    },
+    layers: [
+      { id: "ground", type: "background", paint: { "background-color": token("--map-ground") } },
+      { id: "scene-line", type: "line", source: "scenes", paint: { "line-color": token("--map-line"), "line-width": 1 } },
+      { id: "area-fill", type: "fill", source: "area", paint: { "fill-color": ON_IMAGERY.area, "fill-opacity": 0.08 } },
+      { id: "area-casing", type: "line", source: "area", paint: { "line-color": ON_IMAGERY.casing, "line-width": 4, "line-opacity": 0.6 } },
+      { id: "area-line", type: "line", source: "area", paint: { "line-color": ON_IMAGERY.area, "line-width": 2, "line-dasharray": [3, 2] } },
+      {
+        id: "hit-fill",
+        type: "fill",
+        source: "hits",
+        paint: {
+          "fill-color": ON_IMAGERY.hit,
+          "fill-opacity": ["case", flag("selected"), 0, flag("hovered"), 0.25, 0.06] as never,
+        },
+      },
+      {
+        id: "hit-casing",
+        type: "line",
+        source: "hits",
+        paint: { "line-color": ON_IMAGERY.casing, "line-opacity": 0.7, "line-width": ["case", raised, 6, 4] as never },
+      },
+      {
+        id: "hit-line",
+        type: "line",
+        source: "hits",
+        paint: {
+          "line-width": ["case", raised, 3.5, 2] as never,
+          "line-color": [
+            "case",
+            raised, ON_IMAGERY.hovered,
+            ["==", ["feature-state", "mark"], "right"], ON_IMAGERY.right,
+            ["==", ["feature-state", "mark"], "wrong"], ON_IMAGERY.wrong,
+            ON_IMAGERY.hit,
+          ] as never,
+        },
+      },
+      { id: "drawing-casing", type: "line", source: "drawing", paint: { "line-color": ON_IMAGERY.casing, "line-width": 4, "line-opacity": 0.6 } },
+      { id: "drawing-line", type: "line", source: "drawing", paint: { "line-color": ON_IMAGERY.area, "line-width": 2 } },
+    ],
+  };
+}

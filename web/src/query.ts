@@ -1,0 +1,98 @@
+// The search box: words, and the pictures and tiles that stand beside them.
+import { picturePath, resolve, showPicture } from "./api";
+import { button, h, icon, replace } from "./dom";
+import type { Question } from "./state";
+
+export interface QueryBar {
+  element: HTMLElement;
+  input: HTMLInputElement;
+  update: (question: Question) => void;
+}
+
+interface Actions {
+  submit: (text: string) => void;
+  choose: (files: FileList | File[]) => void;
+  dropPicture: (picture: string) => void;
+  dropLike: (tile: string) => void;
+  thumbnail: (picture: string) => string | undefined;
+}
+
+export function createQueryBar(actions: Actions): QueryBar {
+  const chips = h("span", { class: "chips" });
+  const input = h("input", {
+    type: "search",
+    id: "q",
+    name: "q",
+    placeholder: "Describe a place, or drop a picture",
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "true",
+    enterkeyhint: "search",
+    maxlength: 500,
+    "aria-label": "What to look for, in words",
+    "aria-keyshortcuts": "/",
+  });
+  const file = h("input", {
+    type: "file",
+    accept: "image/*",
+    class: "hidden-input",
+    tabindex: -1,
+    "aria-label": "A picture to search by",
+    id: "picture-file",
+    onchange: () => {
+      if (file.files?.length) actions.choose(file.files);
+      file.value = "";
+    },
+  });
+  const choose = button({ icon: "picture", label: "Search by picture", iconOnly: true }, () => file.click());
+  choose.id = "choose-picture";
+  const form = h(
+    "form",
+    {
+      role: "search",
+      class: "query",
+      onsubmit: (event: Event) => {
+        event.preventDefault();
+        actions.submit(input.value.trim());
+      },
+    },
+    icon("search"),
+    chips,
+    input,
+    h("kbd", { "aria-hidden": "true", class: "hint" }, "/"),
+    file,
+    choose,
+    h("button", { type: "submit", class: "button primary" }, "Search"),
+  );
+
+  const chip = (label: string, url: string | undefined, remove: () => void): HTMLElement => {
+    const image = url ? h("img", { alt: "" }) : null;
+    if (image && url) void showPicture(image, url);
+    return h(
+      "span",
+      { class: "chip" },
+      image ?? icon("picture"),
+      h("span", { class: "chip-label" }, label),
+      button({ icon: "close", label: `Remove ${label.toLowerCase()}`, iconOnly: true }, remove),
+    );
+  };
+
+  return {
+    element: form,
+    input,
+    update: (question) => {
+      if (document.activeElement !== input || question.text !== input.value.trim()) input.value = question.text;
+      replace(
+        chips,
+        ...question.pictures.map((picture) =>
+          chip("Your picture", actions.thumbnail(picture), () => actions.dropPicture(picture)),
+        ),
+        ...question.like.map((tile) =>
+          chip("Like this tile", resolve(`${picturePath(tile)}?size=64`), () => actions.dropLike(tile)),
+        ),
+      );
+      const more = question.pictures.length + question.like.length > 0;
+      input.placeholder = more ? "Add words" : "Describe a place, or drop a picture";
+    },
+  };
+}

@@ -1,0 +1,165 @@
+// The pane of results: what was found in words, what can be done with all of it, and the grid; before a search, the index.
+import type { Card } from "./card";
+import { button, h, replace } from "./dom";
+import { formatNumber, formatRelevance } from "./format";
+import type { Grid } from "./grid";
+import { drawScene } from "./grid";
+import type { Question } from "./state";
+import type { IndexInfo, Scene, SearchResult } from "./types";
+
+export interface Results {
+  element: HTMLElement;
+  showStart: (info: IndexInfo | null, scenes: Scene[]) => void;
+  showResult: (result: SearchResult, cards: Card[], question: Question, info: IndexInfo | null) => void;
+  showBusy: (first: boolean) => void;
+  showTrouble: (trouble: Trouble | null) => void;
+}
+
+export interface Trouble {
+  text: string;
+  action?: string;
+  act?: () => void;
+}
+
+interface Actions {
+  suggest: (text: string) => void;
+  locateScene: (scene: Scene) => void;
+  group: (places: boolean) => void;
+  more: () => void;
+  save: (format: "geojson" | "csv") => void;
+  copyLink: () => void;
+  undoMark: () => void;
+  clearMarks: () => void;
+  saveDetector: () => void;
+}
+
+const SCENES_SHOWN = 30;
+
+export function createResults(grid: Grid, actions: Actions): Results {
+  const summary = h("h2", { class: "summary", tabindex: -1 });
+  const detail = h("p", { class: "took" });
+  const group = (label: string, places: boolean): HTMLButtonElement =>
+    h("button", { type: "button", onclick: () => actions.group(places) }, label);
+  const [asPlaces, asTiles] = [group("Places", true), group("Tiles", false)];
+  const toolbar = h(
+    "div",
+    { class: "toolbar", hidden: true },
+    h("div", { class: "told" }, summary, detail),
+    h("div", { class: "segmented", role: "group", "aria-label": "Show results as" }, asPlaces, asTiles),
+    h(
+      "div",
+      { class: "exports" },
+      button({ icon: "download", label: "GeoJSON", title: "Save what is shown as GeoJSON" }, () => actions.save("geojson")),
+      button({ icon: "download", label: "CSV", title: "Save what is shown as a table" }, () => actions.save("csv")),
+      button({ icon: "link", label: "Copy link", iconOnly: true }, actions.copyLink),
+    ),
+  );
+  const refinedText = h("span", {});
+  const keep = button({ icon: "save", label: "Save as detector" }, actions.saveDetector);
+  const refined = h(
+    "div",
+    { class: "refined", hidden: true },
+    refinedText,
+    h("span", { class: "spring" }),
+    button({ icon: "undo", label: "Undo" }, actions.undoMark),
+    button({ icon: "close", label: "Clear marks" }, actions.clearMarks),
+    keep,
+  );
+  const banner = h("div", { class: "banner", hidden: true });
+  const trouble = h("div", { class: "banner trouble", role: "alert", hidden: true });
+  const start = h("div", { class: "start" });
+  const more = button({ icon: "more", label: "Show more" }, actions.more);
+  more.classList.add("more");
+  more.hidden = true;
+  const element = h(
+    "section",
+    { class: "results", id: "results", "aria-label": "Results" },
+    toolbar,
+    refined,
+    trouble,
+    banner,
+    start,
+    grid.element,
+    more,
+  );
+
+  function showRefined(question: Question, canWrite: boolean): void {
+    const [right, wrong] = [question.right.length, question.wrong.length];
+    refined.hidden = right + wrong === 0;
+    keep.hidden = !canWrite || right === 0;
+    refinedText.textContent = `Refined by ${[right && `${right} right`, wrong && `${wrong} wrong`].filter(Boolean).join(", ")}`;
+  }
+
+  return {
+    element,
+    showBusy: (first) => {
+      element.setAttribute("aria-busy", "true");
+      if (!first) return;
+      start.hidden = true;
+      banner.hidden = true;
+      more.hidden = true;
+      grid.element.hidden = false;
+      grid.showSkeletons();
+    },
+    showTrouble: (now) => {
+      element.removeAttribute("aria-busy");
+      trouble.hidden = !now;
+      if (!now) return;
+      replace(trouble, h("p", {}, now.text), now.action && now.act && button({ label: now.action }, now.act));
+    },
+    showStart: (info, scenes) => {
+      element.removeAttribute("aria-busy");
+      toolbar.hidden = refined.hidden = banner.hidden = more.hidden = true;
+      grid.element.hidden = true;
+      start.hidden = false;
+      if (!info) return;
+      const held = `${formatNumber(info.n_tiles, "tile")} of ${formatNumber(info.n_scenes, "scene")}`;
+      replace(
+        start,
+        h("h2", {}, "Find places in imagery"),
+        h("p", { class: "lead" }, `Describe what to look for, or drop a picture of it anywhere on this page. ${held} are ready to be searched.`),
+        info.suggestions.length > 0 &&
+          h(
+            "div",
+            { class: "suggestions" },
+            h("h3", {}, "For example"),
+            h("ul", {}, ...info.suggestions.map((text) => h("li", {}, h("button", { type: "button", onclick: () => actions.suggest(text) }, text)))),
+          ),
+        scenes.length > 0 && h("h3", {}, "In this index"),
+        h("ul", { class: "scenes" }, ...scenes.slice(0, SCENES_SHOWN).map((scene) => drawScene(scene, () => actions.locateScene(scene)))),
+        scenes.length > SCENES_SHOWN && h("p", { class: "note" }, `and ${formatNumber(scenes.length - SCENES_SHOWN, "more scene", "more scenes")}`),
+      );
+    },
+    showResult: (result, cards, question, info) => {
+      element.removeAttribute("aria-busy");
+      start.hidden = true;
+      toolbar.hidden = false;
+      grid.element.hidden = false;
+      trouble.hidden = true;
+      summary.textContent = summarise(result, cards, question);
+      detail.textContent = `${formatNumber(result.n_tiles, "tile")} searched in ${Math.max(1, Math.round(result.took_ms))} ms`;
+      asPlaces.setAttribute("aria-pressed", String(question.places));
+      asTiles.setAttribute("aria-pressed", String(!question.places));
+      showRefined(question, info?.can_write ?? false);
+      banner.hidden = result.matches && cards.length > 0;
+      replace(banner, h("p", {}, explainEmpty(result, cards)));
+      grid.show(cards, { weak: !result.matches, threshold: result.threshold });
+      const asked = result.hits.length >= question.k || result.places.length >= question.k;
+      more.hidden = !asked || question.k >= (info?.limits.max_k ?? question.k);
+    },
+  };
+}
+
+/** One line: how much was found, for what. */
+export function summarise(result: SearchResult, cards: Card[], question: Question): string {
+  const what = question.places ? formatNumber(cards.length, "place") : formatNumber(cards.length, "tile");
+  const wanted = result.query.described ? ` for ${result.query.described}` : "";
+  return `${what}${wanted}`;
+}
+
+function explainEmpty(result: SearchResult, cards: Card[]): string {
+  if (!cards.length) return result.message || "No tile passes the filters. Widen the area or the days.";
+  const best = formatRelevance(result.relevance);
+  const said = result.message || `Nothing here matches ${result.query.described}.`;
+  return `${said}${/closest/i.test(said) ? "" : ` Below is what comes closest${best ? `, at ${best}` : ""}.`}`;
+}

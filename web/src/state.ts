@@ -1,0 +1,175 @@
+// What is asked and what is looked at; all of it lives in the fragment of the address, so that a search can be shared.
+// The fragment, and not the query string, because what people look for has no business in a server's logs.
+import type { BBox, Geometry, Polygon, Position, SearchBody } from "./types";
+
+export interface Question {
+  text: string;
+  not: string[];
+  like: string[];
+  pictures: string[];
+  detector: string;
+  right: string[];
+  wrong: string[];
+  bbox: BBox | null;
+  area: Polygon | null;
+  since: string;
+  until: string;
+  sensor: string;
+  k: number;
+  places: boolean;
+}
+
+export interface View {
+  selected: string;
+  why: boolean;
+  centre: Position | null;
+  zoom: number;
+}
+
+export const PAGE_SIZE = 24;
+
+export const EMPTY: Readonly<Question> = {
+  text: "",
+  not: [],
+  like: [],
+  pictures: [],
+  detector: "",
+  right: [],
+  wrong: [],
+  bbox: null,
+  area: null,
+  since: "",
+  until: "",
+  sensor: "",
+  k: PAGE_SIZE,
+  places: true,
+};
+
+const DIGITS = 6;
+const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
+/** Whether something is asked: filters alone ask for nothing. */
+export function isAsked(question: Question): boolean {
+  return Boolean(question.text || question.like.length || question.pictures.length || question.detector);
+}
+
+export function isFiltered(question: Question): boolean {
+  return Boolean(question.bbox || question.area || question.since || question.until || question.sensor);
+}
+
+/** Whether two questions ask for the same thing, whatever the filters: then marks still mean what they meant. */
+export function asksTheSame(a: Question, b: Question): boolean {
+  const asked = (q: Question): string => JSON.stringify([q.text, q.not, q.like, q.pictures, q.detector]);
+  return asked(a) === asked(b);
+}
+
+export function toBody(question: Question): SearchBody {
+  const area: Geometry | null = question.area;
+  return {
+    text: question.text || null,
+    not: question.not,
+    like: question.like,
+    pictures: question.pictures,
+    detector: question.detector || null,
+    marks: [
+      ...question.right.map((tile) => ({ tile, right: true })),
+      ...question.wrong.map((tile) => ({ tile, right: false })),
+    ],
+    bbox: question.bbox,
+    area,
+    since: question.since || null,
+    until: question.until || null,
+    sensor: question.sensor || null,
+    k: question.k,
+    places: question.places,
+  };
+}
+
+const LISTS = [
+  ["not", "not"],
+  ["like", "like"],
+  ["pic", "pictures"],
+  ["right", "right"],
+  ["wrong", "wrong"],
+] as const;
+
+/** The fragment that says all of it, without its `#`. */
+export function encode(question: Question, view: View): string {
+  const parts = new URLSearchParams();
+  const put = (name: string, value: string): void => {
+    if (value) parts.append(name, value);
+  };
+  put("q", question.text);
+  for (const [name, field] of LISTS) for (const value of question[field]) put(name, value);
+  put("detector", question.detector);
+  put("bbox", question.bbox?.map(round).join(",") ?? "");
+  put("area", question.area?.coordinates[0]?.slice(0, -1).map((at) => at.map(round).join(",")).join(";") ?? "");
+  put("since", question.since);
+  put("until", question.until);
+  put("sensor", question.sensor);
+  if (question.k !== PAGE_SIZE) put("k", String(question.k));
+  if (!question.places) put("tiles", "1");
+  put("show", view.selected);
+  if (view.why) put("why", "1");
+  if (view.centre) put("at", [...view.centre.map((value) => value.toFixed(5)), view.zoom.toFixed(2)].join(","));
+  return parts.toString();
+}
+
+/** What a fragment says; what it says badly is left out. */
+export function decode(fragment: string): { question: Question; view: View } {
+  const parts = new URLSearchParams(fragment.replace(/^#/, ""));
+  const one = (name: string): string => parts.get(name) ?? "";
+  const day = (name: string): string => (DAY.test(one(name)) ? one(name) : "");
+  const k = Number(one("k"));
+  const at = numbers(one("at"), 3);
+  const box = numbers(one("bbox"), 4);
+  const question: Question = {
+    ...EMPTY,
+    text: one("q").trim(),
+    detector: one("detector"),
+    bbox: box && isBox(box) ? box : null,
+    area: decodeArea(one("area")),
+    since: day("since"),
+    until: day("until"),
+    sensor: one("sensor"),
+    k: Number.isInteger(k) && k > 0 ? k : PAGE_SIZE,
+    places: one("tiles") !== "1",
+  };
+  for (const [name, field] of LISTS) question[field] = [...new Set(parts.getAll(name))];
+  const view: View = {
+    selected: one("show"),
+    why: one("why") === "1",
+    centre: at ? [at[0]!, at[1]!] : null,
+    zoom: at ? at[2]! : 0,
+  };
+  return { question, view };
+}
+
+function decodeArea(text: string): Polygon | null {
+  const ring = text.split(";").map((pair) => numbers(pair, 2) as Position | null);
+  const whole = ring.filter((at): at is Position => at !== null);
+  if (whole.length < 3 || whole.length !== ring.length) return null;
+  return { type: "Polygon", coordinates: [[...whole, whole[0]!]] };
+}
+
+function numbers(text: string, count: number): number[] | null {
+  const values = text.split(",").map((part) => (part.trim() ? Number(part) : Number.NaN));
+  return values.length === count && values.every(Number.isFinite) ? values : null;
+}
+
+export function isBox(values: number[]): values is BBox {
+  const [west, south, east, north] = values as BBox;
+  return (
+    values.length === 4 &&
+    Math.abs(west) <= 180 &&
+    Math.abs(east) <= 180 &&
+    south >= -90 &&
+    north <= 90 &&
+    south < north &&
+    west !== east
+  );
+}
+
+function round(value: number): number {
+  return Number(value.toFixed(DIGITS));
+}

@@ -1,0 +1,34 @@
+// Words about what happens: for the ear, and for a moment for the eye.
+import { h } from "./dom";
+
+const TOAST_MS = 4500;
+
+export interface Status {
+  element: HTMLElement;
+  /** Tells assistive technology only: what everybody else sees anyway. */
+  say: (text: string) => void;
+  /** Tells everybody, and goes away by itself. */
+  toast: (text: string) => void;
+}
+
+export function createStatus(): Status {
+  const live = h("div", { class: "visually-hidden", role: "status", "aria-live": "polite", id: "status" });
+  const toast = h("div", { class: "toast", hidden: true, "aria-hidden": "true" });
+  let timer = 0;
+  const say = (text: string): void => {
+    live.textContent = text;
+  };
+  return {
+    element: h("div", {}, live, toast),
+    say,
+    toast: (text) => {
+      say(text);
+      toast.textContent = text;
+      toast.hidden = false;
+      clearTimeout(timer);
+      timer = window.setTimeout(() => {
+        toast.hidden = true;
+      }, TOAST_MS);
+    },
+  };
+}

@@ -1,0 +1,129 @@
+// What the HTTP API sends and takes.
+
+export type Position = [number, number];
+export type BBox = [west: number, south: number, east: number, north: number];
+export type Ring = Position[];
+
+export interface Polygon {
+  type: "Polygon";
+  coordinates: Ring[];
+}
+export interface MultiPolygon {
+  type: "MultiPolygon";
+  coordinates: Ring[][];
+}
+export type Geometry = Polygon | MultiPolygon;
+
+export interface Health {
+  status: "ready" | "warming" | "failed";
+  version: string;
+  model?: { name: string; image_size_px: number } | null;
+}
+
+export interface IndexInfo {
+  name: string;
+  n_tiles: number;
+  n_scenes: number;
+  bbox: BBox | null;
+  since: string | null;
+  until: string | null;
+  sensors: string[];
+  threshold: number;
+  limits: { max_k: number; max_upload_bytes: number; max_upload_px: number };
+  can_write: boolean;
+  suggestions: string[];
+}
+
+export interface Scene {
+  id: string;
+  scene: string;
+  date: string | null;
+  sensor: string | null;
+  gsd_m: number | null;
+  n_tiles: number;
+  size_px: [number, number];
+  bbox: BBox | null;
+  footprint: Geometry | null;
+  crs: string | null;
+  corners: [Position, Position, Position, Position] | null;
+  overview: string;
+}
+
+export interface Tile {
+  tile: string;
+  scene: string;
+  scene_id: string;
+  date: string | null;
+  sensor: string | null;
+  gsd_m: number | null;
+  window_px: [number, number, number, number];
+  geometry: Geometry | null;
+  bbox: BBox | null;
+  picture: string;
+}
+
+export interface Hit extends Tile {
+  rank: number;
+  score: number;
+  relevance: number | null;
+  place: number | null;
+}
+
+export interface Sighting {
+  scene: string;
+  scene_id: string;
+  date: string | null;
+  sensor: string | null;
+  score: number;
+  relevance: number | null;
+  best_tile: string;
+  tiles: string[];
+}
+
+export interface Place {
+  rank: number;
+  id: string;
+  score: number;
+  relevance: number | null;
+  n_tiles: number;
+  geometry: Geometry | null;
+  bbox: BBox | null;
+  dates: string[];
+  sightings: Sighting[];
+}
+
+export interface SearchBody {
+  text: string | null;
+  not: string[];
+  like: string[];
+  pictures: string[];
+  detector: string | null;
+  marks: { tile: string; right: boolean }[];
+  bbox: BBox | null;
+  area: Geometry | null;
+  since: string | null;
+  until: string | null;
+  sensor: string | null;
+  k: number;
+  places: boolean;
+}
+
+export interface SearchResult {
+  query: { described: string };
+  matches: boolean;
+  message: string;
+  relevance: number | null;
+  threshold: number;
+  n_tiles: number;
+  took_ms: number;
+  refined: boolean;
+  hits: Hit[];
+  places: Place[];
+}
+
+export interface Detector {
+  name: string;
+  query: string;
+  n_right: number;
+  n_wrong: number;
+}
