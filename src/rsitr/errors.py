@@ -15,7 +15,16 @@ and the command ends with status 2.
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "DataError", "MissingError", "ModelError", "QueryError", "RsitrError", "SceneError", "StoreError"]
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "MissingError",
+    "ModelError",
+    "QueryError",
+    "RsitrError",
+    "SceneError",
+    "StoreError",
+]
 
 
 class RsitrError(Exception):

@@ -28,6 +28,7 @@ from rsitr.cli.index import index
 from rsitr.cli.info import info
 from rsitr.cli.locate import locate
 from rsitr.cli.search import search
+from rsitr.cli.serve import serve
 from rsitr.cli.train import train
 from rsitr.cli.tune import tune
 from rsitr.errors import RsitrError
@@ -94,6 +95,7 @@ app.command("feedback")(feedback)
 app.command("assess")(assess)
 app.command("locate")(locate)
 app.command("info")(info)
+app.command("serve")(serve)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("tune")(tune)

@@ -47,7 +47,9 @@ def search(
     sensor: str | None = typer.Option(None, metavar="NAME", help="Only tiles of this sensor."),
     candidates: int = typer.Option(100, metavar="N", help="Tiles that the second stage of ranking looks at."),
     rerank: str | None = typer.Option(
-        None, metavar="METHOD", help="Re-rank against reference captions: sar:k=20, csls, ..."
+        None,
+        metavar="METHOD",
+        help="Re-rank: sar:k=20, csls, ... against reference captions, or fusion:CHECKPOINT,top=N,weight=W.",
     ),
     local: bool = typer.Option(True, help="Local similarity as the second stage, where the model uses it."),
     budget_s: float = typer.Option(2.0, metavar="S", help="Seconds for the stages after the first."),
@@ -188,18 +190,13 @@ def _write(rendered: Rendered, out: Path | None, *, n_hits: int) -> None:
 
 def _notes(results: list[SearchResult], opened: Index, index: Path) -> list[str]:
     """What a person should know beside the hits."""
+    from rsitr.search import say_outcome
+
     notes: list[str] = []
     for result in results:
-        name = result.query.describe()
-        if not result.hits:
-            notes.append(
-                "no tile lies within these limits" if len(opened) else f"{index}: this index holds no tiles yet"
-            )
-        elif not result.matches:
-            notes.append(
-                f"nothing here matches {name}: the best hit's relevance is {result.relevance or 0.0:.2f}, below "
-                f"{result.threshold:g}; what is shown is only the least unlike"
-            )
+        outcome = say_outcome(result, n_all=len(opened))
+        if outcome:
+            notes.append(outcome if result.hits or len(opened) else f"{index}: {outcome}")
         notes += [f"ranking, stage {stage.name}: {stage.note}" for stage in result.stages if stage.note]
     return notes
 

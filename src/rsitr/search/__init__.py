@@ -10,16 +10,25 @@ from rsitr.search.detectors import (
     list_detectors,
     load_detector,
 )
-from rsitr.search.exchange import places_to_csv, places_to_geojson, places_to_geoparquet, places_to_stac
+from rsitr.search.exchange import (
+    outline_box,
+    outline_geometry,
+    places_to_csv,
+    places_to_geojson,
+    places_to_geoparquet,
+    places_to_stac,
+    rounded,
+)
 from rsitr.search.feedback import Mark, fit_head, read_marks
 from rsitr.search.heatmap import draw_heat_map, write_heat_map
 from rsitr.search.index import Index, SearchResult
 from rsitr.search.locating import HeatMap, locate
-from rsitr.search.output import to_csv, to_geojson, to_json, to_json_line
+from rsitr.search.output import say_outcome, to_csv, to_geojson, to_json, to_json_line
 from rsitr.search.places import Place, Sighting, merge_hits
-from rsitr.search.query import Part, Query, make_query, parse_weight
+from rsitr.search.query import Part, Query, check_filter, make_query, parse_weight
 from rsitr.search.ranking import HitStage, RankingSettings
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
+from rsitr.search.scenery import Corners
 from rsitr.search.sheet import ContactSheet, format_place, format_point, make_contact_sheet, make_place_sheet
 
 __all__ = [
@@ -27,6 +36,7 @@ __all__ = [
     "Assessment",
     "Background",
     "ContactSheet",
+    "Corners",
     "Detector",
     "Find",
     "HeatMap",
@@ -42,6 +52,7 @@ __all__ = [
     "SearchResult",
     "Sighting",
     "assess",
+    "check_filter",
     "delete_detector",
     "draw_heat_map",
     "estimate_relevance",
@@ -57,6 +68,8 @@ __all__ = [
     "make_place_sheet",
     "make_query",
     "merge_hits",
+    "outline_box",
+    "outline_geometry",
     "parse_weight",
     "places_to_csv",
     "places_to_geojson",
@@ -64,6 +77,8 @@ __all__ = [
     "places_to_stac",
     "read_marks",
     "read_queries",
+    "rounded",
+    "say_outcome",
     "to_csv",
     "to_geojson",
     "to_json",

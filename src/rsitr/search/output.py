@@ -14,7 +14,7 @@ from rsitr.search.exchange import outline_box, outline_geometry, place_propertie
 from rsitr.search.index import SearchResult
 from rsitr.types import Hit, Tile
 
-__all__ = ["scene_name", "to_csv", "to_geojson", "to_json", "to_json_line"]
+__all__ = ["say_outcome", "scene_name", "to_csv", "to_geojson", "to_json", "to_json_line"]
 
 DEGREE_DIGITS = 7  # about a centimetre
 CSV_COLUMNS = (
@@ -26,6 +26,23 @@ CSV_COLUMNS = (
 def scene_name(tile: Tile) -> str:
     """The file name of a tile's scene, without its folders."""
     return PurePosixPath(tile.scene).name
+
+
+def say_outcome(result: SearchResult, *, n_all: int) -> str:
+    """What a person should be told beside the hits; empty where something matches.
+
+    Args:
+        result: of a search.
+        n_all: tiles in the index.
+    """
+    if not result.hits:
+        return "no tile lies within these limits" if n_all else "this index holds no tiles yet"
+    if result.matches:
+        return ""
+    return (
+        f"nothing here matches {result.query.describe()}: the best hit's relevance is {result.relevance or 0.0:.2f}, "
+        f"below {result.threshold:g}; what is shown is only the least unlike"
+    )
 
 
 def to_json(result: SearchResult, *, places: bool = False) -> str:

@@ -1,0 +1,138 @@
+"""`rsitr serve`: an HTTP service with a web page, on which a person finds places in an index."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rsitr.errors import ConfigError, RsitrError
+
+if TYPE_CHECKING:
+    from rsitr.service import ServiceSettings
+
+__all__ = ["build_demo", "demo_folder", "run_serve", "serve"]
+
+
+def serve(
+    index: Path | None = typer.Argument(None, metavar="[INDEX]", help="Folder of the index.", show_default=False),
+    *,
+    demo: bool = typer.Option(False, "--demo", help="Serve the index of a drawn scene, which is made if needed."),
+    demo_dir: Path | None = typer.Option(None, metavar="DIR", help="Where the demo is kept. [default: a cache folder]"),
+    host: str | None = typer.Option(None, metavar="ADDRESS", help="Where to listen. [default: 127.0.0.1]"),
+    port: int | None = typer.Option(None, metavar="N", help="Port; 0: any free one. [default: 8000]"),
+    keys: Path | None = typer.Option(None, metavar="FILE", help="File of hashed API keys; only who has one may ask."),
+    new_key: str | None = typer.Option(
+        None, metavar="ROLE", help="Make a key for read or write, add its hash to --keys, print it, and stop."
+    ),
+    insecure: bool | None = typer.Option(
+        None, "--insecure", help="Listen to other machines without keys.", show_default=False
+    ),
+    cors: str | None = typer.Option(None, metavar="ORIGINS", help="Sites whose pages may ask, with commas. None else."),
+    workers: int | None = typer.Option(None, metavar="N", help="Searches at a time. [default: the machine's cores]"),
+    rate: float | None = typer.Option(None, metavar="N", help="Requests a second per client; 0: any. [default: 50]"),
+    root: Path | None = typer.Option(None, metavar="DIR", help="Where the scenes lie now, if they have moved."),
+    model: str | None = typer.Option(None, metavar="MODEL", help="Where the index's model is now."),
+    device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
+) -> None:
+    """Serve an index over HTTP, with a page to search it on: open the address that is printed in a browser.
+
+    Every flag is also a variable of the environment, RSITR_HOST, RSITR_PORT, RSITR_KEYS_FILE and so on; the guide on
+    serving lists them all. Listens to this machine alone unless told otherwise. Ctrl-C ends it.
+    """
+    status = run_serve(
+        index, demo=demo, demo_dir=demo_dir, new_key=new_key, keys_file=keys, host=host, port=port, insecure=insecure,
+        cors_origins=cors, workers=workers, rate_per_s=rate, root=root, model=model, device=device,
+    )  # fmt: skip
+    raise typer.Exit(status)
+
+
+def run_serve(
+    index: Path | None = None,
+    *,
+    demo: bool = False,
+    demo_dir: Path | None = None,
+    new_key: str | None = None,
+    **given: Any,
+) -> int:
+    """What the command does; returns its exit status. `given` are fields of `ServiceSettings`."""
+    if new_key is not None:
+        return _make_key(new_key, given.get("keys_file"))
+    if demo and index is not None:
+        raise ConfigError("serve an index, or --demo; not both")
+    from rsitr.service import create_app, load_settings, set_up_logging
+
+    if demo:
+        from rsitr.demo import QUERIES
+
+        index = build_demo(demo_dir or demo_folder(), device=given.get("device"))
+        given["suggestions"] = tuple(query.text for query in QUERIES if query.text)
+    if index is None and "RSITR_INDEX" not in os.environ:
+        raise ConfigError("name an index to serve: `rsitr serve INDEX`, or see a drawn one with `rsitr serve --demo`")
+    settings = load_settings(index=index, **given)
+    if settings.is_local and not settings.allowed_hosts:
+        settings = settings.model_copy(update={"allowed_hosts": ("127.0.0.1", "localhost", "[::1]")})
+    set_up_logging(settings.log_level)
+    _run(create_app(settings), settings)
+    return 0
+
+
+def demo_folder() -> Path:
+    """Where the demo is kept between starts, as the XDG rules say."""
+    from rsitr.version import __version__
+
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "rsitr" / f"demo-{__version__}"
+
+
+def build_demo(folder: Path, *, device: str | None = None, size_px: int = 3072) -> Path:
+    """The index of the drawn scene; made when it is not there, or when the default model is another one now."""
+    from rsitr.demo import explore
+    from rsitr.models import load_model
+    from rsitr.search import Index
+
+    encoder = load_model("compact", device=device)
+    path = folder / "index"
+    try:
+        if len(Index.open(path, encoder=encoder)) and (folder / "scene.tif").is_file():
+            return path
+    except RsitrError:
+        pass  # none yet, one that was interrupted, or one of another model
+    sys.stderr.write(f"drawing and indexing a scene in {folder}; this takes a minute, once\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror or error}); choose another --demo-dir") from error
+    explore(folder=folder, seed=0, encoder=encoder, size_px=size_px)
+    return path
+
+
+def _make_key(role: str, file: Path | None) -> int:
+    from rsitr.service import add_key
+
+    if file is None:
+        raise ConfigError("name the file that keeps the keys: --keys FILE")
+    key = add_key(role, file)
+    sys.stderr.write(f"a key for {role}; only its hash is kept, in {file}, so this is the one time it is shown\n")
+    sys.stdout.write(f"{key}\n")
+    return 0
+
+
+def _run(app: Any, settings: ServiceSettings) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_s,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    sys.stderr.write(f"rsitr serves {settings.index} on http://{settings.host}:{settings.port}\n")
+    uvicorn.Server(config).run()

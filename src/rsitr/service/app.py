@@ -1,0 +1,122 @@
+"""The application: routes behind the guard, errors by the table, an engine that lives as long as it does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from rsitr.errors import ConfigError, RsitrError
+from rsitr.search import Index
+from rsitr.service import routes
+from rsitr.service.engine import Engine
+from rsitr.service.errors import problem, say_invalid, status_of, title_of
+from rsitr.service.guard import Guard, error_headers
+from rsitr.service.keys import load_keys
+from rsitr.service.logs import LOG
+from rsitr.service.metrics import Metrics
+from rsitr.service.page import Assets
+from rsitr.service.settings import ServiceSettings
+from rsitr.version import __version__
+
+__all__ = ["create_app"]
+
+DESCRIPTION = "Find places in satellite and aerial imagery by words or by example."
+
+
+def create_app(settings: ServiceSettings, *, index: Index | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: what it is told.
+        index: an open index in place of `settings.index`, e.g. with a model of one's own.
+
+    Raises:
+        ConfigError: it would be open to other machines without keys, or the keys cannot be read.
+        StoreError: the index is missing or damaged.
+    """
+    keys = load_keys(settings.keys_file, settings.keys)
+    if not (settings.is_local or keys or settings.insecure):
+        raise ConfigError(
+            f"host {settings.host}: other machines could ask this service, and no key is set; make one with "
+            "`rsitr serve --new-key read --keys FILE` and serve with --keys FILE, or say --insecure"
+        )
+    opened = index or Index.open(settings.index, model=settings.model, device=settings.device, root=settings.root)
+    metrics = Metrics()
+    engine = Engine(settings, index=opened, metrics=metrics)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        yield
+        LOG.info("stopping")
+        engine.close()
+
+    app = FastAPI(
+        title="rsitr",
+        description=DESCRIPTION,
+        version=__version__,
+        license_info={"name": "Apache-2.0"},
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # its page would load scripts from another host
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.engine = engine
+    app.state.assets = Assets()
+    for router in (routes.health, routes.searches, routes.pictures, routes.scenes, routes.tiles, routes.detectors):
+        app.include_router(router)
+    app.include_router(routes.pages)
+    _handle_errors(app, engine)
+    app.add_middleware(Guard, settings=settings, keys=keys, metrics=metrics)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    return app
+
+
+def _handle_errors(app: FastAPI, engine: Engine) -> None:
+    def answer(request: Request, status: int, detail: str, title: str | None = None) -> Response:
+        request_id = getattr(request.state, "request_id", "")
+        body = problem(status, detail, request_id=request_id, title=title)
+        return Response(body, status, headers=error_headers(status), media_type="application/json")
+
+    async def known(request: Request, error: Exception) -> Response:
+        status = status_of(error)
+        if status >= 500:
+            fields = {"request_id": getattr(request.state, "request_id", ""), "detail": str(error)}
+            LOG.warning("not possible now", extra={"fields": fields})
+        return answer(request, status, hide_paths(str(error), engine), title_of(error))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        found = error.errors() if isinstance(error, RequestValidationError) else []
+        return answer(request, 422, say_invalid(found))
+
+    async def plain(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        found = answer(request, error.status_code, str(error.detail))
+        found.headers.update(error.headers or {})
+        return found
+
+    app.add_exception_handler(RsitrError, known)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, plain)
+
+
+def hide_paths(text: str, engine: Engine) -> str:
+    """A message without the folders of this machine: where an index lies is nobody's business over HTTP."""
+    folder = engine.index.path
+    for path in {str(engine.index.root), str(folder.resolve()), str(folder)}:
+        if len(path) > 1:
+            text = text.replace(f"{path}/", "").replace(path, engine.index.name)
+    return text

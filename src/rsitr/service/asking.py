@@ -1,0 +1,193 @@
+"""From a request to a query: the limits of the service, and the checks of `rsitr.search`."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rsitr.errors import QueryError
+from rsitr.geo import area_from_geojson
+from rsitr.rerank import parse_rerank
+from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query, parse_weight
+from rsitr.service.schemas import MarkBody, PartBody, RankingBody, SearchBody, SearchParams
+from rsitr.service.settings import ServiceSettings
+from rsitr.types import Area, BBox, ImageArray, TileFilter
+
+__all__ = ["Asked", "body_of", "read_marks", "read_query", "read_search"]
+
+MOST_POSITIONS = 10_000
+"""Corners of an area: an outline of so many is drawn finer than tiles are large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search that can be made.
+
+    Attributes:
+        query: what is looked for; None for a detector.
+        detector: its name, or None.
+        marks: what the query is refined by.
+        where: which tiles may answer.
+        k: hits at most.
+        ranking: how they are ranked.
+        threshold: relevance below which nothing is said to match.
+        places: whether hits are merged into places.
+        explain: whether the stages of ranking are told.
+    """
+
+    query: Query | None
+    detector: str | None
+    marks: tuple[Mark, ...]
+    where: TileFilter
+    k: int
+    ranking: RankingSettings = field(default_factory=RankingSettings)
+    threshold: float = 0.5
+    places: bool = True
+    explain: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """What has to be encoded as text."""
+        return [] if self.query is None else [part.value for part in self.query.parts if part.kind == "words"]
+
+
+Pictures = Callable[[str], ImageArray]
+"""Gives an uploaded picture by its id; MissingError where there is none."""
+
+
+def read_search(body: SearchBody, *, settings: ServiceSettings, pictures: Pictures) -> Asked:
+    """Check a search.
+
+    Raises:
+        QueryError: it asks for nothing, for too much, or for what cannot be.
+        ConfigError: there is no such re-ranking method.
+        MissingError: a picture is not there.
+    """
+    if body.k > settings.max_k:
+        raise QueryError(f"k is at most {settings.max_k} here, not {body.k}")
+    where = _read_filter(body)
+    marks = read_marks(body.marks)
+    if body.detector is not None:
+        if body.text is not None or body.unwanted or body.like or body.pictures or body.parts or marks:
+            raise QueryError("a detector looks for what it has learned: leave out words, examples and marks")
+        query = None
+    else:
+        query = read_query(body, where=where, pictures=pictures)
+    return Asked(
+        query=query,
+        detector=body.detector,
+        marks=marks,
+        where=where,
+        k=body.k,
+        ranking=_read_ranking(body.ranking, settings),
+        threshold=body.threshold,
+        places=body.places,
+        explain=body.explain,
+    )
+
+
+def read_query(body: SearchBody, *, where: TileFilter | None = None, pictures: Pictures) -> Query:
+    """The query of a search. Raises as `read_search`."""
+    parts = [
+        *([_words(body.text)] if body.text is not None else []),
+        *(_tile(text) for text in body.like),
+        *(_picture(name, 1.0, pictures) for name in body.pictures),
+        *(_part(part, pictures) for part in body.parts),
+        *(Part.unwanted(text) for text in body.unwanted),
+    ]
+    if not any(part.weight > 0 for part in parts):
+        raise QueryError("nothing to search for: give words, a picture, or a tile that was found")
+    return make_query(parts=parts, k=body.k, where=_read_filter(body) if where is None else where)
+
+
+def read_marks(marks: list[MarkBody]) -> tuple[Mark, ...]:
+    """Marks as `rsitr.search` takes them."""
+    return tuple(Mark(tile=mark.tile, right=mark.right) for mark in marks)
+
+
+def body_of(params: SearchParams) -> SearchBody:
+    """A search in a URL as the same search in a body.
+
+    Raises:
+        QueryError: the box is none.
+    """
+    return SearchBody.model_validate(
+        {
+            "text": params.q,
+            "not": params.unwanted,
+            "bbox": None if params.bbox is None else _parse_box(params.bbox),
+            **params.model_dump(include={"like", "detector", "since", "until", "sensor", "scene"}),
+            **params.model_dump(include={"k", "places", "threshold"}),
+        }
+    )
+
+
+def _parse_box(text: str) -> list[float]:
+    hint = "bbox: west,south,east,north in degrees, e.g. 5.9,45.8,10.5,47.8"
+    try:
+        sides = [float(side) for side in text.split(",")]
+    except ValueError as error:
+        raise QueryError(f"{hint}, not {text!r}") from error
+    if len(sides) != 4 or not all(-180 <= side <= 180 for side in sides):
+        raise QueryError(f"{hint}, not {text!r}")
+    return sides
+
+
+def _read_filter(body: SearchBody) -> TileFilter:
+    bbox: BBox | None = None
+    if body.bbox is not None:
+        west, south, east, north = body.bbox
+        bbox = (west, south, east, north)
+    return check_filter(
+        TileFilter(
+            bbox=bbox,
+            area=_read_area(body),
+            since=None if body.since is None else datetime.date.fromisoformat(body.since),
+            until=None if body.until is None else datetime.date.fromisoformat(body.until),
+            sensor=body.sensor,
+            scene=body.scene,
+        )
+    )
+
+
+def _read_area(body: SearchBody) -> Area | None:
+    if body.area is None:
+        return None
+    area = area_from_geojson(body.area)
+    if sum(len(ring) for rings in area for ring in rings) > MOST_POSITIONS:
+        raise QueryError(f"the area has more than {MOST_POSITIONS:,} positions; simplify its outline")
+    return area
+
+
+def _read_ranking(body: RankingBody, settings: ServiceSettings) -> RankingSettings:
+    if body.candidates > settings.max_candidates:
+        raise QueryError(f"the number of candidates is at most {settings.max_candidates} here, not {body.candidates}")
+    if body.rerank is not None:
+        parse_rerank(body.rerank)  # these only: a fusion model would be named by a path
+    return RankingSettings(
+        n_candidates=body.candidates,
+        local=body.local,
+        rerank=body.rerank,
+        budget_s=min(body.budget_s, settings.max_budget_s),
+    )
+
+
+def _words(text: str) -> Part:
+    weight, value = parse_weight(text)
+    return Part("words", value, weight)
+
+
+def _tile(text: str) -> Part:
+    weight, value = parse_weight(text)
+    return Part("tile", value, weight)
+
+
+def _picture(name: str, weight: float, pictures: Pictures) -> Part:
+    return Part("picture", "your picture", weight, pictures(name))
+
+
+def _part(part: PartBody, pictures: Pictures) -> Part:
+    if part.kind == "picture":
+        return _picture(part.value, part.weight, pictures)
+    return Part(part.kind, part.value, part.weight)

@@ -1,0 +1,159 @@
+"""What stands behind the routes: the index, its model, the queues before them, and what is kept in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from rsitr.errors import RsitrError
+from rsitr.search import Index, Place, SearchResult
+from rsitr.service.admission import Workers
+from rsitr.service.asking import Asked
+from rsitr.service.batching import RememberingEncoder, TextQueue
+from rsitr.service.catalogue import Catalogue
+from rsitr.service.errors import WarmingError
+from rsitr.service.logs import LOG
+from rsitr.service.metrics import Metrics
+from rsitr.service.rendering import ByteCache
+from rsitr.service.settings import ServiceSettings
+from rsitr.service.uploads import PictureStore
+
+__all__ = ["Answer", "Engine"]
+
+Result = TypeVar("Result")
+
+PICTURE_THREADS = 2
+PICTURE_QUEUE = 256
+WARM_WORDS = "an aerial picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A search's result, its places (none if they were not asked for), and the seconds it took without waiting."""
+
+    result: SearchResult
+    places: tuple[Place, ...]
+    took_s: float
+
+
+class Engine:
+    """Everything that lives as long as the service does."""
+
+    def __init__(self, settings: ServiceSettings, *, index: Index, metrics: Metrics) -> None:
+        self.settings = settings
+        self.index = index
+        self.metrics = metrics
+        self.catalogue = Catalogue(index)
+        self.pictures = PictureStore(limit=settings.max_pictures, expiry_s=settings.picture_expiry_s)
+        self.rendered = ByteCache(settings.cache_bytes)
+        self.status: Literal["ready", "warming", "failed"] = "warming"
+        self.detail = "the model is being loaded"
+        self.started = time.monotonic()
+        self._texts: TextQueue | None = None
+        self._searches = Workers("search", threads=settings.workers, limit=settings.queue_size, metrics=metrics)
+        self._renders = Workers("pictures", threads=PICTURE_THREADS, limit=PICTURE_QUEUE, metrics=metrics)
+        self._warming: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Load the model in a thread of its own; until it is there, searches are answered 503."""
+        self._warming = threading.Thread(target=self._warm, name="rsitr-warming", daemon=True)
+        self._warming.start()
+
+    def close(self) -> None:
+        """Let what has begun finish."""
+        if self._warming is not None:
+            self._warming.join(timeout=self.settings.shutdown_s)
+        for part in (self._texts, self._searches, self._renders):
+            if part is not None:
+                part.close()
+
+    def require_ready(self) -> None:
+        """Raises WarmingError unless searches can be answered."""
+        if self.status != "ready":
+            raise WarmingError(f"searches cannot be answered yet: {self.detail}")
+
+    async def search(self, asked: Asked, show: Callable[[Answer], Result]) -> Result:
+        """Answer a search, and show the answer, in a worker.
+
+        Raises:
+            WarmingError, BusyError: not now.
+            QueryError, StoreError: as `Index.answer`.
+        """
+        self.require_ready()
+        with self._searches.admit():
+            await self._prepare(asked.words)
+            return await self._searches.run(lambda: show(self._answer(asked)))
+
+    async def learn(self, words: Sequence[str], action: Callable[[Index], Result]) -> Result:
+        """Do something with the index that needs the model, and texts encoded. Raises as `search`."""
+        self.require_ready()
+        with self._searches.admit():
+            await self._prepare(words)
+            return await self._searches.run(lambda: action(self.index))
+
+    async def render(self, action: Callable[[], Result]) -> Result:
+        """Do something that reads files or pictures, and needs no model.
+
+        Raises:
+            BusyError: too much waits.
+        """
+        with self._renders.admit():
+            return await self._renders.run(action)
+
+    async def _prepare(self, words: Sequence[str]) -> None:
+        if self._texts is not None and words:
+            await self._texts.prepare(words)
+
+    def _answer(self, asked: Asked) -> Answer:
+        started = time.perf_counter()
+        result = self._ask(asked)
+        places = result.places() if asked.places else ()
+        took_s = time.perf_counter() - started
+        self.metrics.search_seconds.observe(took_s)
+        return Answer(result, places, took_s)
+
+    def _ask(self, asked: Asked) -> SearchResult:
+        if asked.query is None:
+            detector = asked.detector or ""
+            return self.index.detect(detector, where=asked.where, k=asked.k, threshold=asked.threshold)
+        if asked.marks:
+            return self.index.refine(asked.query, asked.marks, threshold=asked.threshold)
+        return self.index.answer(asked.query, ranking=asked.ranking, threshold=asked.threshold)
+
+    def _warm(self) -> None:
+        started = time.monotonic()
+        try:
+            encoder = RememberingEncoder(self.index.encoder)
+            index = Index.open(self.settings.index, encoder=encoder, root=self.settings.root)
+            if len(index):
+                index.search(WARM_WORDS, k=1)  # loads the vectors, and what relevance is measured against
+        except RsitrError as error:
+            self.status, self.detail = "failed", str(error)
+            LOG.error("the model cannot be loaded", extra={"fields": {"detail": str(error)}})
+            return
+        except Exception:
+            self.status, self.detail = "failed", "loading the model met a fault of rsitr; the log has more"
+            LOG.exception("loading the model met a fault")
+            return
+        self._texts = TextQueue(encoder, batch=self.settings.encode_batch, metrics=self.metrics)
+        self.index = index
+        self.metrics.tiles.set(len(index))
+        self.metrics.ready.set(1)
+        self.status, self.detail = "ready", ""
+        LOG.info("ready", extra={"fields": {"warming_s": round(time.monotonic() - started, 2), "tiles": len(index)}})
+
+
+async def wait_until_ready(engine: Engine, *, timeout_s: float = 60.0) -> None:
+    """Wait for the model, as tests and benchmarks do.
+
+    Raises:
+        WarmingError: it failed, or took too long.
+    """
+    deadline = time.monotonic() + timeout_s
+    while engine.status == "warming" and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    engine.require_ready()

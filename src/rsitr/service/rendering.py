@@ -1,0 +1,92 @@
+"""Pictures for browsers: tiles, whole scenes, heat maps; and a bounded memory of them."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rsitr.types import Encoder, FloatArray, ImageArray
+
+__all__ = ["ByteCache", "draw_similarity", "patch_similarity", "to_jpeg", "to_png"]
+
+JPEG_QUALITY = 85
+STRONGEST = 0.75
+"""Opacity of the strongest patch: what is below it must still be seen."""
+
+
+def to_jpeg(image: ImageArray) -> bytes:
+    """A picture (H, W, 3) as JPEG."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
+
+
+def to_png(image: ImageArray, *, valid: NDArray[np.bool_]) -> bytes:
+    """A picture (H, W, 3) as PNG, transparent where there is no data (H, W)."""
+    file = io.BytesIO()
+    alpha = np.where(valid, np.uint8(255), np.uint8(0))
+    Image.fromarray(np.dstack([image, alpha])).save(file, "PNG")
+    return file.getvalue()
+
+
+def patch_similarity(encoder: Encoder, picture: ImageArray, words: str) -> FloatArray:
+    """How well each patch of a picture fits words: (grid, grid), the mean cosine with the words' tokens."""
+    images, texts = encoder.encode_images([picture]), encoder.encode_texts([words])
+    counted = texts.token_mask[0]
+    tokens = texts.tokens[0][counted] if counted.any() else texts.global_emb
+    patches = images.tokens[0]
+    grid = round(len(patches) ** 0.5)
+    return np.asarray((_unit(tokens) @ _unit(patches).T).mean(axis=0).reshape(grid, grid), dtype=np.float32)
+
+
+def draw_similarity(similarity: FloatArray, *, size_px: tuple[int, int]) -> bytes:
+    """A heat map as a transparent PNG of (width, height), to be laid over the picture.
+
+    It is stretched from its own median to its own greatest value: it shows where the words fit best, not how well.
+    """
+    from matplotlib import colormaps  # slow to import
+
+    low, high = float(np.median(similarity)), float(similarity.max())
+    share = np.clip((similarity - low) / max(high - low, 1e-6), 0.0, 1.0)
+    smooth = Image.fromarray((share * 255).astype(np.uint8)).resize(size_px, Image.Resampling.BICUBIC)
+    shown = np.asarray(smooth, dtype=np.float32) / 255
+    colours = (np.asarray(colormaps["inferno"](shown)) * 255).astype(np.uint8)
+    colours[..., 3] = (255 * STRONGEST * shown**0.8).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(colours).save(file, "PNG")
+    return file.getvalue()
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+
+
+class ByteCache:
+    """Rendered pictures, up to so many bytes, the least recently used forgotten first. Safe for many threads."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._held: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+        self.size_bytes = 0
+
+    def get(self, key: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
+        """What is kept under a key, or what `make` makes, which is then kept."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        content = make()
+        with self._lock:
+            if key not in self._held and len(content) <= self._limit_bytes:
+                self._held[key] = content
+                self.size_bytes += len(content)
+            while self.size_bytes > self._limit_bytes:
+                self.size_bytes -= len(self._held.popitem(last=False)[1])
+        return content

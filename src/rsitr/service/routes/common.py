@@ -1,0 +1,72 @@
+"""What routes share: the engine of their application, and answers as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request, Response
+
+from rsitr.service.engine import Engine
+from rsitr.service.errors import ForbiddenError
+from rsitr.service.replies import ProblemReply
+
+__all__ = ["EngineOf", "Writer", "can_write", "errors_of", "json_response", "picture_response"]
+
+PICTURE_SECONDS = 300
+"""A browser may show a picture so long without asking again: a scene may be indexed anew under the same name."""
+
+
+def _engine(request: Request) -> Engine:
+    return cast("Engine", request.app.state.engine)
+
+
+def can_write(request: Request) -> bool:
+    """Whether who asks may change anything."""
+    return bool(getattr(request.state, "can_write", False))
+
+
+def _require_writer(request: Request) -> None:
+    if not can_write(request):
+        raise ForbiddenError("this needs a key with the role write; `rsitr serve --new-key write` makes one")
+
+
+EngineOf = Annotated[Engine, Depends(_engine)]
+Writer = Depends(_require_writer)
+
+
+def errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of a route, for its OpenAPI description, with those that every route has."""
+    meant = {
+        400: "Not understood",
+        401: "A key is needed",
+        403: "Not allowed",
+        404: "Not in this index",
+        408: "The request did not arrive in time",
+        409: "Not as things are",
+        413: "Too large",
+        415: "Not a picture that can be read",
+        422: "Not valid",
+        429: "Too many requests",
+        503: "Busy, or not ready yet",
+    }
+    return {
+        status: {"model": ProblemReply, "description": meant[status]}
+        for status in sorted({400, 401, 403, 408, 413, 429, *statuses})
+    }
+
+
+def json_response(content: Any, *, status: int = 200) -> Response:
+    """Plain values as JSON, written once: they come from our own records, and need no second validation."""
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return Response(body, status_code=status, media_type="application/json")
+
+
+def picture_response(request: Request, content: bytes, media_type: str) -> Response:
+    """A picture that a browser may keep for a while, and ask for again by its tag."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": f"private, max-age={PICTURE_SECONDS}"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)

@@ -1,0 +1,76 @@
+"""Detectors: what was learned from marks, kept with the index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from rsitr.errors import MissingError
+from rsitr.search import Detector, Index, delete_detector, list_detectors, load_detector
+from rsitr.service.asking import read_marks, read_query
+from rsitr.service.errors import ForbiddenError
+from rsitr.service.replies import DetectorReply, DetectorsReply
+from rsitr.service.routes.common import EngineOf, Writer, errors_of, json_response
+from rsitr.service.schemas import DetectorBody, DetectorName
+
+__all__ = ["detectors"]
+
+detectors = APIRouter(tags=["detectors"])
+
+
+@detectors.get("/api/detectors", response_model=DetectorsReply, responses=errors_of(503))
+async def get_detectors(engine: EngineOf) -> Response:
+    """The detectors of the index."""
+
+    def make() -> list[dict[str, Any]]:
+        folder = engine.index.path
+        return [_show(load_detector(folder, name)) for name in list_detectors(folder)]
+
+    return json_response({"detectors": await engine.render(make)})
+
+
+@detectors.post(
+    "/api/detectors",
+    status_code=201,
+    response_model=DetectorReply,
+    responses=errors_of(404, 422, 503),
+    dependencies=[Writer],
+)
+async def post_detector(engine: EngineOf, body: DetectorBody) -> Response:
+    """Learn a detector from a search and marks of its hits; marks of one of the same name are added to."""
+    if body.search.marks or body.search.detector:
+        raise ForbiddenError("a detector learns from a plain search: leave marks and detector out of `search`")
+    query = read_query(body.search, pictures=engine.pictures.get)
+    marks = read_marks(body.marks)
+
+    def make(index: Index) -> dict[str, Any]:
+        return _show(index.learn(body.name, query=query, marks=marks))
+
+    words = [part.value for part in query.parts if part.kind == "words"]
+    return json_response(await engine.learn(words, make), status=201)
+
+
+@detectors.delete(
+    "/api/detectors/{name}",
+    status_code=204,
+    response_class=Response,
+    responses=errors_of(404, 422, 503),
+    dependencies=[Writer],
+)
+async def remove_detector(engine: EngineOf, name: DetectorName) -> Response:
+    """Delete a detector."""
+
+    def make() -> None:
+        folder = engine.index.path
+        if name not in list_detectors(folder):
+            raise MissingError(f"there is no detector {name!r} in this index; /api/detectors lists them")
+        delete_detector(folder, name)
+
+    await engine.render(make)
+    return Response(status_code=204)
+
+
+def _show(detector: Detector) -> dict[str, Any]:
+    n_right, n_wrong = len(detector.right), len(detector.wrong)
+    return {"name": detector.name, "query": detector.query, "n_right": n_right, "n_wrong": n_wrong}

@@ -1,0 +1,91 @@
+"""How the service is: for people, for load balancers, for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from rsitr.search import THRESHOLD
+from rsitr.service.replies import HealthReply, IndexReply
+from rsitr.service.routes.common import EngineOf, can_write, errors_of, json_response
+from rsitr.version import __version__
+
+__all__ = ["health"]
+
+PACKAGES = ("fastapi", "lancedb", "numpy", "rasterio", "torch", "uvicorn")
+
+health = APIRouter(tags=["service"])
+
+
+@health.get("/api/health", response_model=HealthReply, responses=errors_of(503))
+async def get_health(engine: EngineOf) -> Response:
+    """Whether searches are answered, and by what. Needs no key; status 503 where the model cannot be loaded."""
+    n_tiles, n_scenes = await engine.render(lambda: (len(engine.index), len(engine.catalogue.scenes())))
+    engine.metrics.tiles.set(n_tiles)
+    model = engine.index.model
+    content = {
+        "status": engine.status,
+        "detail": "the model cannot be loaded; the log tells why" if engine.status == "failed" else engine.detail,
+        "version": __version__,
+        "model": {
+            "name": model.name,
+            "fingerprint": model.fingerprint,
+            "dim": model.dim,
+            "image_size_px": model.image_size_px,
+        },
+        "index": {"name": engine.index.name, "n_tiles": n_tiles, "n_scenes": n_scenes},
+        "uptime_s": round(time.monotonic() - engine.started, 1),
+        "versions": _versions(),
+    }
+    return json_response(content)
+
+
+@health.get("/api/index", response_model=IndexReply, responses=errors_of(503))
+async def get_index(request: Request, engine: EngineOf) -> Response:
+    """What the index holds, what may be asked for, and ideas for a first search."""
+    settings = engine.settings
+    box, since, until, sensors = await engine.render(engine.catalogue.extent)
+    n_tiles, n_scenes = await engine.render(lambda: (len(engine.index), len(engine.catalogue.scenes())))
+    content = {
+        "name": engine.index.name,
+        "n_tiles": n_tiles,
+        "n_scenes": n_scenes,
+        "bbox": box,
+        "since": since,
+        "until": until,
+        "sensors": sensors,
+        "threshold": THRESHOLD,
+        "limits": {
+            "max_k": settings.max_k,
+            "max_upload_bytes": settings.max_upload_bytes,
+            "max_upload_px": settings.max_upload_px,
+        },
+        "can_write": can_write(request),
+        "suggestions": list(settings.suggestions),
+    }
+    return json_response(content)
+
+
+@health.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}, **errors_of()},
+)
+async def get_metrics(engine: EngineOf) -> Response:
+    """Counters for Prometheus; wants a key where the service has any."""
+    return Response(engine.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # vendored, or installed in another way
+            found[name] = "unknown"
+    return found

@@ -1,0 +1,82 @@
+"""Searching."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+from fastapi import APIRouter, Query, Request, Response
+
+from rsitr.search import places_to_csv, places_to_geojson, say_outcome, to_csv, to_geojson
+from rsitr.service.answers import show_search
+from rsitr.service.asking import Asked, body_of, read_search
+from rsitr.service.engine import Answer, Engine
+from rsitr.service.replies import SearchReply
+from rsitr.service.routes.common import EngineOf, errors_of, json_response
+from rsitr.service.schemas import Form, SearchBody, SearchParams
+
+__all__ = ["searches"]
+
+MEDIA_TYPES: dict[Form, str] = {
+    "json": "application/json",
+    "geojson": "application/geo+json",
+    "csv": "text/csv; charset=utf-8",
+}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "What was found, as JSON, or as `format` or the Accept header say",
+        "content": {"application/geo+json": {"schema": {"type": "object"}}, "text/csv": {"schema": {"type": "string"}}},
+    }
+}
+
+searches = APIRouter(tags=["search"])
+
+
+@searches.post("/api/search", response_model=SearchReply, responses={**ANSWERS, **errors_of(404, 422, 503)})
+async def post_search(
+    request: Request,
+    engine: EngineOf,
+    body: SearchBody,
+    format: Annotated[Form | None, Query(description="Takes the place of the Accept header.")] = None,  # noqa: A002
+) -> Response:
+    """Find places by words, by pictures, by tiles found before, or by a mixture; within limits; refined by marks."""
+    return await _answer(engine, body, form=format or _accepted(request))
+
+
+@searches.get("/api/search", response_model=SearchReply, responses={**ANSWERS, **errors_of(404, 422, 503)})
+async def get_search(request: Request, engine: EngineOf, params: Annotated[SearchParams, Query()]) -> Response:
+    """The same with the search in the URL."""
+    return await _answer(engine, body_of(params), form=params.format or _accepted(request))
+
+
+async def _answer(engine: Engine, body: SearchBody, *, form: Form) -> Response:
+    asked = read_search(body, settings=engine.settings, pictures=engine.pictures.get)
+    return await engine.search(asked, lambda answer: _show(engine, asked, answer, form=form))
+
+
+def _show(engine: Engine, asked: Asked, answer: Answer, *, form: Form) -> Response:
+    result, places = answer.result, answer.places
+    if form == "json":
+        return json_response(
+            show_search(
+                result,
+                places,
+                message=say_outcome(result, n_all=len(engine.index)) if not result.matches else "",
+                refined=bool(asked.marks),
+                took_s=answer.took_s,
+                explain=asked.explain,
+            )
+        )
+    if form == "geojson":
+        text = places_to_geojson(places, result=result) if asked.places else to_geojson(result)
+    else:
+        text = places_to_csv([(result.query.describe(), places)]) if asked.places else to_csv(result)
+    headers = {"Content-Disposition": f'attachment; filename="places.{form}"'}
+    return Response(text, media_type=MEDIA_TYPES[form], headers=headers)
+
+
+def _accepted(request: Request) -> Form:
+    """The form that the Accept header names first, JSON where it names none of ours."""
+    accepted = request.headers.get("accept", "")
+    found = {form: accepted.find(MEDIA_TYPES[form].split(";")[0]) for form in get_args(Form)}
+    named = [form for form, place in found.items() if place >= 0]
+    return min(named, key=lambda form: found[form], default="json")

@@ -1,0 +1,84 @@
+"""Single tiles: what is known of them, what they look like, and why they were found."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from rsitr.errors import QueryError
+from rsitr.search import Index
+from rsitr.service.answers import show_tile
+from rsitr.service.rendering import draw_similarity, patch_similarity, to_jpeg
+from rsitr.service.replies import TileReply
+from rsitr.service.routes.common import EngineOf, errors_of, json_response, picture_response
+
+__all__ = ["tiles"]
+
+SURROUNDINGS = 2.0
+
+tiles = APIRouter(tags=["tiles"])
+
+TileId = Annotated[str, Path(min_length=1, max_length=2000, examples=["scene.tif:0,0,224,224"])]
+Size = Annotated[int, Query(ge=16, le=1024, description="Its longer side at most.")]
+Context = Annotated[int, Query(ge=0, le=1, description="1 shows twice the window, with what lies around the tile.")]
+
+
+@tiles.get(
+    "/api/tiles/{tile:path}/picture.jpg",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}, "description": "The picture"}, **errors_of(404, 422, 503)},
+)
+async def get_picture(
+    request: Request, engine: EngineOf, tile: TileId, size: Size = 256, context: Context = 0
+) -> Response:
+    """The picture of a tile, read from its scene."""
+
+    def make() -> bytes:
+        found = engine.index.tile(tile)
+        times = SURROUNDINGS if context else 1.0
+        state = engine.catalogue.state_of(found.scene)
+
+        def render() -> bytes:
+            return to_jpeg(engine.index.picture(found, max_px=size, context=times))
+
+        return engine.rendered.get(("tile", found.scene, state, found.window_px, size, context), render)
+
+    return picture_response(request, await engine.render(make), "image/jpeg")
+
+
+@tiles.get(
+    "/api/tiles/{tile:path}/explanation.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "The heat map"}, **errors_of(404, 422, 503)},
+)
+async def get_explanation(
+    request: Request,
+    engine: EngineOf,
+    tile: TileId,
+    q: Annotated[str, Query(max_length=1000, description="The words.", examples=["a bridge"])],
+    size: Size = 256,
+) -> Response:
+    """Where in a tile the words fit best: the mean cosine of the words' tokens with each patch, as a transparent PNG.
+
+    It has the size of the tile's picture and is meant to lie over it. Strength is relative to the tile itself.
+    """
+    words = " ".join(q.split())
+    if not words:
+        raise QueryError("q: the words to explain a tile by are empty")
+
+    def make(index: Index) -> bytes:
+        found = index.tile(tile)
+        picture = index.picture(found, max_px=2 * index.model.image_size_px)
+        width, height = found.window_px[2:]
+        scale = min(1.0, size / max(width, height))
+        shown = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return draw_similarity(patch_similarity(index.encoder, picture, words), size_px=shown)
+
+    return picture_response(request, await engine.learn([words], make), "image/png")
+
+
+@tiles.get("/api/tiles/{tile:path}", response_model=TileReply, responses=errors_of(404, 422, 503))
+async def get_tile(engine: EngineOf, tile: TileId) -> Response:
+    """What is known of a tile."""
+    return json_response(await engine.render(lambda: show_tile(engine.index.tile(tile))))

@@ -1,0 +1,147 @@
+"""What is asked over HTTP: checked field by field, with examples for the OpenAPI description."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+__all__ = [
+    "DetectorBody",
+    "Form",
+    "MarkBody",
+    "PartBody",
+    "RankingBody",
+    "SearchBody",
+    "SearchParams",
+]
+
+Form = Literal["json", "geojson", "csv"]
+
+
+def _day(text: str) -> str:
+    datetime.date.fromisoformat(text)
+    return text
+
+
+Words = Annotated[str, Field(max_length=1000)]
+TileId = Annotated[str, Field(min_length=1, max_length=2000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+DetectorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$")]
+Day = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d{2}-\d{2}$", json_schema_extra={"format": "date"}, examples=["2016-08-16"]),
+    AfterValidator(_day),
+]
+Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PartBody(_Body):
+    """One ingredient of a query: words, a tile of the index, or an uploaded picture."""
+
+    kind: Literal["words", "tile", "picture"]
+    value: Annotated[str, Field(min_length=1, max_length=2000)]
+    weight: Weight = 1.0
+
+
+class MarkBody(_Body):
+    """A person's word on a tile: whether it is what was looked for."""
+
+    tile: TileId
+    right: bool
+
+
+class RankingBody(_Body):
+    """How candidates are ranked after the first stage."""
+
+    candidates: Annotated[int, Field(ge=1, le=100_000)] = 100
+    local: bool = True
+    rerank: Annotated[str, Field(max_length=100)] | None = Field(default=None, examples=["sar:k=20"])
+    budget_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 2.0
+
+
+class SearchBody(_Body):
+    """What to look for, where, and how to rank it. Words, tiles, pictures and parts are mixed by their weights."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"text": "a river with a bridge", "k": 12},
+                {
+                    "text": "boats in a harbour",
+                    "not": ["clouds"],
+                    "bbox": [5.9, 45.8, 10.5, 47.8],
+                    "since": "2020-01-01",
+                },
+            ]
+        }
+    )
+
+    text: Words | None = Field(default=None, description="What to look for; a weight may stand in front: `2*a river`.")
+    unwanted: Annotated[list[Words], Field(max_length=16)] = Field(default=[], alias="not")
+    like: Annotated[list[TileId], Field(max_length=16)] = Field(default=[], description="Ids of tiles as examples.")
+    pictures: Annotated[list[Name], Field(max_length=16)] = Field(default=[], description="Ids of uploaded pictures.")
+    parts: Annotated[list[PartBody], Field(max_length=16)] = []
+    detector: DetectorName | None = Field(default=None, description="A detector, instead of a query.")
+    marks: Annotated[list[MarkBody], Field(max_length=1000)] = Field(
+        default=[], description="Tiles marked right or wrong: the search is refined by them, and nothing is kept."
+    )
+    bbox: Annotated[list[Degrees], Field(min_length=4, max_length=4)] | None = Field(
+        default=None, description="West, south, east, north in degrees; west > east crosses the antimeridian."
+    )
+    area: dict[str, Any] | None = Field(default=None, description="GeoJSON polygons (RFC 7946) that tiles must meet.")
+    since: Day | None = None
+    until: Day | None = None
+    sensor: Name | None = None
+    scene: Name | None = Field(default=None, description="A pattern for scenes' names, e.g. `2016/*`.")
+    k: Annotated[int, Field(ge=1, le=100_000)] = 24
+    places: bool = Field(default=True, description="Merge tiles that touch, and the same ground on several days.")
+    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
+    ranking: RankingBody = RankingBody()
+    explain: bool = Field(default=False, description="Tell what each stage of ranking said.")
+
+
+class SearchParams(BaseModel):
+    """The same in a URL, for people with curl. Lists are repeated; numbers have commas between them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    q: Words | None = Field(default=None, description="What to look for.", examples=["a river with a bridge"])
+    unwanted: Annotated[list[Words], Field(max_length=16)] = Field(default=[], alias="not")
+    like: Annotated[list[TileId], Field(max_length=16)] = []
+    detector: DetectorName | None = None
+    bbox: Annotated[str, Field(max_length=200)] | None = Field(default=None, examples=["5.9,45.8,10.5,47.8"])
+    since: Day | None = None
+    until: Day | None = None
+    sensor: Name | None = None
+    scene: Name | None = None
+    k: Annotated[int, Field(ge=1, le=100_000)] = 24
+    places: bool = True
+    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
+    format: Form | None = None
+
+
+class DetectorBody(_Body):
+    """What a detector learns from: a search, and marks of its hits."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "bridges",
+                    "search": {"text": "a bridge"},
+                    "marks": [{"tile": "scene.tif:0,0,224,224", "right": True}],
+                }
+            ]
+        }
+    )
+
+    name: DetectorName
+    search: SearchBody
+    marks: Annotated[list[MarkBody], Field(min_length=1, max_length=1000)]

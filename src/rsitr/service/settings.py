@@ -1,0 +1,120 @@
+"""What a service can be told: by flags, or by variables of the environment that begin with `RSITR_`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from rsitr.errors import ConfigError
+
+__all__ = ["ServiceSettings", "load_settings"]
+
+Listed = Annotated[tuple[str, ...], NoDecode]
+"""In the environment, a list with commas."""
+
+MIB = 2**20
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of one service.
+
+    Attributes:
+        index: folder of the index.
+        root: where its scenes lie, if that is not where the index expects them.
+        model: where its model is, if the recorded name no longer leads to it.
+        device: where the model runs.
+        host: address to listen at; any but this machine's own wants keys, or `insecure`.
+        port: likewise.
+        insecure: listen to other machines without keys; then nobody may write.
+        keys_file: file of hashed API keys, as `rsitr serve --new-key` writes it; without keys, none is asked for.
+        keys: hashed keys beside those of the file, `ROLE:SHA256` with commas.
+        cors_origins: web sites whose pages may ask this service; none unless set.
+        allowed_hosts: names that this service answers to; empty: any. Keeps pages of others from reaching a service
+            on this machine under a name of their own (DNS rebinding).
+        workers: searches that run at the same time.
+        queue_size: searches that may wait or run; more are answered 503.
+        encode_batch: texts that are encoded at once.
+        rate_per_s: requests per second that one client may make in the long run; 0: any number.
+        rate_burst: requests that it may make at once.
+        max_k: hits at most.
+        max_candidates: tiles that later stages of ranking look at, at most.
+        max_budget_s: seconds for the stages after the first, at most.
+        max_body_bytes: of a request that is no picture.
+        max_upload_bytes: of a picture.
+        max_upload_px: pixels of a picture.
+        max_pictures: uploaded pictures that are kept.
+        picture_expiry_s: how long they are kept.
+        cache_bytes: memory for rendered pictures of tiles and scenes.
+        shutdown_s: what is under way may take so long when the service is told to stop.
+        suggestions: searches that the page offers to begin with.
+        log_level: what is logged.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RSITR_", frozen=True, extra="ignore")
+
+    index: Path
+    root: Path | None = None
+    model: str | None = None
+    device: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    insecure: bool = False
+    keys_file: Path | None = None
+    keys: Listed = ()
+    cors_origins: Listed = ()
+    allowed_hosts: Listed = ()
+    workers: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256)
+    queue_size: int = Field(default=128, ge=1)
+    encode_batch: int = Field(default=64, ge=1)
+    rate_per_s: float = Field(default=50.0, ge=0, allow_inf_nan=False)
+    rate_burst: int = Field(default=200, ge=1)
+    max_k: int = Field(default=200, ge=1)
+    max_candidates: int = Field(default=1000, ge=1)
+    max_budget_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    max_body_bytes: int = Field(default=MIB, ge=1024)
+    max_upload_bytes: int = Field(default=16 * MIB, ge=1024)
+    max_upload_px: int = Field(default=40_000_000, ge=1024)
+    max_pictures: int = Field(default=128, ge=1)
+    picture_expiry_s: float = Field(default=3600.0, gt=0, allow_inf_nan=False)
+    cache_bytes: int = Field(default=64 * MIB, ge=0)
+    shutdown_s: int = Field(default=10, ge=0)
+    suggestions: Listed = (
+        "a river with a bridge",
+        "many boats in a harbour",
+        "storage tanks",
+        "a dense residential area",
+        "farmland",
+        "a parking lot with many cars",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("keys", "cors_origins", "allowed_hosts", "suggestions", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in {"127.0.0.1", "localhost", "::1"}
+
+
+def load_settings(**given: Any) -> ServiceSettings:
+    """Settings from what is given (None: not given) and, for the rest, from the environment.
+
+    Raises:
+        ConfigError: one is missing or impossible.
+    """
+    try:
+        return ServiceSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise ConfigError(
+            f"{name}: {first['msg'].lower()} (the flag --{name.replace('_', '-')}, or RSITR_{name.upper()} in the "
+            "environment)"
+        ) from error
