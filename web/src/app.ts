@@ -22,7 +22,7 @@ import { acceptPictures, Pictures } from "./pictures";
 import type { QueryBar } from "./query";
 import { createQueryBar } from "./query";
 import type { Results } from "./results";
-import { createResults, summarise } from "./results";
+import { createResults, explainMisses, summarise } from "./results";
 import type { Question, View } from "./state";
 import { asksTheSame, decode, encode, isAsked, PAGE_SIZE, toBody } from "./state";
 import { createStatus } from "./status";
@@ -318,7 +318,7 @@ export class App {
     document.title = `${result.query.described || "Search"} – rsitr`;
     const best = formatRelevance(result.relevance);
     const found = summarise(result, this.#cards, question);
-    this.#status.say(result.matches ? `${found}${best && `, the best with relevance ${best}`}` : result.message || `Nothing matches. ${found}`);
+    this.#status.say(result.matches ? `${found}${best && `, the best with relevance ${best}`}` : explainMisses(result, this.#cards));
     if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
     await this.#showOnMap(still);
   }

@@ -140,6 +140,7 @@ export function createGrid(actions: Actions): Grid {
         onpointerleave: () => actions.hover(""),
       },
       open,
+      h("div", { class: "votes" }, vote("right"), vote("wrong")),
       h(
         "div",
         { class: "caption" },
@@ -149,7 +150,6 @@ export function createGrid(actions: Actions): Grid {
           h("span", { class: "what", title: card.scene }, shortName(card.scene)),
           h("span", { class: "when" }, [formatDay(card.date), tiles].filter(Boolean).join(" · ")),
         ),
-        h("div", { class: "votes" }, vote("right"), vote("wrong")),
         h("div", { class: "relevance" }, bar, h("span", { class: "number" }, relevance || card.score?.toFixed(3))),
       ),
     );

@@ -136,13 +136,13 @@ export function createResults(grid: Grid, actions: Actions): Results {
       toolbar.hidden = false;
       grid.element.hidden = false;
       trouble.hidden = true;
-      summary.textContent = summarise(result, cards, question);
+      summary.textContent = count(cards, question);
       detail.textContent = `${formatNumber(result.n_tiles, "tile")} searched in ${Math.max(1, Math.round(result.took_ms))} ms`;
       asPlaces.setAttribute("aria-pressed", String(question.places));
       asTiles.setAttribute("aria-pressed", String(!question.places));
       showRefined(question, info?.can_write ?? false);
       banner.hidden = result.matches && cards.length > 0;
-      replace(banner, h("p", {}, explainEmpty(result, cards)));
+      replace(banner, h("p", {}, explainMisses(result, cards)));
       grid.show(cards, { weak: !result.matches, threshold: result.threshold });
       const asked = result.hits.length >= question.k || result.places.length >= question.k;
       more.hidden = !asked || question.k >= (info?.limits.max_k ?? question.k);
@@ -150,16 +150,20 @@ export function createResults(grid: Grid, actions: Actions): Results {
   };
 }
 
-/** One line: how much was found, for what. */
-export function summarise(result: SearchResult, cards: Card[], question: Question): string {
-  const what = question.places ? formatNumber(cards.length, "place") : formatNumber(cards.length, "tile");
-  const wanted = result.query.described ? ` for ${result.query.described}` : "";
-  return `${what}${wanted}`;
+function count(cards: Card[], question: Question): string {
+  return formatNumber(cards.length, question.places ? "place" : "tile");
 }
 
-function explainEmpty(result: SearchResult, cards: Card[]): string {
-  if (!cards.length) return result.message || "No tile passes the filters. Widen the area or the days.";
-  const best = formatRelevance(result.relevance);
-  const said = result.message || `Nothing here matches ${result.query.described}.`;
-  return `${said}${/closest/i.test(said) ? "" : ` Below is what comes closest${best ? `, at ${best}` : ""}.`}`;
+/** One line: how much was found, for what. */
+export function summarise(result: SearchResult, cards: Card[], question: Question): string {
+  const wanted = result.query.described ? ` for ${result.query.described}` : "";
+  return `${count(cards, question)}${wanted}`;
+}
+
+/** Why nothing is shown, or why what is shown is not what was asked for. */
+export function explainMisses(result: SearchResult, cards: Card[]): string {
+  if (!cards.length) return "No tile passes the filters. Widen the area or the days, or choose another sensor.";
+  const [best, least] = [formatRelevance(result.relevance), formatRelevance(result.threshold)];
+  const nothing = `Nothing here matches ${result.query.described || "this search"}.`;
+  return best ? `${nothing} Below is what comes closest, at ${best}; a match has ${least} or more.` : `${nothing} Below is what comes closest.`;
 }

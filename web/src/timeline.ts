@@ -13,6 +13,7 @@ export function drawTimeline(
   show: (sighting: Sighting) => void,
 ): HTMLElement | null {
   if (sightings.length < 2) return null;
+  const days = new Set(sightings.map((sighting) => sighting.date).filter(Boolean)).size;
   const dated = sightings.filter((sighting) => sighting.date);
   const times = dated.map((sighting) => Date.parse(`${sighting.date}T00:00:00Z`));
   const [first, last] = [Math.min(...times), Math.max(...times)];
@@ -53,7 +54,7 @@ export function drawTimeline(
   return h(
     "section",
     { class: "timeline" },
-    h("h3", {}, `Seen ${sightings.length} times`),
+    h("h3", {}, days > 1 ? `Seen on ${days} days` : `Seen in ${sightings.length} scenes`),
     axis.childElementCount ? axis : null,
     strip,
   );
