@@ -22,6 +22,7 @@ from rsitr.cli.distill import distill
 from rsitr.cli.embeddings import evaluate_embeddings, export_embeddings
 from rsitr.cli.evaluate import evaluate
 from rsitr.cli.explain import explain
+from rsitr.cli.export import export
 from rsitr.cli.feedback import feedback
 from rsitr.cli.figures import figures
 from rsitr.cli.index import index
@@ -103,6 +104,7 @@ app.command("distill")(distill)
 app.command("explain")(explain)
 app.command("ablate")(ablate)
 app.command("figures")(figures)
+app.command("export")(export)
 app.command("export-embeddings")(export_embeddings)
 app.command("evaluate-embeddings")(evaluate_embeddings)
 app.command("demo")(demo)

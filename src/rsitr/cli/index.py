@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -40,6 +41,12 @@ def index(
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
     fast: bool = typer.Option(
         True, "--fast/--fp32", help="Encode the fastest way that keeps every vector's cosine with fp32 above 0.999."
+    ),
+    onnx: Path | None = typer.Option(
+        None, metavar="FOLDER", help="Of `rsitr export --onnx`: ONNX Runtime is tried, too, and taken if it is fastest."
+    ),
+    compiled: bool = typer.Option(
+        False, "--compile", help="Also try torch.compile: a minute at the start, for large archives on a GPU."
     ),
     batch_size: int = typer.Option(64, min=1, metavar="N", help="Tiles encoded at once."),
     tile_px: int | None = typer.Option(
@@ -82,6 +89,8 @@ def index(
             model=model,
             device=device,
             fast=fast,
+            onnx=onnx,
+            compiled=compiled,
             batch_size=batch_size,
             tile_px=tile_px,
             tile_m=tile_m,
@@ -101,6 +110,8 @@ def run_index(
     model: str | None = None,
     device: str | None = None,
     fast: bool = True,
+    onnx: Path | None = None,
+    compiled: bool = False,
     batch_size: int = 64,
     tile_px: int | None = None,
     tile_m: float | None = None,
@@ -117,18 +128,11 @@ def run_index(
 
     # Wrong input is found before a model is loaded, which takes seconds.
     find_sources([scene for scene in scenes if not is_url(str(scene))])
+    if not fast and (onnx is not None or compiled):
+        raise ConfigError("--fp32 leaves every faster way out: give it alone, or --onnx and --compile without it")
     recorded = recorded_model(into)
     if encoder is None:
-        from rsitr.models.zoo import load_model
-
-        loaded = load_model(model or recorded or "compact", device=device)
-        if fast:
-            from rsitr.models.encoder import TorchEncoder
-            from rsitr.models.fast import accelerate
-
-            if isinstance(loaded, TorchEncoder):
-                accelerate(loaded)
-        encoder = loaded
+        encoder = _load_encoder(model or recorded or "compact", device=device, fast=fast, onnx=onnx, compiled=compiled)
     with progress_bar(time_left=False) as bar:
         task = bar.add_task("reading scenes", total=None)
 
@@ -156,6 +160,18 @@ def run_index(
     if not report.indexed and not report.unchanged:
         raise SceneError(f"none of the {len(report.failures)} files could be used; nothing was written to {into}")
     return 1 if report.failures else 0
+
+
+def _load_encoder(name: str, *, device: str | None, fast: bool, onnx: Path | None, compiled: bool) -> Encoder:
+    from rsitr.models.zoo import load_model
+
+    loaded = load_model(name, device=device)
+    if fast:
+        from rsitr.models.fast import accelerate
+
+        path = accelerate(loaded, onnx=onnx, compiled=compiled)
+        sys.stderr.write(f"encoding with {name}, {path.describe()}\n")
+    return loaded
 
 
 def run_relink(into: Path, *, root: Path | None) -> int:

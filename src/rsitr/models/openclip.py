@@ -93,6 +93,11 @@ class OpenClipDualEncoder(nn.Module):
         return int(projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1])
 
     @property
+    def token_dim(self) -> int:
+        """Width of the local features, the same."""
+        return self.dim
+
+    @property
     def quick_gelu(self) -> bool:
         """Whether its transformers use QuickGELU, as OpenAI's do."""
         return any(isinstance(module, open_clip.transformer.QuickGELU) for module in self.clip.modules())
@@ -142,7 +147,8 @@ class OpenClipDualEncoder(nn.Module):
         tokens = projection(x) if isinstance(projection, nn.Linear) else x @ projection
         # [EOS] has the highest id of all.
         end = ids.argmax(dim=1)
-        return Features(global_emb=tokens[torch.arange(len(ids), device=ids.device), end], tokens=tokens[:, :length])
+        rows = torch.arange(ids.shape[0], device=ids.device)
+        return Features(global_emb=tokens[rows, end], tokens=tokens[:, :length])
 
     @property
     def _text_side(self) -> Any:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from rsitr.errors import ModelError
 from rsitr.models import fast
 from rsitr.models.encoder import TorchEncoder
-from rsitr.models.fast import FAITHFUL, accelerate
+from rsitr.models.fast import FAITHFUL, accelerate, trial_pictures
 from tiny import tiny_encoder, tiny_model
 
 PICTURES = [np.random.default_rng(i).integers(0, 255, (64 + i, 96, 3), dtype=np.uint8) for i in range(3)]
@@ -24,8 +25,13 @@ def encoder(monkeypatch: pytest.MonkeyPatch) -> TorchEncoder:
 
 def trial_says(monkeypatch: pytest.MonkeyPatch, *, cosine: float, speedup: float) -> None:
     """Two trials: fp32 first, then the candidate."""
-    turned = np.array([[cosine, np.sqrt(1 - cosine**2)]], dtype=np.float32)
-    answers = iter([(np.array([[1.0, 0.0]], dtype=np.float32), speedup), (turned, 1.0)])
+    trials_say(monkeypatch, (1.0, speedup), (cosine, 1.0))
+
+
+def trials_say(monkeypatch: pytest.MonkeyPatch, *trials: tuple[float, float]) -> None:
+    """Each trial's cosine with the first, and its seconds."""
+    vectors = [np.array([[cosine, np.sqrt(1 - cosine**2)]], dtype=np.float32) for cosine, _ in trials]
+    answers = iter([(vector, time_s) for vector, (_, time_s) in zip(vectors, trials, strict=True)])
     monkeypatch.setattr(fast, "_trial", lambda *_: next(answers))
 
 
@@ -63,8 +69,65 @@ def test_without_the_instructions_nothing_is_tried(encoder: TorchEncoder, monkey
 
 
 def test_the_trial_measures_the_encoder(encoder: TorchEncoder) -> None:
-    pictures = fast._trial_pictures(encoder.image_size_px)
+    pictures = trial_pictures(encoder.image_size_px)
     vectors, time_s = fast._trial(encoder, pictures)
     assert (vectors.shape, time_s > 0) == ((2, encoder.dim), True)
     assert not np.array_equal(pictures[0], pictures[1])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(2), abs=1e-5)
+
+
+def test_the_fastest_faithful_path_of_several_is_taken_and_all_are_told(
+    encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "_candidates", lambda *_, **__: iter([(name, encoder.model) for name in "abc"]))
+    trials_say(monkeypatch, (1.0, 6.0), (0.9995, 3.0), (0.99, 1.0), (1.0, 2.0))
+    path = accelerate(encoder)
+    assert (path.name, path.speedup) == (encoder.image_path, 3.0) == ("c", 3.0)
+    assert [tried.name for tried in path.tried] == ["a", "b", "c"]
+    assert path.describe() == "c (3.0 times fp32, cosine 1.00000)"
+
+
+def test_amp_is_tried_on_a_gpu(encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "device", torch.device("cuda"))
+    assert [name for name, _ in fast._candidates(encoder, onnx=None)] == [
+        "bf16 weights on cuda",
+        "AMP bfloat16 on cuda",
+    ]
+    monkeypatch.setattr(fast, "has_bf16", lambda device: False)
+    ((name, model),) = fast._candidates(encoder, onnx=None)
+    assert name == "AMP float16 on cuda"
+    monkeypatch.setattr(encoder, "device", torch.device("cpu"))
+    expected = encoder.encode_images(PICTURES).global_emb
+    encoder.set_image_model(fast._Autocast(encoder.model, torch.bfloat16), name=name)
+    found = encoder.encode_images(PICTURES).global_emb
+    assert not np.array_equal(found, expected)
+    assert (found * expected).sum(axis=1).min() >= FAITHFUL
+    assert model.dtype == torch.float16
+
+
+def test_compilation_is_tried_on_request(encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda function: asked.append(function) or function)
+    trials_say(monkeypatch, (1.0, 6.0), (1.0, 3.0), (1.0, 2.0))
+    assert accelerate(encoder, compiled=True).name == "bf16 weights, compiled, on cpu"
+    assert len(asked) == 1
+    assert encoder.encode_images(PICTURES).global_emb.shape == (3, encoder.dim)
+
+    def fail(function: object) -> None:
+        raise RuntimeError("no compiler\nin many lines")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    trials_say(monkeypatch, (1.0, 6.0), (1.0, 3.0))
+    with pytest.raises(ModelError, match=r"torch.compile cannot be used here \(no compiler\); leave out --compile"):
+        accelerate(encoder, compiled=True)
+    assert encoder.image_path == "bf16 weights on cpu"
+
+
+@pytest.mark.slow
+def test_a_compiled_model_is_faithful_for_batches_of_any_size() -> None:
+    encoder = tiny_encoder(tiny_model())
+    expected = encoder.encode_images(PICTURES).global_emb
+    encoder.set_image_model(fast._Compiled(encoder.model), name="compiled")
+    for count in (2, 3, 1):
+        found = encoder.encode_images(PICTURES[:count]).global_emb
+        assert (found * expected[:count]).sum(axis=1).min() >= FAITHFUL
