@@ -1,14 +1,19 @@
-"""A file server on loopback, as scenes on servers need it: it answers HEAD and parts of files."""
+"""Servers on loopback: one for files, which answers HEAD and parts of them, and one for an application."""
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
-__all__ = ["serving"]
+import uvicorn
+
+__all__ = ["run_app", "serving"]
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -43,3 +48,23 @@ def serving(folder: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def run_app(app: Any, *, timeout_s: float = 60.0) -> Iterator[str]:
+    """Runs an ASGI application of rsitr on a free port, and waits until it is ready; gives its address."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + timeout_s
+        while not server.started or app.state.engine.status == "warming":
+            assert time.monotonic() < deadline
+            assert thread.is_alive()
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=timeout_s)

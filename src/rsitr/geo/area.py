@@ -46,7 +46,10 @@ def area_from_geojson(found: Any) -> Area:
     Raises:
         QueryError: it holds no polygon, or one that cannot lie on Earth.
     """
-    polygons = tuple(tuple(_ring(ring) for ring in rings) for rings in _polygons(found) if rings)
+    try:
+        polygons = tuple(tuple(_ring(ring) for ring in rings) for rings in _polygons(found) if rings)
+    except (TypeError, RecursionError) as error:
+        raise QueryError("this is no GeoJSON: its members are not what their names say") from error
     if not polygons:
         raise QueryError("no polygon in it: an area is a GeoJSON Polygon, MultiPolygon, or features of these")
     return polygons
@@ -77,7 +80,7 @@ def _polygons(found: Any) -> Iterator[Any]:
 def _ring(points: Any) -> Ring:
     try:
         ring: Ring = tuple((float(point[0]), float(point[1])) for point in points)
-    except (TypeError, ValueError, IndexError, KeyError) as error:
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise QueryError("a ring in it is no list of positions [longitude, latitude]") from error
     if len(ring) < 4 or ring[0] != ring[-1]:
         raise QueryError("a ring in it has fewer than four positions, or does not end where it begins")

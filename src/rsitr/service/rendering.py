@@ -39,8 +39,9 @@ def patch_similarity(encoder: Encoder, picture: ImageArray, words: str) -> Float
     """How well each patch of a picture fits words: (grid, grid), the mean cosine with the words' tokens."""
     images, texts = encoder.encode_images([picture]), encoder.encode_texts([words])
     counted = texts.token_mask[0]
-    tokens = texts.tokens[0][counted] if counted.any() else texts.global_emb
     patches = images.tokens[0]
+    # Without any word the text's global feature; of a committee's, the first member's part is of the patches' kind.
+    tokens = texts.tokens[0][counted] if counted.any() else texts.global_emb[:, : patches.shape[1]]
     grid = round(len(patches) ** 0.5)
     return np.asarray((_unit(tokens) @ _unit(patches).T).mean(axis=0).reshape(grid, grid), dtype=np.float32)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -9,6 +11,7 @@ from rsitr.service.page import Asset, Assets
 
 __all__ = ["pages"]
 
+HASHED = re.compile(r"-[A-Za-z0-9_]{8,}\.\w+$")
 IMMUTABLE = "public, max-age=31536000, immutable"
 PLAIN = "public, max-age=3600"
 
@@ -30,7 +33,7 @@ async def get_static(request: Request, name: str) -> Response:
     found = assets.get(name)
     if found is None:
         raise HTTPException(404, "the page has no such file")
-    return _send(request, found, cache=IMMUTABLE if name.startswith("assets/") else PLAIN)
+    return _send(request, found, cache=IMMUTABLE if HASHED.search(name) else PLAIN)
 
 
 @pages.get("/favicon.ico")
