@@ -244,7 +244,7 @@ def build_run(
             dataset.name: [caption for image in dataset.split("train") for caption in image.captions]
             for dataset in sets
         },
-        dim=model.dim,
+        dim=model.token_dim,
         context_length=model.context_length,
         scale=config.loss.scale,
         learn_scale=config.loss.learn_scale,
@@ -252,6 +252,8 @@ def build_run(
         local_norm=config.loss.local_norm,
         local_tokens=config.model.local_tokens,
         repeats=config.loss.repeats,
+        soft_weight=config.loss.soft_weight,
+        soft_temperature=config.loss.soft_temperature,
         ker_weight=config.ker.weight,
         ker_strategy=config.ker.strategy,
         ker_position=config.ker.mask_position,

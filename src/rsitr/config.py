@@ -116,6 +116,9 @@ class LossConfig:
         local_norm: `l2` or `rms` (METHODS 1.4).
         repeats: what pairs of an image and a caption written for it, or of one image twice, are to each other when both
             occur in a batch: `negative` (released code), `positive` or `ignore` (our additions).
+        soft_weight: share of the target that goes to the pictures whose captions are like a text, and back, by tf-idf
+            cosine (our addition); 0 leaves all of it to the pairs.
+        soft_temperature: of the softmax over those cosines.
     """
 
     scale: float = 20.0
@@ -123,10 +126,18 @@ class LossConfig:
     local_weight: float = 1.0
     local_norm: Literal["l2", "rms"] = "l2"
     repeats: Literal["negative", "positive", "ignore"] = "negative"
+    soft_weight: float = 0.0
+    soft_temperature: float = 0.1
 
     def __post_init__(self) -> None:
         _require(0 < self.scale <= MOST_SCALE, f"scale must be above 0 and at most {MOST_SCALE:g}, not {self.scale}")
         _require(self.local_weight >= 0, f"local_weight must be at least 0, not {self.local_weight}")
+        _require(0 <= self.soft_weight <= 1, f"soft_weight must be between 0 and 1, not {self.soft_weight}")
+        _require(self.soft_temperature > 0, f"soft_temperature must be above 0, not {self.soft_temperature}")
+        _require(
+            not (self.soft_weight and self.repeats == "ignore"),
+            "soft_weight gives repeats a share of the target, so that they cannot be ignored: set repeats: positive",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,13 +59,16 @@ def ebaker_loss(
     mlm_weight: float = 0.5,
     positives: Tensor | None = None,
     ignore: Tensor | None = None,
+    soft: Tensor | None = None,
+    soft_weight: float = 0.0,
 ) -> EbakerLoss:
     """InfoNCE(global) + InfoNCE(local) + lambda MLM (EBAKER, equation 15; METHODS 1.9).
 
     The scheme of elimination is in the masks: `joint` passes the global mask twice, `split` one of each bank.
 
     Args:
-        global_scores: (B, B) cosines, rows text, columns image, pairs on the diagonal.
+        global_scores: (B, B) cosines, rows text, columns image, pairs on the diagonal; or (members, B, B) of a
+            committee, whose losses are summed: each member learns as if it were alone.
         local_scores: (B, B) local similarities without temperature, or None to leave the term out. A temperature inside
             the norm is the same as one outside, since a norm is homogeneous.
         keep_global: (B,) bool from :func:`keep_above`, or None.
@@ -79,9 +82,21 @@ def ebaker_loss(
         mlm_weight: lambda.
         positives: see :func:`rsitr.losses.contrastive.info_nce`.
         ignore: likewise.
+        soft: likewise.
+        soft_weight: likewise.
     """
     zero = global_scores.new_zeros(())
-    align = info_nce(global_scores, keep=keep_global, scale=scale, positives=positives, ignore=ignore)
+    align = zero
+    for scores in global_scores if global_scores.ndim > 2 else (global_scores,):
+        align = align + info_nce(
+            scores,
+            keep=keep_global,
+            scale=scale,
+            positives=positives,
+            ignore=ignore,
+            soft=soft,
+            soft_weight=soft_weight,
+        )
     local = zero
     if local_scores is not None:
         local = info_nce(
@@ -90,6 +105,8 @@ def ebaker_loss(
             scale=scale if local_scale is None else local_scale,
             positives=positives,
             ignore=ignore,
+            soft=soft,
+            soft_weight=soft_weight,
         )
     mlm = zero
     if mlm_logits is not None and mlm_labels is not None:

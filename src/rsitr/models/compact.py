@@ -8,6 +8,7 @@ side.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from rsitr.errors import ConfigError
 from rsitr.models.dual import Features
-from rsitr.models.layers import Block
+from rsitr.models.layers import Block, Packing
 from rsitr.models.trunk import MobileNetV2, ResNet50v2
 
 TrunkName = Literal["resnet50v2", "mobilenetv2"]
@@ -34,7 +35,12 @@ class CompactConfig:
         trunk: convolutional image trunk.
         image_size_px: side of the square input picture.
         grid: patches per side; the trunk's feature map is average-pooled to (grid, grid).
-        dim: joint width D.
+        patch_norm: bring each patch's trunk features to mean 0 and deviation 1: the ResNet's are fifty times smaller,
+            so that a member would learn from its position embedding first.
+        dim: joint width of a member, and of the local features.
+        members: a committee shares the trunk and the words' embedding; each member has blocks and projections of its
+            own. The global feature is theirs side by side, each of unit length (D = members * dim), so that a cosine is
+            the mean of the members'. The local features are the first member's.
         image_width, image_layers, image_heads: transformer over the patches.
         text_width, text_layers, text_heads: transformer over the words.
         embedding_width: width of the factorised token embedding (49,408 rows of it, then a linear map up).
@@ -43,7 +49,7 @@ class CompactConfig:
         patch_dropout: share of an image's patches that is left out at random, in training (Li et al. 2023, FLIP).
         symmetries: at inference the blocks see the feature map in its eight turns and mirrorings, and the global
             feature is their mean: seen from above there is no up. Turning features is not turning the picture, but the
-            trunk, which takes most of the time, runs once.
+            trunk, which takes most of the time, runs once. A committee's members share the eight among them.
 
     Raises:
         ConfigError: a trunk that there is not, or a size that makes no sense.
@@ -52,7 +58,9 @@ class CompactConfig:
     trunk: TrunkName = "resnet50v2"
     image_size_px: int = 224
     grid: int = 7
+    patch_norm: bool = False
     dim: int = 256
+    members: int = 1
     image_width: int = 256
     image_layers: int = 2
     image_heads: int = 4
@@ -81,17 +89,17 @@ class CompactConfig:
                 raise ConfigError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
 
 
-class CompactImageEncoder(nn.Module):
-    """Trunk, then a class token and `image_layers` transformer blocks over its patches."""
+class CompactImageMember(nn.Module):
+    """A class token and `image_layers` transformer blocks over the trunk's patches."""
 
-    def __init__(self, config: CompactConfig) -> None:
+    def __init__(self, config: CompactConfig, *, number: int = 0) -> None:
         super().__init__()
-        self.grid = config.grid
         self.patch_dropout = config.patch_dropout
-        self.symmetries = config.symmetries
-        self.trunk = TRUNKS[config.trunk]()
-        width = config.image_width
-        self.embed = nn.Linear(self.trunk.out_channels, width)
+        # Which of the eight turns and mirrorings this member sees at inference, the first one for the local features.
+        self.turns = tuple(range(number, 8, config.members)) if config.symmetries else (0,)
+        width, channels = config.image_width, TRUNKS[config.trunk].out_channels
+        self.patch_norm = nn.LayerNorm(channels, elementwise_affine=False) if config.patch_norm else nn.Identity()
+        self.embed = nn.Linear(channels, width)
         self.class_token = nn.Parameter(torch.randn(width) * 0.02)
         self.position = nn.Parameter(torch.randn(1 + config.grid**2, width) * 0.02)
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
@@ -101,29 +109,21 @@ class CompactImageEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.projection = nn.Linear(width, config.dim, bias=False)
 
-    def patches(self, images: Tensor) -> Tensor:
-        """RGB in [0, 1] (B, 3, H, W) -> trunk features (B, grid * grid, C): what a first training phase may cache."""
-        features = self.trunk(images.contiguous(memory_format=torch.channels_last))
-        return F.adaptive_avg_pool2d(features, self.grid).flatten(2).transpose(1, 2)
-
-    def forward(self, patches: Tensor) -> Features:
-        """Trunk features (B, grid * grid, C) -> global (B, D) and local (B, grid * grid, D) features.
+    def look(self, patches: Tensor) -> Features:
+        """Trunk features (B, grid * grid, C) -> global (B, dim) and local (B, grid * grid, dim) features.
 
         In training, `patch_dropout` leaves fewer local features. At inference, `symmetries` concern the global feature
         alone: local ones keep their places.
         """
-        features = self._encode(patches)
-        if self.training or not self.symmetries:
-            return features
-        square = patches.reshape(len(patches), self.grid, self.grid, -1)
-        turned = [square.rot90(turns, (1, 2)) for turns in range(4)]
-        turned += [part.flip(1) for part in turned]
-        others = [self._encode(part.flatten(1, 2)).global_emb for part in turned[1:]]
-        return Features(global_emb=torch.stack([features.global_emb, *others]).mean(dim=0), tokens=features.tokens)
+        if self.training:
+            return self._encode(patches)
+        seen = [self._encode(_turned(patches, turn)) for turn in self.turns]
+        global_emb = torch.stack([features.global_emb for features in seen]).mean(dim=0)
+        return Features(global_emb=global_emb, tokens=seen[0].tokens)
 
     def _encode(self, patches: Tensor) -> Features:
-        x = self._drop(self.embed(patches) + self.position[1:])
-        first = (self.class_token + self.position[0]).expand(len(x), 1, -1)
+        x = self._drop(self.embed(self.patch_norm(patches)) + self.position[1:])
+        first = (self.class_token + self.position[0]).expand(x.shape[0], 1, -1)
         x = torch.cat([first.to(x.dtype), x], dim=1)
         x = self.dropout(x)
         for block in self.blocks:
@@ -141,14 +141,36 @@ class CompactImageEncoder(nn.Module):
         return patches.gather(1, chosen[..., None].expand(-1, -1, patches.shape[2]))
 
 
-class CompactTextEncoder(nn.Module):
-    """Factorised BPE embedding under `text_layers` bidirectional transformer blocks."""
+class CompactImageEncoder(CompactImageMember):
+    """The trunk, and the members that look at its patches; this one is the first of them."""
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__(config)
+        self.grid = config.grid
+        self.trunk = TRUNKS[config.trunk]()
+        self.others = nn.ModuleList(CompactImageMember(config, number=number) for number in range(1, config.members))
+
+    def patches(self, images: Tensor) -> Tensor:
+        """RGB in [0, 1] (B, 3, H, W) -> trunk features (B, grid * grid, C): what a first training phase may cache."""
+        features = self.trunk(images.contiguous(memory_format=torch.channels_last))
+        return F.adaptive_avg_pool2d(features, self.grid).flatten(2).transpose(1, 2)
+
+    def forward(self, patches: Tensor) -> Features:
+        """Trunk features (B, grid * grid, C) -> global (B, D) and local (B, grid * grid, dim) features."""
+        return _side_by_side([member.look(patches) for member in (self, *self.members)])
+
+    @property
+    def members(self) -> tuple[CompactImageMember, ...]:
+        """The members beyond the first."""
+        return tuple(self.others)  # type: ignore[arg-type]  # a ModuleList knows modules alone
+
+
+class CompactTextMember(nn.Module):
+    """`text_layers` bidirectional transformer blocks over embedded words."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         width = config.text_width
-        self.embedding = nn.Embedding(VOCABULARY_SIZE, config.embedding_width)
-        nn.init.normal_(self.embedding.weight, std=0.5)
         self.expand = nn.Linear(config.embedding_width, width)
         self.position = nn.Parameter(torch.randn(config.context_length, width) * 0.02)
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
@@ -158,19 +180,70 @@ class CompactTextEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.projection = nn.Linear(width, config.dim, bias=False)
 
+    def read(self, words: Tensor, *, inside: Tensor) -> Features:
+        """Embedded words (B, M, E) -> global (B, dim) and local (B, M, dim) features.
+
+        Args:
+            words: anything in the padding.
+            inside: (B, M) bool, True up to each text's [EOS], whose feature is the global one.
+        """
+        end = inside.sum(dim=1) - 1
+        x = self.dropout(self.expand(words) + self.position[: words.shape[1]])
+        if self.training:
+            # Half of a training batch is padding: the words alone take less time. Their number is another each time,
+            # which an exported graph would not bear.
+            packing = Packing(inside)
+            x = packing.pack(x)
+            for block in self.blocks:
+                x = block.forward_packed(x, packing)  # type: ignore[operator]  # a ModuleList knows modules alone
+            x = packing.pad(self.projection(self.norm(x)))
+        else:
+            for block in self.blocks:
+                x = block(x, mask=inside)
+            x = self.projection(self.norm(x))
+        return Features(global_emb=x[torch.arange(x.shape[0], device=x.device), end], tokens=x)
+
+
+class CompactTextEncoder(CompactTextMember):
+    """A factorised BPE embedding, and the members that read it; this one is the first of them."""
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__(config)
+        self.embedding = nn.Embedding(VOCABULARY_SIZE, config.embedding_width)
+        nn.init.normal_(self.embedding.weight, std=0.5)
+        self.others = nn.ModuleList(CompactTextMember(config) for _ in range(config.members - 1))
+
     def forward(self, ids: Tensor) -> Features:
-        """BPE ids (B, M), zero-padded after [EOS] -> global (B, D) and local (B, M, D) features.
+        """BPE ids (B, M), zero-padded after [EOS] -> global (B, D) and local (B, M, dim) features.
 
         Trailing columns that are padding in every row may be cut off beforehand; the result does not depend on it.
         """
         end = (ids == EOS_ID).int().argmax(dim=1)
-        places = torch.arange(ids.shape[1], device=ids.device)
-        inside = places <= end[:, None]
-        x = self.dropout(self.expand(self.embedding(ids)) + self.position[: ids.shape[1]])
-        for block in self.blocks:
-            x = block(x, mask=inside)
-        x = self.projection(self.norm(x))
-        return Features(global_emb=x[torch.arange(len(x), device=x.device), end], tokens=x)
+        inside = torch.arange(ids.shape[1], device=ids.device) <= end[:, None]
+        words = self.embedding(ids)
+        return _side_by_side([member.read(words, inside=inside) for member in (self, *self.members)])
+
+    @property
+    def members(self) -> tuple[CompactTextMember, ...]:
+        """The members beyond the first."""
+        return tuple(self.others)  # type: ignore[arg-type]  # a ModuleList knows modules alone
+
+
+def _turned(patches: Tensor, turn: int) -> Tensor:
+    """A square of patches (B, N, C) in one of its eight turns and mirrorings."""
+    if turn == 0:
+        return patches
+    grid = round(patches.shape[1] ** 0.5)
+    square = patches.reshape(patches.shape[0], grid, grid, -1).rot90(turn % 4, (1, 2))
+    return (square.flip(1) if turn > 3 else square).flatten(1, 2)
+
+
+def _side_by_side(parts: Sequence[Features]) -> Features:
+    """The members' features -> the committee's: one member's are its own."""
+    if len(parts) == 1:
+        return parts[0]
+    unit = [F.normalize(part.global_emb, dim=-1) for part in parts]
+    return Features(global_emb=torch.cat(unit, dim=-1), tokens=parts[0].tokens, members=len(parts))
 
 
 class CompactDualEncoder(nn.Module):
@@ -184,7 +257,12 @@ class CompactDualEncoder(nn.Module):
 
     @property
     def dim(self) -> int:
-        """Joint width D."""
+        """Joint width D, of all members."""
+        return self.config.dim * self.config.members
+
+    @property
+    def token_dim(self) -> int:
+        """Width of the local features."""
         return self.config.dim
 
     @property
@@ -198,11 +276,11 @@ class CompactDualEncoder(nn.Module):
         return self.config.context_length
 
     def image_features(self, images: Tensor) -> Features:
-        """RGB in [0, 1] (B, 3, H, W) -> global (B, D), local (B, N, D)."""
+        """RGB in [0, 1] (B, 3, H, W) -> global (B, D), local (B, N, dim)."""
         features: Features = self.image(self.image.patches(images))
         return features
 
     def text_features(self, ids: Tensor) -> Features:
-        """BPE ids (B, M) -> global (B, D), local (B, M, D)."""
+        """BPE ids (B, M) -> global (B, D), local (B, M, dim)."""
         features: Features = self.text(ids)
         return features

@@ -14,11 +14,14 @@ class Features:
 
     Attributes:
         global_emb: (B, D).
-        tokens: (B, N, D) patches or (B, M, D) words.
+        tokens: (B, N, D) patches or (B, M, D) words; of a committee (B, N, D / members), the first member's.
+        members: that many unit vectors of equal width stand side by side in `global_emb`, each of a member of a
+            committee that learns on its own.
     """
 
     global_emb: Tensor
     tokens: Tensor
+    members: int = 1
 
 
 class DualEncoder(Protocol):
@@ -27,6 +30,10 @@ class DualEncoder(Protocol):
     @property
     def dim(self) -> int:
         """Joint width D."""
+
+    @property
+    def token_dim(self) -> int:
+        """Width of the local features: D, or less for a committee."""
 
     @property
     def image_size_px(self) -> int:

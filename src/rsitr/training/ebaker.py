@@ -20,6 +20,7 @@ from rsitr.models.encoder import LocalTokens, cut_padding
 from rsitr.similarity import score_global, score_local
 from rsitr.similarity.local import LocalNorm
 from rsitr.training.bank import SimilarityBank
+from rsitr.training.likeness import CaptionLikeness
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
 
@@ -57,9 +58,10 @@ class EbakerRecipe(nn.Module):
     Args:
         table: training rows.
         captions_by_set: training captions by data set, for keyword statistics.
-        dim: joint width.
+        dim: width of the local features.
         context_length: of the encoder.
         scale, learn_scale, local_weight, local_norm, repeats: see :class:`rsitr.config.LossConfig`.
+        soft_weight, soft_temperature: likewise.
         local_tokens: which text tokens count.
         ker_weight, ker_strategy, ker_position, ker_top_k, ker_layers, ker_vocabulary, ker_padding: see `KerConfig`.
         drop_ratio, drop_epoch, scheme: see `EbaConfig`.
@@ -94,6 +96,8 @@ class EbakerRecipe(nn.Module):
         drop_epoch: int,
         scheme: str,
         seed: int,
+        soft_weight: float = 0.0,
+        soft_temperature: float = 0.1,
         ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
@@ -114,6 +118,10 @@ class EbakerRecipe(nn.Module):
             keywords=self.keywords,
             mask_position=ker_position,  # type: ignore[arg-type]
         )
+        self.soft_weight, self.soft_temperature = soft_weight, soft_temperature
+        self.likeness: CaptionLikeness | None = None
+        if soft_weight:
+            self.likeness = CaptionLikeness(table, ids=self.masker.tokenize(table.captions))
         self.reasoner: KeywordReasoner | None = None
         if ker_weight:
             vocabulary = keyword_vocabulary(self.masker, table.captions) if ker_vocabulary == "keywords" else None
@@ -164,9 +172,15 @@ class EbakerRecipe(nn.Module):
         self, texts: Features, images: Features, *, ids: Tensor, rows: NDArray[np.int64], words: MaskedWords | None
     ) -> StepResult:
         gather = self.ranks.gather
-        global_scores = score_global(
-            text_emb=gather(texts.global_emb.float()), image_emb=gather(images.global_emb.float())
-        )
+        text_emb, image_emb = gather(texts.global_emb.float()), gather(images.global_emb.float())
+        members = [
+            score_global(text_emb=text_part, image_emb=image_part)
+            for text_part, image_part in zip(
+                text_emb.chunk(texts.members, dim=1), image_emb.chunk(images.members, dim=1), strict=True
+            )
+        ]
+        member_scores = torch.stack(members)
+        global_scores = member_scores.mean(dim=0)
         local_scores = None
         if self.local_weight:
             dtype = torch.promote_types(texts.tokens.dtype, images.tokens.dtype)
@@ -186,8 +200,9 @@ class EbakerRecipe(nn.Module):
             if self.scheme == "split":
                 keep_local = keep_above(local_similarity, threshold=self.local_threshold)
         repeats = None if self.repeats == "negative" else self.table.belongs(rows).to(ids.device)
+        soft = None if self.likeness is None else self.likeness(rows).to(ids.device) / self.soft_temperature
         loss = ebaker_loss(
-            global_scores=global_scores,
+            global_scores=member_scores,
             local_scores=local_scores,
             keep_global=keep_global,
             keep_local=keep_local,
@@ -199,6 +214,8 @@ class EbakerRecipe(nn.Module):
             mlm_weight=self.ker_weight,
             positives=repeats if self.repeats == "positive" else None,
             ignore=repeats if self.repeats == "ignore" else None,
+            soft=soft,
+            soft_weight=self.soft_weight,
         )
         # Of the other ranks' masked words the value counts here, their gradients are computed there.
         mlm = self.ranks.total(loss.mlm)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -339,7 +339,8 @@ class Trainer:
         features: Features = encode(inputs.float() if cached else inputs.float() / 255)  # type: ignore[operator]
         if self.per_image in (None, 1):
             return features
-        return Features(
+        return replace(
+            features,
             global_emb=features.global_emb.repeat_interleave(self.per_image, dim=0),
             tokens=features.tokens.repeat_interleave(self.per_image, dim=0),
         )

@@ -153,3 +153,20 @@ def test_no_kept_row_is_an_error() -> None:
 def test_shapes_that_do_not_fit_are_refused(wrong: dict[str, Tensor]) -> None:
     with pytest.raises(ValueError, match="must be"):
         info_nce(wrong.pop("scores"), **wrong)
+
+
+def test_soft_targets_are_a_share_of_the_target() -> None:
+    torch.manual_seed(0)
+    scores, likeness = torch.randn(4, 4), torch.randn(4, 4) * 3
+    by_hand = torch.zeros(())
+    for logits, soft in ((scores * 5, likeness), (scores.T * 5, likeness.T)):
+        target = 0.7 * torch.eye(4) + 0.3 * torch.softmax(soft, dim=1)
+        by_hand -= (target * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
+    found = info_nce(scores, scale=5.0, soft=likeness, soft_weight=0.3)
+    torch.testing.assert_close(found, by_hand)
+    torch.testing.assert_close(info_nce(scores, soft=likeness, soft_weight=0.0), info_nce(scores))
+
+
+def test_soft_targets_and_ignored_pairs_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="leave out one of the two"):
+        info_nce(torch.eye(3), soft=torch.eye(3), soft_weight=0.1, ignore=torch.eye(3) > 0)

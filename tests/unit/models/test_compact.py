@@ -6,6 +6,7 @@ import pytest
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
+from torch.nn import functional as F
 
 from rsitr.errors import ConfigError
 from rsitr.models import CompactConfig, CompactDualEncoder
@@ -105,11 +106,56 @@ def test_symmetries_make_the_global_feature_the_same_for_a_turned_map(monkeypatc
     as_it_is = side(square.flatten(1, 2))
     for other in (square.rot90(1, (1, 2)), square.flip(1), square.rot90(3, (1, 2)).flip(2)):
         torch.testing.assert_close(side(other.flatten(1, 2)).global_emb, as_it_is.global_emb)
-    side.symmetries = False
+    side.turns = (0,)
     plain = side(square.flatten(1, 2))
     assert torch.equal(plain.tokens, as_it_is.tokens)
     assert not torch.allclose(plain.global_emb, as_it_is.global_emb)
     assert not torch.allclose(plain.global_emb, side(square.flip(1).flatten(1, 2)).global_emb)
+
+
+def test_a_committee_is_its_members_side_by_side(monkeypatch: pytest.MonkeyPatch, ids: torch.Tensor) -> None:
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    model = tiny_model(members=3).eval()
+    pictures = torch.rand(2, 3, 32, 32)
+    images, texts = model.image_features(pictures), model.text_features(ids)
+    assert (model.dim, model.token_dim) == (48, 16)
+    assert (images.members, texts.members) == (3, 3)
+    assert (images.global_emb.shape, images.tokens.shape) == ((2, 48), (2, 4, 16))
+    assert (texts.global_emb.shape, texts.tokens.shape) == ((3, 48), (3, 24, 16))
+    image_parts, text_parts = images.global_emb.view(2, 3, 16), texts.global_emb.view(3, 3, 16)
+    torch.testing.assert_close(image_parts.norm(dim=-1), torch.ones(2, 3))
+    mean = torch.einsum("tmd,imd->tim", text_parts, image_parts).mean(dim=-1)
+    torch.testing.assert_close(
+        torch.cosine_similarity(texts.global_emb[:, None], images.global_emb[None], dim=-1), mean
+    )
+    # Members differ, and the first one alone is what a model without the others is.
+    assert not torch.allclose(image_parts[:, 0], image_parts[:, 1], atol=1e-2)
+    alone = tiny_model().eval()
+    alone.load_state_dict({name: value for name, value in model.state_dict().items() if ".others." not in name})
+    torch.testing.assert_close(image_parts[:, 0], F.normalize(alone.image_features(pictures).global_emb, dim=-1))
+    torch.testing.assert_close(texts.tokens, alone.text_features(ids).tokens)
+
+
+def test_members_share_the_symmetries_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    side = CompactDualEncoder(CompactConfig(**SIZES, symmetries=True, members=3)).image
+    assert [member.turns for member in (side, *side.members)] == [(0, 3, 6), (1, 4, 7), (2, 5)]
+
+
+def test_patches_can_be_brought_to_one_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    side = tiny_model(patch_norm=True).image.eval()
+    patches = torch.randn(2, side.grid**2, side.trunk.out_channels)
+    torch.testing.assert_close(side(patches * 50 + 3).global_emb, side(patches).global_emb, rtol=1e-4, atol=1e-4)
+
+
+def test_packed_words_are_read_as_padded_ones(model: CompactDualEncoder, ids: torch.Tensor) -> None:
+    """In training the padding is left out, at inference it is masked."""
+    inside = (ids == 49407).int().argmax(dim=1, keepdim=True) >= torch.arange(ids.shape[1])
+    padded, packed = model.text_features(ids), model.train().text_features(ids)
+    torch.testing.assert_close(packed.global_emb, padded.global_emb, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(packed.tokens[inside], padded.tokens[inside], rtol=1e-4, atol=1e-5)
+    assert not packed.tokens[~inside].any()
 
 
 def test_every_weight_takes_part(model: CompactDualEncoder, ids: torch.Tensor) -> None:
@@ -124,6 +170,7 @@ def test_every_weight_takes_part(model: CompactDualEncoder, ids: torch.Tensor) -
     ("change", "message"),
     [
         ({"trunk": "vgg"}, "trunk is 'vgg'; it may be resnet50v2, mobilenetv2"),
+        ({"members": 0}, "members must be a whole number of at least 1, not 0"),
         ({"dim": 0}, "dim must be a whole number of at least 1, not 0"),
         ({"grid": 2.5}, "grid must be a whole number"),
         ({"image_layers": -1}, "image_layers must be a whole number of at least 0"),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
+from torch.nn import functional as F
 
 from rsitr.data import CaptionedImage
 from rsitr.data.masking import CaptionMasker
@@ -279,6 +280,37 @@ def test_repeated_captions_are_what_the_config_says(table: RowTable, model: Comp
     extra = {} if repeats == "negative" else {"positives" if repeats == "positive" else "ignore": related}
     expected = info_nce(scores(recipe, model, rows)[0], scale=20.0, **extra).item()
     assert result.loss.global_align.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_member_of_a_committee_learns_on_its_own(table: RowTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    model = tiny_model(members=2).eval()
+    images = pictures(len(ROWS))
+    unit = [F.normalize(part, dim=-1) for part in (images.global_emb, images.global_emb.flip(1))]
+    both = Features(torch.cat(unit, dim=1), images.tokens, members=2)
+    recipe = make(table, local_weight=0.0, ker_weight=0.0)
+    result = recipe.step(model, images=both, rows=ROWS, epoch=0, device=CPU)
+    tokenize = SimpleTokenizer(context_length=24)
+    texts = model.text_features(tokenize([table.captions[index] for index in table.row_caption[ROWS]])).global_emb
+    each = [score_global(text_emb=text, image_emb=image) for text, image in zip(texts.chunk(2, 1), unit, strict=True)]
+    expected = sum(info_nce(part, scale=20.0).item() for part in each)
+    assert result.loss.global_align.item() == pytest.approx(expected, rel=1e-4)
+    torch.testing.assert_close(result.global_similarity, (each[0] + each[1]).diagonal() / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_soft_targets_follow_the_captions(table: RowTable, model: CompactDualEncoder) -> None:
+    recipe = make(table, soft_weight=0.3, soft_temperature=0.2, repeats="positive")
+    result = step(recipe, model)
+    assert recipe.likeness is not None
+    expected = info_nce(
+        scores(recipe, model)[0],
+        scale=20.0,
+        positives=table.belongs(ROWS),
+        soft=recipe.likeness(ROWS) / 0.2,
+        soft_weight=0.3,
+    ).item()
+    assert result.loss.global_align.item() == pytest.approx(expected, rel=1e-4)
+    assert expected != pytest.approx(step(make(table, repeats="positive"), model).loss.global_align.item(), rel=1e-3)
 
 
 def test_the_scale_is_learned_only_on_request(table: RowTable, model: CompactDualEncoder) -> None:

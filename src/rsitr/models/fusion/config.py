@@ -82,9 +82,12 @@ class FusionConfig:
         """The compact sides' sizes.
 
         Raises:
-            ConfigError: a field that there is not.
+            ConfigError: a field that there is not, or a committee.
         """
         try:
-            return CompactConfig(**self.compact)
+            sizes = CompactConfig(**self.compact)
         except TypeError as error:
             raise ConfigError(f"compact: {error}") from error
+        if sizes.members > 1:
+            raise ConfigError("compact: a fusion model's sides have one member each; leave members out")
+        return sizes

@@ -126,7 +126,7 @@ def start_from_vit(model: FusionModel, folder: Path) -> None:
 
 
 def start_from_compact(model: FusionModel, checkpoint: Checkpoint, *, side: str) -> None:
-    """Give a compact side (`image` or `text`) the weights of a compact dual encoder's.
+    """Give a compact side (`image` or `text`) the weights of a compact dual encoder's; a committee's first member's.
 
     Raises:
         ModelError: the checkpoint is of another kind or size, or the model has no such side.
@@ -139,7 +139,7 @@ def start_from_compact(model: FusionModel, checkpoint: Checkpoint, *, side: str)
     own = {
         name.removeprefix(f"{side}."): value
         for name, value in checkpoint.weights.items()
-        if name.startswith(f"{side}.")
+        if name.startswith(f"{side}.") and not name.startswith(f"{side}.others.")
     }
     try:
         getattr(model, side).load_state_dict(own)
