@@ -25,16 +25,18 @@ from rsitr.data.duplicates import hash_images
 from rsitr.data.merge import merge_training
 from rsitr.data.pictures import require_readable
 from rsitr.errors import ConfigError, DataError, ModelError
-from rsitr.evaluation.protocol import EncodedSplit, encode_captions, encode_split, measure
+from rsitr.evaluation.pairs import encode_pairs, measure_pairs
+from rsitr.evaluation.protocol import EncodedSplit, SplitResult, encode_captions, encode_split, measure
 from rsitr.evaluation.tuning import tune_rerank
 from rsitr.models.checkpoint import CheckpointConfig, fingerprint_files, save_checkpoint
 from rsitr.models.compact import CompactConfig, CompactDualEncoder
 from rsitr.models.convert import CONVERTERS
 from rsitr.models.encoder import DualModule, TorchEncoder, inference
-from rsitr.models.fusion import FusionConfig
+from rsitr.models.fusion import FusionConfig, FusionModel, PairScorer
 from rsitr.models.fusion.start import start_fusion
 from rsitr.models.openclip import OpenClipDualEncoder, create_open_clip
 from rsitr.models.zoo import PACKAGED, load_model
+from rsitr.rerank import Reranker
 from rsitr.training.cache import cache_patches
 from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
@@ -151,12 +153,16 @@ def _check_phases(config: TrainConfig, *, size_px: int) -> None:
             )
 
 
+Asked = tuple[Mixture, Reranker | None]
+"""A way to measure vectors: how similarities are mixed, and what sorts again."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A training run ready to start; its best weights go to `folder / "best"`.
 
-    `encode_validation` encodes every validation split, by name, with the model as it is at that moment; a
-    fusion model, which has no vectors to compare, refuses.
+    `measure_validation` measures every validation split, by name, with the model as it is at that moment, in each of
+    the ways asked. A fusion model scores pairs: it has no vectors to mix or to sort again, and refuses to.
     """
 
     config: TrainConfig
@@ -164,7 +170,7 @@ class Run:
     table: RowTable
     sets: Sequence[CaptionDataset]
     folder: Path
-    encode_validation: Callable[[], dict[str, EncodedSplit]]
+    measure_validation: Callable[[Sequence[Asked]], list[dict[str, SplitResult]]]
 
 
 def build_run(
@@ -191,7 +197,7 @@ def build_run(
         folder: of the run.
         device: where to train.
         provenance: goes into the checkpoint as it is (commit, command).
-        ranks: the processes that train together; EBAKER alone can be shared.
+        ranks: the processes that train together.
         cache_folder: of the frozen trunk's features, which runs may share; the run's own when None.
         on_cache: progress of the feature cache: done, total.
         on_hash: progress of the look at every picture, which finds what is damaged or there twice: done, total.
@@ -222,9 +228,7 @@ def build_run(
         require_readable(everything, on_picture=lambda: on_hash(next(done), len(everything)))
     table = RowTable.of(training)
     if model is None:
-        if ranks.size > 1:
-            raise ConfigError("recipe mtgfe trains in one process: start it without torchrun")
-        trainer = _build_mtgfe(
+        return _build_mtgfe(
             config,
             table=table,
             sets=sets,
@@ -233,11 +237,11 @@ def build_run(
             cache_folder=cache_folder or folder,
             device=device,
             provenance=provenance,
+            ranks=ranks,
             on_cache=on_cache,
             on_note=on_note,
             report=report,
         )
-        return Run(config, trainer, table, sets, folder, encode_validation=_refuse_vectors)
     recipe = EbakerRecipe(
         table=table,
         captions_by_set={
@@ -341,12 +345,32 @@ def build_run(
         table=table,
         sets=sets,
         folder=folder,
-        encode_validation=lambda: validator.encode(frozen=frozen),
+        measure_validation=lambda asked: _measure_vectors(validator.encode(frozen=frozen), asked, device=device),
     )
 
 
-def _refuse_vectors() -> dict[str, EncodedSplit]:
-    raise ConfigError("a fusion model scores pairs and has no vectors to compare; measure it with `rsitr evaluate`")
+def _measure_vectors(
+    encoded: dict[str, EncodedSplit], asked: Sequence[Asked], *, device: str
+) -> list[dict[str, SplitResult]]:
+    return [
+        {name: measure(split, mixture=mixture, device=device, rerank=rerank) for name, split in encoded.items()}
+        for mixture, rerank in asked
+    ]
+
+
+def _measure_fusion(
+    scorer: PairScorer, validation: dict[str, list[CaptionedImage]], asked: Sequence[Asked]
+) -> list[dict[str, SplitResult]]:
+    """Every pair of the validation splits; one result answers all that is asked, since there is nothing to mix.
+
+    Raises:
+        ConfigError: a re-ranking is asked for.
+    """
+    for _, rerank in asked:
+        if rerank is not None:
+            raise ConfigError(f"a fusion model scores pairs, which {rerank} does not sort again: measure it as it is")
+    results = {name: measure_pairs(scorer, encode_pairs(scorer, images)) for name, images in validation.items()}
+    return [results for _ in asked]
 
 
 def _build_mtgfe(
@@ -359,16 +383,17 @@ def _build_mtgfe(
     cache_folder: Path,
     device: str,
     provenance: dict[str, str],
+    ranks: Ranks,
     on_cache: Callable[[int, int], None],
     on_note: Callable[[str], None],
     report: Callable[[Position, int, float], None],
-) -> Trainer:
+) -> Run:
     sizes = parse(FusionConfig, config.model.settings, where="model.settings")
     start = start_fusion(sizes, image_init=config.model.init, text_init=config.model.init_text, packaged=PACKAGED)
     for note in start.notes:
         on_note(note)
     dual = config.mtgfe.dual
-    return build_mtgfe_trainer(
+    trainer = build_mtgfe_trainer(
         start,
         name=config.name,
         table=table,
@@ -389,8 +414,24 @@ def _build_mtgfe(
             **provenance,
         },
         encoder=None if dual is None else load_model(dual, device=device),
+        ranks=ranks,
         on_cache=on_cache,
         report=report,
+    )
+    scorer = PairScorer(
+        cast("FusionModel", trainer.model),
+        vocabulary=start.vocabulary,
+        name=config.name,
+        fingerprint="in training",
+        device=device,
+    )
+    return Run(
+        config=config,
+        trainer=trainer,
+        table=table,
+        sets=sets,
+        folder=folder,
+        measure_validation=lambda asked: _measure_fusion(scorer, validation, asked),
     )
 
 

@@ -36,7 +36,7 @@ def write_figure(table: AblationTable, path: Path) -> None:
     panels[0].set_title(f"{table.base}, {', '.join(table.sets)} val", fontsize=10)
     if papers:
         draw(panels[1], table, paper=True)
-        panels[1].set_title("the paper, ViT-B/32, RSICD test", fontsize=10)
+        panels[1].set_title(f"the paper, {table.grid.paper_setting}", fontsize=10)
     figure.suptitle("\n".join(textwrap.wrap(table.grid.title, 70)), fontsize=12)
     part = path.with_name(f".{path.name}.part")
     figure.savefig(part, format="png")

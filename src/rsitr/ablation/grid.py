@@ -72,7 +72,7 @@ class Cell:
         train: settings that differ from the base config, `section.setting: value`.
         measure: how the trained model is measured.
         x: place on the figure's axis, where the grid has one.
-        paper_mR: what the paper reports, in percent (RSICD test; the measurement here is on validation).
+        paper_mR: what the paper reports, in percent (on test; the measurement here is on validation).
     """
 
     name: str
@@ -94,6 +94,8 @@ class Grid:
         axis: label of the horizontal axis, for a grid whose cells have an `x`; None for one that compares names.
         log: the axis is logarithmic.
         reference: name of the cell that differences are taken to; the first when None.
+        base: name of the config that the cells change, where none is given.
+        paper_setting: data and model of the paper's values.
     """
 
     name: str
@@ -103,6 +105,8 @@ class Grid:
     axis: str | None = None
     log: bool = False
     reference: str | None = None
+    base: str = "compact-ablation"
+    paper_setting: str = "RSICD test, with ViT-B/32"
 
     def __post_init__(self) -> None:
         names = [cell.name for cell in self.cells]

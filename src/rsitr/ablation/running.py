@@ -11,7 +11,6 @@ from rsitr.ablation.grid import Measure, Training
 from rsitr.ablation.record import RECORD_FOLDER, Results, RunRecord, read_record, write_record
 from rsitr.build import Run, build_run, load_sets
 from rsitr.errors import ConfigError
-from rsitr.evaluation.protocol import measure
 from rsitr.rerank import parse_rerank
 from rsitr.training.loop import STATE_FILE, Position
 
@@ -114,7 +113,7 @@ def run_trainings(
             key=training.key,
             seconds=round(position.seconds, 1),
             data_sha256={dataset.name: dataset.sha256 for dataset in run.sets},
-            measured=_measure(run, dict.fromkeys((*asked_before, *training.measures)), device=device),
+            measured=_measure(run, dict.fromkeys((*asked_before, *training.measures))),
             provenance=provenance,
         )
         write_record(record, training=training, into=into)
@@ -133,13 +132,12 @@ def _train(run: Run) -> Position:
         raise ConfigError(f"{error} (here: remove {run.folder} and run the same command again)") from error
 
 
-def _measure(run: Run, measures: Iterable[Measure], *, device: str) -> dict[Measure, Results]:
-    encoded = run.encode_validation()
-    results: dict[Measure, Results] = {}
-    for wanted in measures:
-        rerank = None if wanted.rerank is None else parse_rerank(wanted.rerank)
-        results[wanted] = {
-            name: measure(split, mixture=wanted.mixture, device=device, rerank=rerank).as_dict()
-            for name, split in encoded.items()
-        }
-    return results
+def _measure(run: Run, measures: Iterable[Measure]) -> dict[Measure, Results]:
+    wanted = list(measures)
+    found = run.measure_validation(
+        [(entry.mixture, None if entry.rerank is None else parse_rerank(entry.rerank)) for entry in wanted]
+    )
+    return {
+        entry: {name: result.as_dict() for name, result in each.items()}
+        for entry, each in zip(wanted, found, strict=True)
+    }

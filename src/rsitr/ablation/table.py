@@ -109,7 +109,7 @@ class AblationTable:
             "",
             f"{self.grid.source}. Base config `{self.base}`, validation split of {', '.join(self.sets)}, seeds "
             f"{', '.join(map(str, seeds))}: mean ± standard deviation over seeds, in percent; Δ is paired by seed."
-            + (" The paper's mR is on RSICD test, with ViT-B/32." if papers else ""),
+            + (f" The paper's mR is on {self.grid.paper_setting}." if papers else ""),
             "",
             _line(header),
             _line(["---", *["---:"] * (len(header) - 1)]),

@@ -20,10 +20,12 @@ def ablate(
         typer.Argument(
             metavar="TABLE...",
             help="table2 (modules), table3 (global : local), table4 (masks), table5 (lambda), table6 (keywords), "
-            "figure5-epoch, figure5-ratio, schemes (joint or split), sar, or the path of a YAML grid.",
+            "figure5-epoch, figure5-ratio, schemes (joint or split), sar, mtgfe-tasks, or the path of a YAML grid.",
         ),
     ],
-    base: Annotated[str, typer.Option(help="Config that the rows change, by name or path.")] = "compact-ablation",
+    base: Annotated[
+        str | None, typer.Option(help="Config that the rows change, by name or path. [default: the table's own]")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Runs per row, from the config's seed on.")] = 3,
     data: Annotated[
         list[str] | None, typer.Option(help="Where a data set of the config is: NAME:FOLDER. Repeatable.")
@@ -47,12 +49,16 @@ def ablate(
     from rsitr.cli.progress import TrainingProgress
     from rsitr.cli.provenance import provenance
     from rsitr.config import load_config
+    from rsitr.errors import ConfigError
     from rsitr.models import choose_device
     from rsitr.training.loop import Interrupted
 
     err = console(sys.stderr)
-    config = load_config(base)
     grids = [load_grid(name) for name in dict.fromkeys(tables)]
+    bases = list(dict.fromkeys([grid.base for grid in grids] if base is None else [base]))
+    if len(bases) > 1:
+        raise ConfigError(f"these tables change different configs, {' and '.join(bases)}: run them one after the other")
+    config = load_config(bases[0])
     trainings = plan_trainings(grids, base=config, n_seeds=seeds)
     where = str(choose_device(device))
     folder = into or Path("runs") / "ablations" / config.name

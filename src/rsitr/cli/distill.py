@@ -32,6 +32,13 @@ def distill(
     batch_size: Annotated[int, typer.Option(min=2, metavar="N", help="Pairs per step.")] = 128,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
     seed: Annotated[int, typer.Option(min=0, help="Of pairs, order and initial weights.")] = 0,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the model's training run: its cached features of augmented pictures are used, "
+            "instead of encoding the pictures again."
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
     """Teach a retrieval filter with KL to the model's scores and 0.2 times the labels' cross-entropy.
@@ -62,6 +69,7 @@ def distill(
             images,
             config=config,
             folder=out.parent / "lessons",
+            run=run,
             on_images=lambda done, total: bar.update(pictures, completed=done, total=total),
             on_pairs=lambda done, total: bar.update(pairs, completed=done, total=total),
         )
@@ -75,6 +83,7 @@ def distill(
     training = {
         **asdict(config),
         "data": data,
+        "run": None if run is None else str(run),
         "data_sha256": [dataset.sha256 for dataset in datasets],
         "n_pairs": len(lessons.labels),
         **provenance(),

@@ -55,7 +55,7 @@ def evaluate(
     from rsitr.evaluation.report import override
     from rsitr.models import load_model
     from rsitr.models.fusion import is_fusion
-    from rsitr.rerank.fusion import parse_method
+    from rsitr.rerank import parse_method
 
     if norm not in (None, "l2", "rms"):
         raise ConfigError(f"--norm {norm} is unknown; use l2 or rms")

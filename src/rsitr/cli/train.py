@@ -50,6 +50,7 @@ def train(
             provenance=provenance(),
             on_cache=progress.cached,
             on_hash=progress.hashed,
+            on_note=lambda note: err.print(note, highlight=False),
             report=progress.stepped,
         )
         err.print(

@@ -18,6 +18,13 @@ def tune(
             "--write", help="Record the best mixture, and the best settings of a re-ranking that is recorded."
         ),
     ] = False,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fusion:CHECKPOINT",
+            help="Choose instead how this fusion model re-ranks: candidates (at most those of ,top=N) and weight.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
     """Choose alpha, beta, norm, method and K on the validation split. It has no option for another split."""
@@ -29,7 +36,7 @@ def tune(
     from rsitr.cli.output import console, progress_bar, require_writable, write_file
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
-    from rsitr.errors import ModelError
+    from rsitr.errors import ConfigError, ModelError
     from rsitr.evaluation.protocol import encode_split
     from rsitr.evaluation.tuning import tune as run
     from rsitr.models import load_checkpoint, load_model
@@ -39,6 +46,11 @@ def tune(
         require_writable(json_file)
     if write and not (Path(model) / CONFIG_FILE).is_file():
         raise ModelError(f"--write records the mixture in a checkpoint folder, and {model} is none")
+    if rerank is not None:
+        if write:
+            raise ConfigError("--write records what a checkpoint says of itself; give what is found here with --rerank")
+        _tune_reading(model, data=data, rerank=rerank, json_file=json_file, device=device)
+        return
     datasets = [load_dataset(spec) for spec in data]
     images = [dataset.split("val") for dataset in datasets]
     encoder = load_model(model, device=device)
@@ -77,3 +89,52 @@ def tune(
         rerank = result.best_of(encoder.rerank) if encoder.rerank else None
         record_mixture(Path(model), load_checkpoint(Path(model)), mixture=plain.mixture, rerank=rerank)
         out.print(f"recorded in {Path(model) / CONFIG_FILE}")
+
+
+def _tune_reading(model: str, *, data: list[str], rerank: str, json_file: Path | None, device: str | None) -> None:
+    import json
+    from dataclasses import asdict
+
+    from rsitr.cli.output import console, progress_bar, write_file
+    from rsitr.cli.provenance import provenance
+    from rsitr.data import load_dataset
+    from rsitr.errors import ConfigError
+    from rsitr.evaluation.protocol import encode_split
+    from rsitr.evaluation.reading import tune_reading
+    from rsitr.models import load_model
+    from rsitr.rerank import FusionPlan, parse_method
+
+    plan = parse_method(rerank)
+    if not isinstance(plan, FusionPlan):
+        raise ConfigError(f"--rerank {rerank}: methods without training are all tried anyway; name a fusion model")
+    datasets = [load_dataset(spec) for spec in data]
+    images = [dataset.split("val") for dataset in datasets]
+    encoder = load_model(model, device=device)
+    with progress_bar() as bar:
+        task = bar.add_task("Reading", total=sum(map(len, images)))
+        found = tune_reading(
+            [encode_split(encoder, part) for part in images],
+            images,
+            plan=plan,
+            mixture=encoder.mixture,
+            device=device,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    out = console()
+    for trial in sorted(found.trials, key=lambda trial: -trial.mR)[:10]:
+        out.print(f"mR {trial.mR:6.2f}  top {trial.plan.top:3}  weight {trial.plan.weight:g}")
+    out.print(f"without re-ranking: mR {found.alone:.2f}")
+    out.print(f"each half of the pictures with what the other half chose: mR {found.crossed_mR:.2f}")
+    out.print(f"best: --rerank {found.best.plan}", highlight=False, soft_wrap=True)
+    if json_file is not None:
+        report = {
+            "model": model,
+            "data": data,
+            "split": "val",
+            "data_sha256": [dataset.sha256 for dataset in datasets],
+            "fingerprint": encoder.fingerprint,
+            "rerank": str(found.best.plan),
+            **asdict(found),
+            **provenance(),
+        }
+        write_file(json_file, json.dumps(report, indent=1) + "\n")

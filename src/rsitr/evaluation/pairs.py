@@ -18,7 +18,8 @@ from rsitr.evaluation.protocol import READ_AHEAD, SplitResult, measure_scores, r
 from rsitr.models.dual import Features
 from rsitr.models.fusion import PairScorer, TextStates, load_fusion
 from rsitr.models.fusion.filter import RetrievalFilter
-from rsitr.rerank.fusion import FusionPlan, FusionReranker
+from rsitr.rerank import FusionPlan
+from rsitr.rerank.fusion import FusionReranker
 
 __all__ = ["PairSplit", "build_fusion_reranker", "encode_pairs", "measure_pairs"]
 

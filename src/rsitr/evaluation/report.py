@@ -17,8 +17,8 @@ from rsitr.evaluation.pairs import build_fusion_reranker
 from rsitr.evaluation.protocol import SplitResult, encode_split, measure
 from rsitr.evaluation.zeroshot import ZeroShotReport, find_classes, zero_shot_report
 from rsitr.models import TorchEncoder, choose_device, load_model
-from rsitr.rerank import Reranker
-from rsitr.rerank.fusion import FusionPlan, FusionReranker, parse_method
+from rsitr.rerank import FusionPlan, Reranker, parse_method
+from rsitr.rerank.fusion import FusionReranker
 from rsitr.types import Encoder, Mixture
 
 __all__ = ["EvaluationReport", "evaluate", "override"]

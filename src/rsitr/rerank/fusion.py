@@ -12,84 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsitr.errors import ConfigError
 from rsitr.models.dual import Features
 from rsitr.models.fusion import PairScorer, TextStates
-from rsitr.rerank.layout import Direction, require_count, view_queries
-from rsitr.rerank.methods import Reranker, parse_rerank
+from rsitr.rerank.layout import Direction, QueryView, view_queries
+from rsitr.rerank.plan import FusionPlan
 
-__all__ = [
-    "FUSION_PREFIX",
-    "FusionPlan",
-    "FusionReranker",
-    "parse_fusion",
-    "parse_method",
-    "place_above",
-    "top_candidates",
-]
-
-FUSION_PREFIX = "fusion:"
-
-
-@dataclass(frozen=True, slots=True)
-class FusionPlan:
-    """Which fusion model re-ranks how much.
-
-    Attributes:
-        checkpoint: its folder.
-        top: candidates per query.
-        weight: of the first stage's score in that of a candidate, which is log-odds + weight x score; to be tuned on
-            validation. 0 leaves the order among candidates to the fusion model alone, as the paper does.
-
-    Raises:
-        ConfigError: fewer than one candidate, or a negative weight.
-    """
-
-    checkpoint: str
-    top: int = 128
-    weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_count(self.top, name="top")
-        if not 0 <= self.weight < float("inf"):
-            raise ConfigError(f"weight must be at least 0, not {self.weight:g}")
-
-    def __str__(self) -> str:
-        """As `parse_fusion` reads it."""
-        return f"{FUSION_PREFIX}{self.checkpoint},top={self.top},weight={self.weight:g}"
-
-
-def parse_fusion(text: str) -> FusionPlan:
-    """Read `fusion:CHECKPOINT[,top=N][,weight=W]`.
-
-    >>> parse_fusion("fusion:runs/mtgfe/best,top=64")
-    FusionPlan(checkpoint='runs/mtgfe/best', top=64, weight=0.0)
-
-    Raises:
-        ConfigError: no checkpoint, an unknown setting, or a value that is no number or an impossible one.
-    """
-    checkpoint, *rest = text.strip().removeprefix(FUSION_PREFIX).split(",")
-    if not checkpoint:
-        raise ConfigError(f"the re-ranking {text!r} names no checkpoint: write fusion:CHECKPOINT,top=128")
-    settings: dict[str, float] = {}
-    for part in rest:
-        name, _, value = part.partition("=")
-        if name not in ("top", "weight") or name in settings:
-            raise ConfigError(f"cannot read {part!r} in the re-ranking {text!r}: it may have top=N and weight=W, once")
-        try:
-            settings[name] = int(value) if name == "top" else float(value)
-        except ValueError:
-            raise ConfigError(f"{name} in the re-ranking {text!r} must be a number, got {value!r}") from None
-    return FusionPlan(checkpoint, top=int(settings.get("top", 128)), weight=settings.get("weight", 0.0))
-
-
-def parse_method(text: str) -> Reranker | FusionPlan:
-    """Read a re-ranking of either kind: without training (:func:`rsitr.rerank.parse_rerank`), or a fusion model.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    return parse_fusion(text) if text.strip().startswith(FUSION_PREFIX) else parse_rerank(text)
+__all__ = ["FusionReranker", "ReadCandidates", "place_above", "top_candidates"]
 
 
 def top_candidates(scores: Tensor, *, top: int) -> Tensor:
@@ -121,6 +49,21 @@ def place_above(base: Tensor, *, candidates: Tensor, values: Tensor) -> Tensor:
     lowest = values.min(dim=1, keepdim=True).values
     placed = base.double() - base.double().max(dim=1, keepdim=True).values + lowest - 1.0
     return placed.scatter(1, candidates, values)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCandidates:
+    """Candidates of every query as a fusion model sees them.
+
+    Attributes:
+        view: the first stage's scores by query.
+        candidates: (n_query, k) indices, the first stage's best first.
+        log_odds: (n_query, k) of a match.
+    """
+
+    view: QueryView
+    candidates: Tensor
+    log_odds: Tensor
 
 
 class FusionReranker:
@@ -161,6 +104,10 @@ class FusionReranker:
             ConfigError: there is no such direction.
             ModelError: a score is NaN or infinite.
         """
+        return self.place(self.read(scores, direction=direction), plan=self.plan)
+
+    def read(self, scores: Tensor, *, direction: Direction) -> ReadCandidates:
+        """The costly part of a call, which any smaller `top` and every `weight` can share; arguments as there."""
         rows = torch.full((len(self.texts.tokens),), -1)
         rows[self.row_text.flip(0)] = torch.arange(len(self.row_text)).flip(0)
         view = view_queries(scores[rows], direction=direction, bank_scores=None)
@@ -170,8 +117,13 @@ class FusionReranker:
         values = self.scorer.score_pairs(
             self.texts, self.images, text_index=text_index.flatten(), image_index=image_index.flatten()
         ).view_as(candidates)
-        values = values + self.plan.weight * view.scores.gather(1, candidates)
-        return view.restore(place_above(view.scores, candidates=candidates, values=values))[self.row_text]
+        return ReadCandidates(view=view, candidates=candidates, log_odds=values)
+
+    def place(self, read: ReadCandidates, *, plan: FusionPlan) -> Tensor:
+        """Scores (n_rows, n_image) float64 in which the candidates that were read are sorted as the plan says."""
+        candidates, first = read.candidates[:, : plan.top], read.view.scores
+        values = read.log_odds[:, : plan.top] + plan.weight * first.gather(1, candidates)
+        return read.view.restore(place_above(first, candidates=candidates, values=values))[self.row_text]
 
     def __str__(self) -> str:
         """As `parse_fusion` reads it."""

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from rsitr.rerank.methods import Reranker, rerank_candidates
 from rsitr.types import FloatArray, Mixture
 
-__all__ = ["Ranking", "Stage", "rank_candidates_in_stages"]
+__all__ = ["Ranking", "Reading", "Stage", "rank_candidates_in_stages"]
 
 BATCH = 16
-"""Candidates whose local similarity is computed together; after each batch the clock is looked at."""
+"""Candidates that a costly stage scores together; after each batch the clock is looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,13 +41,30 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A model that reads query and candidate together (METHODS 3.6), as a stage of its own.
+
+    Attributes:
+        name: of the stage.
+        score: positions -> log-odds of a match of these candidates.
+        top: candidates that are read.
+        weight: of the earlier stages' score in what a candidate is sorted by, which is log-odds + weight x score.
+    """
+
+    name: str
+    score: Callable[[NDArray[np.int64]], FloatArray]
+    top: int
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
     """The candidates of one query in their new order.
 
     Attributes:
         ranks: (n_candidate,) from 1: one plus the number of candidates strictly before it, equal candidates share one.
-        scores: (n_candidate,) alpha S_g + beta S_l where S_l was computed, alpha S_g elsewhere. Re-ranking methods
-            change the order alone.
+        scores: (n_candidate,) alpha S_g + beta S_l where S_l was computed, alpha S_g elsewhere. Re-ranking methods and
+            a model that reads pairs change the order alone.
         stages: in the order in which they ran.
     """
 
@@ -68,13 +85,14 @@ def rank_candidates_in_stages(
     local: Callable[[NDArray[np.int64]], FloatArray] | None = None,
     reranker: Reranker | None = None,
     references: Callable[[NDArray[np.int64], bool], FloatArray] | None = None,
+    reading: Reading | None = None,
     budget_s: float | None = None,
 ) -> Ranking:
     """Rank the candidates of one query.
 
     A later stage re-sorts what it has seen and leaves the rest below, in the order it had. Local similarity is computed
     best candidates first, in batches, until the budget would be exceeded at the pace measured so far; the re-ranking
-    runs if there is time left when its turn comes.
+    runs if there is time left when its turn comes. A model that reads pairs comes last, in batches as local similarity.
 
     Args:
         global_scores: (n_candidate,) S_g of the query.
@@ -83,6 +101,7 @@ def rank_candidates_in_stages(
         reranker: a training-free method, or None.
         references: (positions, with_local) -> (n_reference, len(positions)) scores of the reference queries, computed
             as those of the query were.
+        reading: a fusion model, or None.
         budget_s: seconds for the stages after the first; None for no limit.
 
     >>> found = rank_candidates_in_stages(
@@ -100,7 +119,7 @@ def rank_candidates_in_stages(
     seen = order
     has_local = bool(mixture.beta) and local is not None and len(scores) > 0
     if has_local and local is not None:
-        stage = _score_locally(local, order=order, deadline=deadline)
+        stage = _score_in_batches(local, name="local", order=order, size=len(scores), deadline=deadline)
         stages.append(stage)
         seen = order[np.isfinite(stage.scores[order])]
         has_local = len(seen) > 0
@@ -113,25 +132,41 @@ def rank_candidates_in_stages(
         )  # fmt: skip
         stages.append(stage)
         ranks = np.where(np.isfinite(stage.scores), np.nan_to_num(stage.scores), ranks).astype(np.int64)
+    if reading is not None and len(scores):
+        order = np.argsort(ranks, kind="stable")
+        stage = _score_in_batches(
+            reading.score, name=reading.name, order=order[: reading.top], size=len(scores), deadline=deadline
+        )
+        stages.append(stage)
+        seen = order[np.isfinite(stage.scores[order])]
+        values = -ranks.astype(np.float64)  # what was not read keeps its order
+        values[seen] = stage.scores[seen].astype(np.float64) + reading.weight * scores[seen]
+        ranks = _rank_above(values, seen=seen, order=order)
     return Ranking(ranks=ranks, scores=scores, stages=tuple(stages))
 
 
-def _score_locally(
-    local: Callable[[NDArray[np.int64]], FloatArray], *, order: NDArray[np.int64], deadline: float | None
+def _score_in_batches(
+    score: Callable[[NDArray[np.int64]], FloatArray],
+    *,
+    name: str,
+    order: NDArray[np.int64],
+    size: int,
+    deadline: float | None,
 ) -> Stage:
+    """Scores (size,) of the positions in `order`, as many as the time allows; NaN for all others."""
     start = time.perf_counter()
-    scores = np.full(len(order), np.nan, dtype=np.float32)
+    scores = np.full(size, np.nan, dtype=np.float32)
     done, pace_s = 0, 0.0
     while done < len(order):
         now = time.perf_counter()
         if deadline is not None and now + pace_s * BATCH > deadline:
             break
         batch = order[done : done + BATCH]
-        scores[batch] = local(batch)
+        scores[batch] = score(batch)
         done += len(batch)
         pace_s = (time.perf_counter() - start) / done
     note = "" if done == len(order) else f"{done} of {len(order)} candidates fit the time allowed"
-    return Stage("local", scores, time.perf_counter() - start, note)
+    return Stage(name, scores, time.perf_counter() - start, note)
 
 
 def _rerank(
@@ -151,7 +186,9 @@ def _rerank(
     return Stage(str(reranker), ranks, time.perf_counter() - start)
 
 
-def _rank_above(scores: FloatArray, *, seen: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rank_above(
+    scores: NDArray[np.floating], *, seen: NDArray[np.int64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Ranks with the candidates that were seen first, the others below them."""
     ranks = np.empty(len(scores), dtype=np.int64)
     ranks[seen] = _rank(scores[seen])

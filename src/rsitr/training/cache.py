@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
@@ -12,7 +13,6 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.nn import functional as F
 
 from rsitr.data import CaptionedImage
@@ -22,9 +22,10 @@ from rsitr.models.compact import CompactDualEncoder, CompactImageEncoder
 from rsitr.models.fusion import FusionModel
 from rsitr.training.rows import read_picture
 
-__all__ = ["cache_patches"]
+__all__ = ["cache_patches", "open_patches"]
 
 BATCH = 16
+ARRAY_FILE, STATE_FILE = "patches.npy", "patches.json"
 
 
 def cache_patches(
@@ -34,6 +35,7 @@ def cache_patches(
     folder: Path,
     augment: RandAugment | None = None,
     seed: tuple[int, ...] = (),
+    half: bool = False,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> NDArray[np.float16]:
     """Trunk features of pictures, read-only memory map (n, grid * grid, C) fp16.
@@ -47,15 +49,14 @@ def cache_patches(
         folder: where the array is kept.
         augment: applied to each resized picture; None leaves pictures as they are.
         seed: of the augmentation.
+        half: the trunk computes in bf16 throughout, which is faster than autocast; no more than fp16 is kept anyway.
         progress: called with the number of pictures done.
     """
     side = cast("CompactImageEncoder", model.image)
-    trunk = side.trunk
-    drawn = "" if augment is None else f"augmented {augment.count} {augment.magnitude} {seed}\n"
-    key = _key(trunk, images, size_px=model.image_size_px, grid=side.grid, drawn=drawn)
+    key = _key(model, images, augment=augment, seed=seed, half=half)
     folder.mkdir(parents=True, exist_ok=True)
-    array_file, state_file = folder / "patches.npy", folder / "patches.json"
-    shape = (len(images), side.grid**2, trunk.out_channels)
+    array_file, state_file = folder / ARRAY_FILE, folder / STATE_FILE
+    shape = (len(images), side.grid**2, side.trunk.out_channels)
     done = _done(state_file, array_file, key=key, shape=shape)
     if done == 0:
         # First the note goes, so that no interruption leaves it beside another array than it speaks of.
@@ -63,7 +64,9 @@ def cache_patches(
         array = np.lib.format.open_memmap(array_file, mode="w+", dtype=np.float16, shape=shape)
     else:
         array = np.lib.format.open_memmap(array_file, mode="r+")
-    device = next(trunk.parameters()).device
+    device = next(side.trunk.parameters()).device
+    dtype = torch.bfloat16 if half else torch.float32
+    encoder = copy.deepcopy(side).to(dtype) if half else side
     size = (model.image_size_px, model.image_size_px)
     for start in range(done, len(images), BATCH):
         pictures = [_resize(read_picture(image), size) for image in images[start : start + BATCH]]
@@ -73,7 +76,7 @@ def cache_patches(
             ]
         with torch.inference_mode():
             batch = torch.stack(pictures).to(device).float() / 255
-            array[start : start + BATCH] = side.patches(batch).cpu().numpy()
+            array[start : start + BATCH] = encoder.patches(batch.to(dtype)).float().cpu().numpy()
         progress(min(len(images), start + BATCH))
         if start // BATCH % 20 == 19:
             array.flush()
@@ -82,6 +85,24 @@ def cache_patches(
         array.flush()
         write_json(state_file, {"key": key, "done": len(images)})
     return np.load(array_file, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def open_patches(
+    model: CompactDualEncoder | FusionModel,
+    images: Sequence[CaptionedImage],
+    *,
+    folder: Path,
+    augment: RandAugment | None = None,
+    seed: tuple[int, ...] = (),
+    half: bool = False,
+) -> NDArray[np.float16] | None:
+    """What :func:`cache_patches` left in a folder for the same arguments; None where there is none, or not all."""
+    side = cast("CompactImageEncoder", model.image)
+    key = _key(model, images, augment=augment, seed=seed, half=half)
+    shape = (len(images), side.grid**2, side.trunk.out_channels)
+    if _done(folder / STATE_FILE, folder / ARRAY_FILE, key=key, shape=shape) < len(images):
+        return None
+    return np.load(folder / ARRAY_FILE, mmap_mode="r")  # type: ignore[no-any-return]
 
 
 def _done(state_file: Path, array_file: Path, *, key: str, shape: tuple[int, ...]) -> int:
@@ -107,13 +128,23 @@ def _augmented(picture: torch.Tensor, augment: RandAugment, *, seed: tuple[int, 
         return augment(picture)
 
 
-def _key(trunk: nn.Module, images: Sequence[CaptionedImage], *, size_px: int, grid: int, drawn: str) -> str:
-    digest = hashlib.sha256(f"{size_px} {grid}\n{drawn}".encode())
+def _key(
+    model: CompactDualEncoder | FusionModel,
+    images: Sequence[CaptionedImage],
+    *,
+    augment: RandAugment | None,
+    seed: tuple[int, ...],
+    half: bool,
+) -> str:
+    side = cast("CompactImageEncoder", model.image)
+    drawn = "" if augment is None else f"augmented {augment.count} {augment.magnitude} {seed}\n"
+    drawn += "bf16\n" if half else ""
+    digest = hashlib.sha256(f"{model.image_size_px} {side.grid}\n{drawn}".encode())
     for image in images:
         stat = image.path.stat()
         content = _fingerprint(image.path, stat.st_size, stat.st_mtime_ns)
         digest.update(f"{image.image_id} {content}\n".encode())
-    for name, value in trunk.state_dict().items():
+    for name, value in side.trunk.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

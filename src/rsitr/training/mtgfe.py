@@ -25,6 +25,7 @@ from rsitr.models.fusion import (
     synchronise_norms,
 )
 from rsitr.models.layers import Projected
+from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
 from rsitr.training.tasks import MtgfeConfig
 
@@ -46,7 +47,10 @@ class DualVectors:
 
 @dataclass(frozen=True, slots=True)
 class MtgfeLoss:
-    """The total and its parts, each a scalar before its weight; those of tasks that are off are 0."""
+    """The total and its parts, each a scalar before its weight; those of tasks that are off are 0.
+
+    Of several ranks each has its own; the total's gradient is divided, so that the ranks' sum is the mean's.
+    """
 
     total: Tensor
     itm: Tensor
@@ -82,6 +86,8 @@ class MtgfeRecipe(nn.Module):
         seed: of masks and negatives.
         mlm_head: BERT's weights for masked words; None initialises them.
         dual: for negatives `dual`.
+        ranks: the processes that train together. Each has its share of a batch to itself: negatives come from there,
+            and only MVJRC's batch norms count over all ranks.
 
     Raises:
         ConfigError: there is nothing to mask in these captions.
@@ -97,8 +103,10 @@ class MtgfeRecipe(nn.Module):
         seed: int,
         mlm_head: Mapping[str, Tensor] | None = None,
         dual: DualVectors | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
+        self.ranks = ranks
         self.table, self.vocabulary, self.settings, self.seed, self.dual = table, vocabulary, settings, seed, dual
         self.mlm: MlmHead | None = None
         if settings.mlm_weight:
@@ -125,12 +133,13 @@ class MtgfeRecipe(nn.Module):
 
         Args:
             model: the fusion model.
-            images: features of the pictures, (views * B, ...), the first view of all rows first. All tasks read the
-                first view, MVJRC the second, too.
-            rows: (B,) row indices.
+            images: features of the pictures of this rank's B rows, (views * B, ...), the first view of all rows first.
+                All tasks read the first view, MVJRC the second, too.
+            rows: row indices of the whole batch.
             epoch: for masks and negatives.
             device: of the model.
         """
+        rows = rows[self.ranks.own(len(rows))]
         size = len(rows)
         captions = [self.table.captions[index] for index in self.table.row_caption[rows]]
         ids = self.vocabulary.encode(captions)
@@ -170,6 +179,9 @@ class MtgfeRecipe(nn.Module):
         if self.mlm is not None and labels is not None and bool((labels >= 0).any()):
             scores, classes = self.mlm(u[-size:], labels=labels)
             mlm = nn.functional.cross_entropy(scores, classes)
+        elif self.mlm is not None and self.ranks.size > 1:
+            # Nothing is masked in this share: its gradients are zeros, which the other ranks wait for.
+            mlm = 0.0 * torch.stack([parameter.sum() for parameter in self.mlm.parameters()]).sum()
         if self.projector is not None and self.predictor is not None and second is not None:
             z1, z2 = self.projector(u[:size, 0]), self.projector(second[:, 0].float())
             p1, p2 = self.predictor(z1), self.predictor(z2)
@@ -180,7 +192,7 @@ class MtgfeRecipe(nn.Module):
         right = match_score(logits.detach()) > 0
         negative_right = (~right[size:]).float().mean().item() if len(right) > size else 1.0
         return MtgfeStep(
-            loss=MtgfeLoss(total=total, itm=itm, mlm=mlm, mvjrc=mvjrc),
+            loss=MtgfeLoss(total=self.ranks.share(total), itm=itm, mlm=mlm, mvjrc=mvjrc),
             accuracy=(right[:size].float().mean().item() + negative_right) / 2,
             deviation=deviation,
             n_negatives=len(right) - size,

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsitr.data import CaptionedImage
+from rsitr.data.augmentation import RandAugment
 from rsitr.errors import ConfigError
 from rsitr.losses import distillation_loss
-from rsitr.models.checkpoint import write_json
+from rsitr.models.checkpoint import read_config, write_json
 from rsitr.models.dual import Features
 from rsitr.models.fusion import PairScorer, TextStates
 from rsitr.models.fusion.filter import FilterConfig, RetrievalFilter, build_filter
+from rsitr.models.precision import has_bf16
+from rsitr.training.cache import open_patches
 from rsitr.training.optim import build_optimizer, learning_rate
 from rsitr.training.rows import RowTable, read_picture
 
@@ -107,6 +110,7 @@ def score_lessons(
     *,
     config: TeachingConfig,
     folder: Path,
+    run: Path | None = None,
     on_images: Callable[[int, int], None] = lambda _done, _total: None,
     on_pairs: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Lessons:
@@ -119,19 +123,35 @@ def score_lessons(
         images: training pictures.
         config: how many pairs, and the seed.
         folder: for the scores.
+        run: of the teacher's training, whose cached features of augmented pictures then stand for the pictures; None
+            reads and encodes these as they are.
         on_images: progress of reading and encoding pictures: done, total.
         on_pairs: progress of the teacher: done, total.
+
+    Raises:
+        ConfigError: the run has no such features of these pictures.
     """
     table = RowTable.of(images)
     text_index, image_index, labels = draw_pairs(table, negatives=config.negatives, seed=config.seed)
+    patches = None if run is None else _run_patches(run, scorer, images)
     parts = []
     for first in range(0, len(images), READ_AHEAD):
-        pictures = [read_picture(image).permute(1, 2, 0).numpy() for image in images[first : first + READ_AHEAD]]
-        parts.append(scorer.encode_images(pictures))
+        chosen = slice(first, first + READ_AHEAD)
+        if patches is None:
+            pictures = [read_picture(image).permute(1, 2, 0).numpy() for image in images[chosen]]
+            parts.append(scorer.encode_images(pictures))
+        else:
+            parts.append(scorer.encode_patches(patches[chosen]))
         on_images(min(len(images), first + READ_AHEAD), len(images))
     features = Features(torch.cat([part.global_emb for part in parts]), torch.cat([part.tokens for part in parts]))
     texts = scorer.encode_texts(table.captions)
-    key = {"teacher": scorer.fingerprint, "images": table.ids_sha256, "seed": config.seed, "pairs": len(labels)}
+    key: dict[str, object] = {
+        "teacher": scorer.fingerprint,
+        "images": table.ids_sha256,
+        "augmented": run is not None,
+        "seed": config.seed,
+        "pairs": len(labels),
+    }
     teacher = _ask(
         scorer, texts, features, text_index=text_index, image_index=image_index, key=key, folder=folder,
         progress=on_pairs,
@@ -144,6 +164,27 @@ def score_lessons(
         labels=torch.from_numpy(labels),
         teacher=teacher,
     )
+
+
+def _run_patches(run: Path, scorer: PairScorer, images: Sequence[CaptionedImage]) -> NDArray[np.float16]:
+    """The first view of a run's pictures.
+
+    Raises:
+        ConfigError: it is not there, or of other pictures, weights or augmentation than the run's config says.
+    """
+    try:
+        config = read_config(run / "best").training["config"]
+        tasks = config["mtgfe"]
+        augment = RandAugment(count=tasks["augment_count"], magnitude=tasks["augment_magnitude"])
+        patches = open_patches(
+            scorer.model, images, folder=run / "view-0", augment=augment, seed=(config["seed"], 0),
+            half=has_bf16(scorer.device),
+        )  # fmt: skip
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{run} is not the folder of an MTGFE run on a compact image side") from error
+    if patches is None:
+        raise ConfigError(f"{run / 'view-0'} does not hold features of these pictures; leave out --run")
+    return patches
 
 
 def _ask(

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
 
 from rsitr.data import CaptionedImage
 from rsitr.data.augmentation import RandAugment
@@ -21,13 +23,15 @@ from rsitr.evaluation.metrics import retrieval_metrics
 from rsitr.evaluation.protocol import encode_images
 from rsitr.models.compact import CompactImageEncoder
 from rsitr.models.dual import Features
-from rsitr.models.encoder import inference
+from rsitr.models.encoder import TorchEncoder, inference
 from rsitr.models.fusion import FusionModel, PairScorer, save_fusion
 from rsitr.models.fusion.start import FusionStart
+from rsitr.models.precision import has_bf16
 from rsitr.training.cache import cache_patches
 from rsitr.training.loop import Position, Trainer
 from rsitr.training.mtgfe import DualVectors, MtgfeRecipe
 from rsitr.training.phase import Phase
+from rsitr.training.ranks import Ranks
 from rsitr.training.rows import RowTable, read_picture
 from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Encoder
@@ -35,6 +39,7 @@ from rsitr.types import Encoder
 __all__ = ["CachedViews", "MtgfeValidator", "build_mtgfe_trainer", "dual_vectors", "pick_evenly"]
 
 VECTORS_FILE = "dual.safetensors"
+ENCODED_AT_ONCE = 256
 Patches = NDArray[np.float16]
 
 
@@ -81,13 +86,19 @@ class CachedViews:
             self.model,
             images,
             folder=self.folder / name,
+            half=has_bf16(next(self.model.parameters()).device),
             progress=lambda done: self.progress(before + done, total),
             **drawn,
         )
 
 
 def dual_vectors(
-    encoder: Encoder, table: RowTable, *, folder: Path, progress: Callable[[int, int], None]
+    encoder: Encoder,
+    table: RowTable,
+    *,
+    folder: Path,
+    progress: Callable[[int, int], None],
+    views: CachedViews | None = None,
 ) -> DualVectors:
     """Vectors of all training pictures and captions from a dual encoder, kept in `folder` for a next time.
 
@@ -96,9 +107,16 @@ def dual_vectors(
         table: training rows.
         folder: where they are kept.
         progress: called with the pictures done and their number.
+        views: cached trunk features of these pictures. Where the dual encoder has the very trunk they are from, the
+            first augmented copy of each picture stands for it, which saves a pass through the trunk.
     """
     path = folder / VECTORS_FILE
-    key = {"encoder": encoder.fingerprint, "images": table.ids_sha256}
+    patches = None if views is None or not _has_trunk_of(encoder, views.model) else views.training()[0]
+    key = {
+        "encoder": encoder.fingerprint,
+        "images": table.ids_sha256,
+        "pictures": "as they are" if patches is None or views is None else f"view of seed {views.seed}",
+    }
     try:
         stored = load_file(path)
         known = json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) == key
@@ -107,13 +125,40 @@ def dual_vectors(
     except (OSError, SafetensorError, ValueError, KeyError):
         pass  # absent, or cut off by an interruption: computed again
     total = len(table.images)
-    images = encode_images(encoder, table.images, progress=lambda done: progress(done, total)).global_emb
-    vectors = DualVectors(torch.from_numpy(images), torch.from_numpy(encoder.encode_texts(table.captions).global_emb))
+    if patches is None:
+        found = encode_images(encoder, table.images, progress=lambda done: progress(done, total)).global_emb
+        images = torch.from_numpy(found)
+    else:
+        images = _encode_patches(cast("TorchEncoder", encoder), patches)
+    vectors = DualVectors(images, torch.from_numpy(encoder.encode_texts(table.captions).global_emb))
     folder.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").unlink(missing_ok=True)
     save_file({"images": vectors.images, "captions": vectors.captions}, path)
     path.with_suffix(".json").write_text(json.dumps(key), encoding="utf-8")
     return vectors
+
+
+def _has_trunk_of(encoder: Encoder, model: FusionModel) -> bool:
+    """Is the encoder compact, with the frozen trunk of this model's image side, to the last bit?"""
+    theirs = getattr(getattr(encoder, "model", None), "image", None)
+    if not isinstance(theirs, CompactImageEncoder) or theirs.grid != cast("CompactImageEncoder", model.image).grid:
+        return False
+    own = cast("CompactImageEncoder", model.image).trunk.state_dict()
+    found = theirs.trunk.state_dict()
+    return own.keys() == found.keys() and all(torch.equal(own[name].cpu(), found[name].cpu()) for name in own)
+
+
+def _encode_patches(encoder: TorchEncoder, patches: Patches) -> Tensor:
+    """Unit global vectors (n, D) from trunk features (n, N, C)."""
+    parts = []
+    with inference(encoder.model):
+        side = cast("CompactImageEncoder", encoder.model.image)
+        device = next(side.parameters()).device
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bf16(device)):
+            for first in range(0, len(patches), ENCODED_AT_ONCE):
+                batch = torch.from_numpy(np.array(patches[first : first + ENCODED_AT_ONCE])).to(device).float()
+                parts.append(F.normalize(side(batch).global_emb.float(), dim=-1).cpu())
+    return torch.cat(parts)
 
 
 def pick_evenly(images: Sequence[CaptionedImage], count: int | None) -> list[CaptionedImage]:
@@ -163,12 +208,7 @@ class MtgfeValidator:
         return self.scorer.encode_images([read_picture(image).permute(1, 2, 0).numpy() for image in images])
 
     def _from_cache(self, part: slice) -> Features:
-        patches = cast("CachedViews", self.cache).held_out()
-        model = self.scorer.model
-        with inference(model), self.scorer.precision():
-            batch = torch.from_numpy(np.array(patches[part])).to(self.scorer.device).float()
-            features: Features = cast("CompactImageEncoder", model.image)(batch)
-        return Features(global_emb=features.global_emb.float(), tokens=features.tokens.float())
+        return self.scorer.encode_patches(cast("CachedViews", self.cache).held_out()[part])
 
 
 def build_mtgfe_trainer(
@@ -189,6 +229,7 @@ def build_mtgfe_trainer(
     device: str,
     record: Mapping[str, Any],
     encoder: Encoder | None,
+    ranks: Ranks,
     on_cache: Callable[[int, int], None],
     report: Callable[[Position, int, float], None],
 ) -> Trainer:
@@ -211,13 +252,16 @@ def build_mtgfe_trainer(
         device: where to train.
         record: goes into the checkpoint: config, data, provenance.
         encoder: the dual encoder for negatives `dual`, else None.
+        ranks: the processes that train together.
         on_cache: progress of the caches: done, total.
         report: progress of training.
 
     Raises:
         ConfigError: settings that don't go together.
     """
-    model = start.model
+    if ranks.size > 1 and settings.mvjrc_weight and torch.device(device).type == "cpu":
+        raise ConfigError("MVJRC's batch norms count over all processes on GPUs alone: start it without torchrun")
+    model = start.model.to(device)
     has_trunk = isinstance(model.image, CompactImageEncoder)
     for number, phase in enumerate(phases, start=1):
         if phase.trunk_lr is not None and not has_trunk:
@@ -226,7 +270,21 @@ def build_mtgfe_trainer(
             raise ConfigError(
                 f"phase {number}: image_size_px must be the model's own {model.image_size_px}; leave it out"
             )
-    dual = None if encoder is None else dual_vectors(encoder, table, folder=cache_folder, progress=on_cache)
+    if settings.sides == "frozen":
+        if any(phase.trunk_lr is not None for phase in phases):
+            raise ConfigError("mtgfe.sides: frozen leaves nothing of a side to train; leave out trunk_lr")
+        for side in (model.image, model.text):
+            side.requires_grad_(False)
+    picked = {split: pick_evenly(images, settings.validation_images) for split, images in validation.items()}
+    held_out = [image for images in picked.values() for image in images]
+    cache = CachedViews(model, table, held_out, settings, seed, cache_folder, on_cache) if has_trunk else None
+    dual = None
+    if encoder is not None:
+        if not ranks.is_first:
+            ranks.wait()  # the first one computes what is not there yet
+        dual = dual_vectors(encoder, table, folder=cache_folder, progress=on_cache, views=cache)
+        if ranks.is_first:
+            ranks.wait()
     recipe = MtgfeRecipe(
         table=table,
         vocabulary=start.vocabulary,
@@ -235,10 +293,8 @@ def build_mtgfe_trainer(
         seed=seed,
         mlm_head=start.mlm_head,
         dual=dual,
+        ranks=ranks,
     )
-    picked = {split: pick_evenly(images, settings.validation_images) for split, images in validation.items()}
-    held_out = [image for images in picked.values() for image in images]
-    cache = CachedViews(model, table, held_out, settings, seed, cache_folder, on_cache) if has_trunk else None
     scorer = PairScorer(model, vocabulary=start.vocabulary, name=name, fingerprint="in training", device=device)
     validator = MtgfeValidator(scorer, picked, cache=cache)
 
@@ -273,4 +329,5 @@ def build_mtgfe_trainer(
         on_best=export,
         report=report,
         device=device,
+        ranks=ranks,
     )

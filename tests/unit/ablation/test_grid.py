@@ -25,6 +25,7 @@ TRAININGS = {
     "schemes": 3,
     "sar": 1,
 }
+"""Of EBAKER's and ours on its model; MTGFE's has a base of its own."""
 
 
 def grid(*cells: Cell, **settings: Any) -> Grid:
@@ -32,7 +33,7 @@ def grid(*cells: Cell, **settings: Any) -> Grid:
 
 
 def test_all_of_the_papers_ablations_are_there() -> None:
-    assert set(list_grids()) == set(TRAININGS)
+    assert set(list_grids()) == {*TRAININGS, "mtgfe-tasks"}
     assert len(load_grid("table3").cells) == 11
 
 
@@ -49,6 +50,16 @@ def test_a_packaged_grid_says_how_to_run_it_and_fits_every_base(name: str, base:
             assert training.config.loss.local_weight > 0
         if training.config.loss.local_weight == 0:  # what was not trained is not measured either
             assert {measure.beta for measure in training.measures} == {0.0}
+
+
+def test_mtgfes_tasks_go_on_and_off_on_a_base_of_their_own() -> None:
+    found = load_grid("mtgfe-tasks")
+    base = load_config(found.base)
+    trainings = plan_trainings([found], base=base, n_seeds=2)
+    assert len(trainings) == 8
+    tasks = [(bool(entry.config.mtgfe.mlm_weight), bool(entry.config.mtgfe.mvjrc_weight)) for entry in trainings[:4]]
+    assert tasks == [(False, False), (True, False), (False, True), (True, True)]
+    assert trainings[3].config == dataclasses.replace(base, tune=False)
 
 
 def test_table_2_switches_each_module_on_and_off() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fusions import compact_fusion_settings
 from generators import edit_json
 from rsitr.ablation import Cell, Grid, Measure, Progress, RunRecord, Training, load_records, plan_trainings
 from rsitr.ablation import run_trainings as run_all
@@ -14,9 +15,11 @@ from rsitr.ablation.record import read_record
 from rsitr.build import build_run
 from rsitr.config import LossConfig, ModelConfig, TrainConfig
 from rsitr.errors import ConfigError
+from rsitr.evaluation.fusion import evaluate_fusion
 from rsitr.models.compact import TRUNKS
 from rsitr.training.loop import Position
 from rsitr.training.phase import Phase
+from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Mixture
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
 
@@ -180,3 +183,24 @@ def test_a_record_that_cannot_be_read_is_made_again(tmp_path: Path, content: str
     (tmp_path / "runs" / "k.json").write_text(content)
     assert read_record(tmp_path, key="k") is None
     assert read_record(tmp_path, key="other") is None
+
+
+def test_a_fusion_model_is_measured_by_its_pairs(base: TrainConfig, run: Run, tmp_path: Path) -> None:
+    fusion = tiny_config(
+        recipe="mtgfe",
+        model=ModelConfig(kind="fusion", settings=compact_fusion_settings()),
+        mtgfe=MtgfeConfig(projection_width=16, prediction_width=8, mlm_vocabulary="captions"),
+        phases=(Phase(epochs=1, batch_size=8, lr=1e-3, warmup_steps=2),),
+    )
+    cells = (Cell(name="ITM", train={"mtgfe.mlm_weight": 0.0, "mtgfe.mvjrc_weight": 0.0}), Cell(name="all"))
+    grid = Grid(name="tasks", title="Tasks", source="us", cells=cells)
+    trainings = plan_trainings([grid], base=fusion, n_seeds=1)
+    records = run(trainings, keep_models=True)
+    for training in trainings:
+        (measured,) = records[training.key].measured.values()
+        folder = tmp_path / "out" / "runs" / training.key / "best"
+        found = evaluate_fusion(str(folder), data=f"ucm:{tmp_path / 'data' / 'ucm'}")
+        assert measured["ucm"]["mR"] == pytest.approx(found.result.metrics.mR, abs=9)  # bf16: a few pairs change places
+    reranked = Grid(name="g", title="t", source="s", cells=(Cell(name="sar", measure=Measure(rerank="sar:k=3")),))
+    with pytest.raises(ConfigError, match="a fusion model scores pairs, which sar:k=3 does not sort again"):
+        run(plan_trainings([reranked], base=fusion, n_seeds=1))

@@ -82,9 +82,32 @@ def test_a_dual_encoder_re_ranked(run: Run, tmp_path: Path) -> None:
     assert report(tmp_path / "same.json")["settings"]["rerank"] == "fusion:fusion,top=2,weight=1e+06"  # type: ignore[index]
 
 
+def test_how_a_dual_encoder_is_re_ranked_is_chosen_on_validation(run: Run, tmp_path: Path) -> None:
+    status, out, err = run("tune", "dual", *DATA, "--rerank", "fusion:fusion,top=3", "--json", "tuned.json")
+    assert (status, err) == (0, "")
+    found = report(tmp_path / "tuned.json")
+    trials = found["trials"]
+    assert isinstance(trials, list)
+    assert {trial["plan"]["top"] for trial in trials} == {3}
+    assert len({trial["plan"]["weight"] for trial in trials}) == len(trials) > 5
+    best = max(trial["mR"] for trial in trials)
+    assert f"--rerank {found['rerank']}" in out
+    run("evaluate", "dual", *DATA, "--json", "alone.json")
+    assert found["alone"] == pytest.approx(report(tmp_path / "alone.json")["mR"])
+    status, _, err = run("evaluate", "dual", *DATA, "--rerank", found["rerank"], "--json", "best.json")
+    assert status == 0, err
+    assert report(tmp_path / "best.json")["mR"] == pytest.approx(best)
+    crossed = found["crossed_mR"]
+    assert isinstance(crossed, float)
+    assert min(trial["mR"] for trial in trials) - 20 <= crossed <= 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("tune", "dual", *DATA, "--rerank", "sar:k=3"), "name a fusion model"),
+        (("tune", "dual", *DATA, "--rerank", "fusion:fusion", "--write"), "give what is found here with --rerank"),
+        (("ablate", "table2", "mtgfe-tasks"), "compact-ablation and mtgfe-small-ucm: run them one after the other"),
         (("evaluate", "fusion", *DATA, "--alpha", 1), "--alpha is for dual encoders"),
         (("evaluate", "fusion", *DATA, "--rerank", "sar"), "--rerank is for dual encoders"),
         (("evaluate", "fusion", *DATA, "--filter", "dual"), "a retrieval filter is needed"),

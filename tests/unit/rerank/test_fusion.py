@@ -11,7 +11,8 @@ import torch
 
 from fusions import paper_fusion, scorer_of
 from rsitr.errors import ConfigError
-from rsitr.rerank.fusion import FusionPlan, FusionReranker, parse_fusion, parse_method, place_above, top_candidates
+from rsitr.rerank.fusion import FusionReranker, place_above, top_candidates
+from rsitr.rerank.plan import FusionPlan, parse_fusion, parse_method
 
 TEXTS = ["a red square", "one block", "the ground", "a green field ."]
 

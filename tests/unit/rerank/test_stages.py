@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rsitr.rerank import Reranker, rank_candidates_in_stages
+from rsitr.rerank import Reading, Reranker, rank_candidates_in_stages
 from rsitr.types import FloatArray, Mixture
 
 GLOBAL = np.array([0.9, 0.8, 0.7, 0.6], dtype=np.float32)
@@ -88,3 +88,50 @@ def test_the_bank_is_scored_as_the_query_was_and_sorts_again() -> None:
         assert asked.pop() is with_local
     assert found.stages[-1].name == "sar:k=4"
     assert found.stages[-1].scores.tolist() == [4.0, 1.0, 3.0, 2.0]
+
+
+def test_a_model_that_reads_pairs_sorts_its_candidates_and_the_rest_stays_below() -> None:
+    seen: list[int] = []
+
+    def read(positions: NDArray[np.int64]) -> FloatArray:
+        seen.extend(positions.tolist())
+        return np.array([0.0, -3.0, 0.0, 5.0], dtype=np.float32)[positions]
+
+    mixture = Mixture(alpha=1.0, beta=0.0)
+    reading = Reading("fusion", read, top=2)
+    found = rank_candidates_in_stages(GLOBAL, mixture=mixture, reading=reading)
+    assert seen == [0, 1], "no more than top"
+    assert found.order.tolist() == [0, 1, 2, 3]
+    found = rank_candidates_in_stages(GLOBAL[::-1].copy(), mixture=mixture, reading=reading)
+    assert found.order.tolist() == [3, 2, 1, 0]
+    assert found.stages[1].name == "fusion"
+    assert found.stages[1].scores.tolist() == pytest.approx([np.nan, np.nan, 0.0, 5.0], nan_ok=True)
+    assert found.scores.tolist() == GLOBAL[::-1].tolist(), "scores stay those of the first stages"
+
+
+def test_the_weight_of_the_earlier_score() -> None:
+    def read(positions: NDArray[np.int64]) -> FloatArray:
+        return np.array([0.0, 1.0, 2.0, 3.0], dtype=np.float32)[positions]
+
+    for weight, order in ((0.0, [3, 2, 1, 0]), (100.0, [0, 1, 2, 3])):
+        found = rank_candidates_in_stages(
+            GLOBAL, mixture=Mixture(alpha=1.0, beta=0.0), reading=Reading("fusion", read, top=128, weight=weight)
+        )
+        assert found.order.tolist() == order
+
+
+def test_the_budget_ends_the_reading() -> None:
+    scores = np.linspace(1.0, 0.0, 64, dtype=np.float32)
+
+    def slow(positions: NDArray[np.int64]) -> FloatArray:
+        time.sleep(0.05)
+        return -scores[positions]  # turns each batch round
+
+    found = rank_candidates_in_stages(
+        scores, mixture=Mixture(alpha=1.0, beta=0.0), reading=Reading("fusion", slow, top=64), budget_s=0.12
+    )
+    stage = found.stages[1]
+    n_read = int(np.isfinite(stage.scores).sum())
+    assert 0 < n_read < 64
+    assert "fit the time allowed" in stage.note
+    assert found.order.tolist() == [*range(n_read)[::-1], *range(n_read, 64)]

@@ -15,12 +15,13 @@ from fusions import BERT_SIZES, VIT_SIZES, compact_fusion_settings, write_bert
 from rsitr.build import Run, build_run
 from rsitr.config import DataConfig, ModelConfig, TrainConfig
 from rsitr.errors import ConfigError
-from rsitr.models import CheckpointConfig, save_checkpoint
+from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
 from rsitr.models.fusion import load_fusion
 from rsitr.training.loop import Interrupted, Position
 from rsitr.training.mtgfe import MtgfeRecipe
 from rsitr.training.phase import Phase
+from rsitr.training.rows import read_picture
 from rsitr.training.tasks import MtgfeConfig
 from tiny import TinyTrunk, tiny_model, write_tiny_data
 
@@ -136,31 +137,35 @@ def test_tasks_can_be_left_out(make: Make, changes: dict[str, Any], has_mlm: boo
     assert views == (["plain"] if changes.get("augment_count") == 0 else expected)
 
 
-def test_hard_negatives_of_a_dual_encoder(make: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_hard_negatives_of_a_dual_encoder(make: Make, tmp_path: Path, shared: bool) -> None:
     model = tiny_model()
     config = CheckpointConfig(kind="compact", name="dual", model=asdict(model.config))
     save_checkpoint(tmp_path / "dual", config=config, weights=dict(model.state_dict()))
     tasks = MtgfeConfig(**TASKS, negatives="dual", dual=str(tmp_path / "dual"))
-    started = ModelConfig(
-        kind="fusion",
-        settings=compact_fusion_settings(),
-        init=str(tmp_path / "dual"),
-        init_text=str(tmp_path / "dual"),
-    )
+    name = str(tmp_path / "dual") if shared else None
+    started = ModelConfig(kind="fusion", settings=compact_fusion_settings(), init=name, init_text=name)
     seen: list[tuple[int, int]] = []
     settings = {"on_cache": lambda done, total: seen.append((done, total))}
     config_ = fusion_config(mtgfe=tasks, model=started, phases=(Phase(epochs=1, **COMMON),))
     run = make(config_, **settings)
-    assert seen[-1] == (8, 8)
+    # With the run's own trunk there is nothing to encode but the augmented pictures, which training needs anyway.
+    assert seen[-1] == ((16, 16) if shared else (8, 8))
     vectors = run.trainer.recipe.dual
+    assert torch.allclose(vectors.images.norm(dim=1), torch.ones(8), atol=1e-3)
+    plain = load_model(str(tmp_path / "dual")).encode_images(
+        [read_picture(image).permute(1, 2, 0).numpy() for image in run.table.images]
+    )
+    alike = torch.from_numpy(plain.global_emb) * vectors.images
+    assert alike.sum(dim=1).min() > (0.5 if shared else 0.999), "an augmented copy stands for its picture"
     seen.clear()
     again = make(config_, **settings)  # kept on disk
     assert seen == []
     assert torch.equal(again.trainer.recipe.dual.images, vectors.images)
     assert len(vectors.captions) == len(run.table.captions)
     (run.folder / "dual.safetensors").write_bytes(b"cut off")
-    make(config_, **settings)
-    assert seen[-1] == (8, 8)
+    repaired = make(config_, **settings)
+    assert torch.equal(repaired.trainer.recipe.dual.images, vectors.images)
     run.trainer.run(resume=False)
 
 

@@ -6,6 +6,7 @@ The names of the parts follow BERT's roles; :mod:`rsitr.models.fusion.loading` m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,6 +17,7 @@ __all__ = ["BERT_EPS", "FeedForward", "FusionBlock", "FusionEncoder", "TextBlock
 
 BERT_EPS = 1e-12
 INIT_STD = 0.02
+BERT_WIDTH = 768
 
 
 class FeedForward(nn.Module):
@@ -87,7 +89,7 @@ class FusionEncoder(nn.Module):
             FusionBlock(width=width, heads=heads, mlp_width=mlp_width, image_width=image_width, dropout=dropout)
             for _ in range(layers)
         )
-        self.apply(init_as_bert)
+        self.apply(partial(init_as_bert, std=INIT_STD * (BERT_WIDTH / width) ** 0.5))
 
     def project_image(self, image: Tensor) -> list[Projected]:
         """Keys and values of an image sequence (B, 1 + N, W_image), one per block."""
@@ -112,9 +114,13 @@ class FusionEncoder(nn.Module):
         return self.finish(self.start_text(text, mask=mask), mask=mask, image=self.project_image(image))
 
 
-def init_as_bert(module: nn.Module) -> None:
-    """BERT's initial weights: normal with a deviation of 0.02, biases 0."""
+def init_as_bert(module: nn.Module, *, std: float = INIT_STD) -> None:
+    """BERT's initial weights: normal with a deviation of 0.02, biases 0.
+
+    That deviation is for BERT's width. The fusion encoder scales it to its own, so that a narrow one hears the image as
+    loudly at its start.
+    """
     if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=INIT_STD)
+        nn.init.normal_(module.weight, std=std)
     if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)

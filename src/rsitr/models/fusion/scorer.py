@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from rsitr.models.compact import CompactImageEncoder
 from rsitr.models.dual import Features
 from rsitr.models.encoder import choose_device, inference, preprocess
 from rsitr.models.fusion.model import FusionModel, image_sequence, match_score
@@ -107,6 +111,13 @@ class PairScorer:
             global_emb=torch.cat([part.global_emb.float() for part in parts]),
             tokens=torch.cat([part.tokens.float() for part in parts]),
         )
+
+    def encode_patches(self, patches: NDArray[np.float16]) -> Features:
+        """Trunk features (n, N, C) of a compact image side -> what :meth:`encode_images` gives of their pictures."""
+        with inference(self.model), self.precision():
+            batch = torch.from_numpy(np.array(patches)).to(self.device).float()
+            features: Features = cast("CompactImageEncoder", self.model.image)(batch)
+        return Features(global_emb=features.global_emb.float(), tokens=features.tokens.float())
 
     def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> TextStates:
         """Texts -> states (n, M, W), w_cls first."""
