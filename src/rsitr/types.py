@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -143,6 +144,9 @@ class TileCoder(Protocol):
 
     def encode(self, images: EncodedImages) -> NDArray[np.float16]:
         """The codes of n pictures, (n, length)."""
+
+    def save(self, path: Path) -> None:
+        """Write what makes the codes, so that a search can make those of a query."""
 
 
 @dataclass(frozen=True, slots=True)

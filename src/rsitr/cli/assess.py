@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from rsitr.cli.output import console, make_table, require_writable, write_file
 from rsitr.errors import QueryError
 
 if TYPE_CHECKING:
-    from rsitr.search import Assessment, Index, Labelled, Mark, SearchResult
+    from rsitr.search import Assessment, Index, Labelled, Mark, Recommendation, SearchResult
     from rsitr.types import Encoder
 
 __all__ = ["assess", "run_assess"]
@@ -34,10 +35,10 @@ def assess(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
 ) -> None:
-    """Measure precision on your own area from a few dozen labels, with intervals, and recommend a threshold.
+    """Measure precision on your own area from a few dozen labels, and recommend model, tile size and threshold.
 
     Labels come from a CSV, or are asked for in the terminal. Indexes made with other models or tile sizes are compared
-    on the same labels. Status 1 while hits are without a label.
+    on the same labels; the best of those tried is recommended. Status 1 while hits are without a label.
     """
     raise typer.Exit(
         run_assess(
@@ -91,10 +92,11 @@ def run_assess(
 
 
 def _assess(opened: Index, labelled: Sequence[Labelled], *, ks: Sequence[int], path: Path) -> Assessment:
+    from rsitr.cli.info import describe_tiles
     from rsitr.search import assess as measure
 
     summary = opened.summary()
-    tiles = f"{summary.tile_px} px" if summary.tile_px else "by the model"
+    tiles = describe_tiles(summary)
     return measure(labelled, ks=ks, index=path.name, model=summary.model, tiles=tiles)
 
 
@@ -122,9 +124,12 @@ def _parse_depth(text: str) -> list[int]:
 
 
 def _print(found: Sequence[Assessment], *, as_json: bool) -> None:
-    best = _best(found)
+    from rsitr.search import recommend
+
+    best = recommend(found)
     if as_json:
-        about = {"indexes": [entry.as_dict() for entry in found], "best": None if best is None else best.index}
+        recommended = None if best is None else asdict(best)
+        about = {"indexes": [entry.as_dict() for entry in found], "recommended": recommended}
         sys.stdout.write(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
         return
     names = [f"P@{precision.k}" for precision in found[0].precisions]
@@ -142,13 +147,22 @@ def _print(found: Sequence[Assessment], *, as_json: bool) -> None:
                 f"{entry.index}: with --threshold {advice.threshold:.2f}, {advice.precision:.0%} of what is kept is "
                 f"right, and {advice.recall:.0%} of what is right is kept ({advice.n_labelled} labels)"
             )
-    if len(found) > 1 and best is not None:
-        out.print(f"Best at {names[-1]}: {best.index}. Where intervals overlap much, it takes more labels to say.")
+    if best is not None:
+        out.print(_recommendation(best))
 
 
-def _best(found: Sequence[Assessment]) -> Assessment | None:
-    known = [entry for entry in found if not math.isnan(entry.precisions[-1].value)]
-    return max(known, key=lambda entry: entry.precisions[-1].value, default=None)
+def _recommendation(best: Recommendation) -> str:
+    reached = best.precision
+    threshold = "" if best.threshold is None else f", --threshold {best.threshold:.2f}"
+    said = (
+        f"Recommended of the {best.n_tried} tried: {best.index} (model {best.model}, tiles {best.tiles}{threshold}), "
+        f"P@{reached.k} {_format(reached.value, reached.low, reached.high)}."
+    )
+    if best.threshold is None:
+        said += " For a threshold it takes ten labels, right ones and wrong ones among them."
+    if best.n_tried > 1 and not best.is_clear:
+        said += " The intervals overlap: it takes more labels to be sure."
+    return said
 
 
 def _format(value: float, low: float, high: float) -> str:

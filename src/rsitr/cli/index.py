@@ -13,7 +13,8 @@ from rsitr.cli.output import console, format_duration, make_table, progress_bar
 from rsitr.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
-    from rsitr.index import IngestReport
+    from rsitr.index import IngestReport, Settings
+    from rsitr.search import LocalCoder
     from rsitr.types import Encoder
 
 __all__ = ["index", "run_index", "run_relink"]
@@ -67,6 +68,13 @@ def index(
     bands: str | None = typer.Option(
         None, metavar="R,G,B", help="Bands to show, counted from 1; one is shown as grey. [default: as the file says]"
     ),
+    local_codes: int | None = typer.Option(
+        None,
+        min=1,
+        metavar="R",
+        help="Keep R(R+1)/2 half-precision numbers of each tile's local features, so that the second stage of ranking "
+        "needs no pictures. [default: none]",
+    ),
     root: Path | None = typer.Option(
         None,
         metavar="DIR",
@@ -97,6 +105,7 @@ def index(
             overlap=overlap,
             scales=_parse_numbers("scales", scales, float),
             bands=_parse_numbers("bands", bands, int),
+            local_codes=local_codes,
             root=root,
             sync=sync,
         )
@@ -118,6 +127,7 @@ def run_index(
     overlap: float | None = None,
     scales: Sequence[float] | None = None,
     bands: Sequence[int] | None = None,
+    local_codes: int | None = None,
     root: Path | None = None,
     sync: bool = False,
     encoder: Encoder | None = None,
@@ -125,6 +135,7 @@ def run_index(
     """What the command does; returns its exit status. A given `encoder` takes the place of `model` and `device`."""
     from rsitr.geo import find_sources, is_url
     from rsitr.index import IngestProgress, ingest, recorded_model
+    from rsitr.index.manifest import make_settings
 
     # Wrong input is found before a model is loaded, which takes seconds.
     find_sources([scene for scene in scenes if not is_url(str(scene))])
@@ -133,6 +144,8 @@ def run_index(
     recorded = recorded_model(into)
     if encoder is None:
         encoder = _load_encoder(model or recorded or "compact", device=device, fast=fast, onnx=onnx, compiled=compiled)
+    settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
+    coder = _find_coder(into, local_codes, scenes=scenes, settings=settings, encoder=encoder, is_new=recorded is None)
     with progress_bar(time_left=False) as bar:
         task = bar.add_task("reading scenes", total=None)
 
@@ -152,6 +165,7 @@ def run_index(
             bands=bands,
             root=root,
             sync=sync,
+            coder=coder,
             batch_size=batch_size,
             progress=show,
         )
@@ -165,13 +179,47 @@ def run_index(
 def _load_encoder(name: str, *, device: str | None, fast: bool, onnx: Path | None, compiled: bool) -> Encoder:
     from rsitr.models.zoo import load_model
 
-    loaded = load_model(name, device=device)
+    loaded: Encoder = load_model(name, device=device)
     if fast:
+        from rsitr.models.encoder import TorchEncoder
         from rsitr.models.fast import accelerate
 
+        if not isinstance(loaded, TorchEncoder):
+            return loaded
         path = accelerate(loaded, onnx=onnx, compiled=compiled)
         sys.stderr.write(f"encoding with {name}, {path.describe()}\n")
     return loaded
+
+
+def _find_coder(
+    into: Path,
+    rank: int | None,
+    *,
+    scenes: Sequence[str | Path],
+    settings: Settings,
+    encoder: Encoder,
+    is_new: bool,
+) -> LocalCoder | None:
+    """What makes the tiles' codes: fitted for a new index, and from then on what it was made with."""
+    from rsitr.errors import StoreError
+    from rsitr.geo import find_sources
+    from rsitr.index import CODE_FILE, sample_pictures
+
+    if rank is None and (is_new or not (into / CODE_FILE).is_file()):
+        return None
+    from rsitr.search.codes import FIT_TILES, fit_coder, load_coder
+
+    if rank is not None and is_new:
+        size_px = encoder.image_size_px
+        pictures = sample_pictures(find_sources(scenes), settings=settings, image_size_px=size_px, count=FIT_TILES)
+        return fit_coder(encoder, pictures, rank=rank)
+    found = load_coder(into)
+    if rank is not None and (found is None or found.rank != rank):
+        kept = "no local codes" if found is None else f"local codes of rank {found.rank}"
+        raise StoreError(
+            f"{into}: this index keeps {kept}, not of rank {rank}; leave the option out, or make a new one"
+        )
+    return found
 
 
 def run_relink(into: Path, *, root: Path | None) -> int:

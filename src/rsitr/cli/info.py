@@ -15,7 +15,7 @@ from rsitr.cli.output import console, make_table
 if TYPE_CHECKING:
     from rsitr.index import IndexSummary
 
-__all__ = ["info"]
+__all__ = ["describe_tiles", "info"]
 
 
 def info(
@@ -43,7 +43,7 @@ def _lines(summary: IndexSummary) -> list[tuple[str, str]]:
         ("model", f"{summary.model} ({summary.dim} wide, fingerprint {summary.fingerprint[:12]})"),
         ("scenes", f"{summary.n_scenes:,}{places}"),
         ("tiles", f"{summary.n_tiles:,}{left_out}"),
-        ("tile size", f"{_tile_size(summary)}, overlap {summary.overlap:g}"),
+        ("tile size", f"{describe_tiles(summary)}, overlap {summary.overlap:g}"),
         ("bands", ", ".join(map(str, summary.bands)) if summary.bands else "as each file says"),
         ("encoded by", summary.encoding or "unknown"),
         ("local codes", f"{summary.code_length} numbers per tile" if summary.code_length else "none"),
@@ -60,7 +60,8 @@ def _lines(summary: IndexSummary) -> list[tuple[str, str]]:
     ]
 
 
-def _tile_size(summary: IndexSummary) -> str:
+def describe_tiles(summary: IndexSummary) -> str:
+    """How large an index's tiles are, in words."""
     if summary.tile_m is not None:
         tile = f"{summary.tile_m:g} m"
     else:

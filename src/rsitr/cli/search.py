@@ -52,6 +52,9 @@ def search(
         help="Re-rank: sar:k=20, csls, ... against reference captions, or fusion:CHECKPOINT,top=N,weight=W.",
     ),
     local: bool = typer.Option(True, help="Local similarity as the second stage, where the model uses it."),
+    exact_local: bool = typer.Option(
+        False, "--exact-local", help="Local similarity from the pictures, also where the index keeps codes."
+    ),
     budget_s: float = typer.Option(2.0, metavar="S", help="Seconds for the stages after the first."),
     explain_ranking: bool = typer.Option(False, help="Show what each stage of ranking said."),
     threshold: float = typer.Option(0.5, metavar="F", help="Relevance below which nothing is said to match."),
@@ -93,6 +96,7 @@ def search(
         candidates=candidates,
         rerank=rerank,
         local=local,
+        exact_local=exact_local,
         budget_s=budget_s,
         explain_ranking=explain_ranking,
         threshold=threshold,
@@ -126,6 +130,7 @@ def run_search(
     candidates: int = 100,
     rerank: str | None = None,
     local: bool = True,
+    exact_local: bool = False,
     budget_s: float = 2.0,
     explain_ranking: bool = False,
     threshold: float = 0.5,
@@ -143,7 +148,9 @@ def run_search(
     chosen = choose_format(output_format, out)
     if out is not None and not (queries and chosen.is_single):
         require_writable(out)
-    ranking = RankingSettings(n_candidates=candidates, local=local, rerank=rerank, budget_s=budget_s)
+    ranking = RankingSettings(
+        n_candidates=candidates, local=local, rerank=rerank, codes=not exact_local, budget_s=budget_s
+    )
     where = _make_filter(bbox=bbox, area=area, scene=scene, since=since, until=until, sensor=sensor)
     parts = _make_parts(words, image=image or [], like=like or [], plus=plus or [], minus=minus or [])
     if queries is not None:

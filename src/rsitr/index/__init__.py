@@ -1,14 +1,16 @@
 """The index: tiles with their vectors on disk, and the way scenes get in. No torch: the encoder is handed in."""
 
-from rsitr.index.folder import IndexFolder, open_index, recorded_model, relink_index
+from rsitr.index.folder import CODE_FILE, IndexFolder, open_index, recorded_model, relink_index
 from rsitr.index.ingestion import IngestProgress, IngestReport, ingest
 from rsitr.index.manifest import Manifest, ModelRecord, Settings
 from rsitr.index.matrix import TileMatrix
+from rsitr.index.reading import sample_pictures
 from rsitr.index.store import LanceStore
 from rsitr.index.summary import IndexSummary, summarise
 from rsitr.index.writing import Failure
 
 __all__ = [
+    "CODE_FILE",
     "Failure",
     "IndexFolder",
     "IndexSummary",
@@ -23,5 +25,6 @@ __all__ = [
     "open_index",
     "recorded_model",
     "relink_index",
+    "sample_pictures",
     "summarise",
 ]

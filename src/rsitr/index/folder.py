@@ -16,9 +16,10 @@ from rsitr.index.journal import JOURNAL
 from rsitr.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from rsitr.index.nearest import NEAREST
 from rsitr.index.store import TABLE_FOLDERS, LanceStore
-from rsitr.types import Store
+from rsitr.types import Store, TileCoder
 
 __all__ = [
+    "CODE_FILE",
     "IndexFolder",
     "clear_index",
     "create_index",
@@ -30,8 +31,10 @@ __all__ = [
 ]
 
 LOCK = ".lock"
+CODE_FILE = "local-code.safetensors"
+"""What makes the codes of the tiles, in the index's folder."""
 # What a run that was killed while it made an index may leave: with nothing else, a folder counts as empty.
-OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, *TABLE_FOLDERS})
+OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, CODE_FILE, *TABLE_FOLDERS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def open_index(folder: Path, *, root: Path | None = None) -> IndexFolder:
     )
 
 
-def create_index(folder: Path, manifest: Manifest, *, held: ExitStack) -> IndexFolder:
+def create_index(folder: Path, manifest: Manifest, *, held: ExitStack, coder: TileCoder | None = None) -> IndexFolder:
     """Make an empty index in a folder and hold it for writing.
 
     Raises:
@@ -112,6 +115,8 @@ def create_index(folder: Path, manifest: Manifest, *, held: ExitStack) -> IndexF
     # The manifest comes last: with it, everything is there.
     clear_index(folder, but=LOCK)
     LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length)
+    if coder is not None:
+        coder.save(folder / CODE_FILE)
     write_manifest(folder, manifest)
     return open_index(folder)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from rsitr.errors import SceneError
 from rsitr.geo import FileState, Ground, Scene, SceneReader, Source, Window, choose_tile_px, cut_scales, open_reader
 from rsitr.index.journal import Finished, LeftOut
-from rsitr.index.manifest import Manifest
+from rsitr.index.manifest import Manifest, Settings
 from rsitr.types import ImageArray, SceneEntry, Tile
 
-__all__ = ["Event", "Job", "SceneFailed", "SceneRead", "TileRead", "TileSkipped", "read_scenes"]
+__all__ = ["Event", "Job", "SceneFailed", "SceneRead", "TileRead", "TileSkipped", "read_scenes", "sample_pictures"]
 
 READ_PX = 2  # times the model's picture: what is read of a larger tile is reduced to this, the encoder does the rest
 PLACE_AT_ONCE = 512  # windows whose footprints are computed together
@@ -85,11 +85,39 @@ def read_scenes(jobs: Iterable[Job], *, manifest: Manifest) -> Generator[Event, 
             yield SceneFailed(job.scene, str(error).removeprefix(f"{job.source.location}: "))
 
 
+def sample_pictures(
+    sources: Sequence[Source], *, settings: Settings, image_size_px: int, count: int
+) -> list[ImageArray]:
+    """Pictures of up to `count` tiles, evenly spread over scenes and within them; what cannot be read is passed over.
+
+    Args:
+        sources: the scenes.
+        settings: how they are cut and shown.
+        image_size_px: of the model.
+        count: pictures wanted.
+    """
+    chosen = [source for source in sources if source.problem is None]
+    chosen = chosen[:: max(1, -(-len(chosen) // count))]
+    each = -(-count // max(1, len(chosen)))
+    found: list[ImageArray] = []
+    for source in chosen:
+        try:
+            with open_reader(source.location, bands=settings.bands) as reader:
+                windows = _windows(reader.scene, settings, image_size_px=image_size_px)
+                for window in windows[:: max(1, -(-len(windows) // each))]:
+                    pixels = reader.read(window, max_px=READ_PX * image_size_px)
+                    if pixels.valid_share >= settings.min_valid:
+                        found.append(pixels.image)
+        except SceneError:  # ingest will say what is wrong with it
+            continue
+    return found[:count]
+
+
 def _read_scene(job: Job, manifest: Manifest) -> Iterator[Event]:
     settings, max_px = manifest.settings, READ_PX * manifest.model.image_size_px
     with open_reader(job.source.location, bands=settings.bands) as reader:
         scene = _with_catalogue(reader.scene, job.source)
-        windows = _windows(scene, manifest)
+        windows = _windows(scene, settings, image_size_px=manifest.model.image_size_px)
         finished = job.finished.windows
         kept, left_out = len(job.finished.tiles), list(job.finished.left_out)
         to_do = [window for window in windows if window not in finished]
@@ -112,12 +140,9 @@ def _with_catalogue(scene: Scene, source: Source) -> Scene:
     return replace(scene, date=source.date or scene.date, sensor=source.sensor or scene.sensor)
 
 
-def _windows(scene: Scene, manifest: Manifest) -> list[Window]:
-    settings = manifest.settings
+def _windows(scene: Scene, settings: Settings, *, image_size_px: int) -> list[Window]:
     gsd_m = scene.ground.gsd_m if scene.ground else None
-    tile_px = settings.tile_px or choose_tile_px(
-        model_px=manifest.model.image_size_px, gsd_m=gsd_m, tile_m=settings.tile_m
-    )
+    tile_px = settings.tile_px or choose_tile_px(model_px=image_size_px, gsd_m=gsd_m, tile_m=settings.tile_m)
     return cut_scales(
         scene.width,
         scene.height,

@@ -46,8 +46,11 @@ class Plan:
 class Writer:
     """Notes encoded batches and commits finished scenes, several at a time; made by `open_writer`."""
 
-    def __init__(self, folder: Path, manifest: Manifest, *, root: Path, held: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, *, root: Path, held: ExitStack, coder: TileCoder | None
+    ) -> None:
         self.manifest = manifest
+        self._coder = coder
         self.written: list[SceneEntry] = []
         self._folder = folder
         self._root = root
@@ -159,7 +162,7 @@ class Writer:
         self._last_commit = time.monotonic()
 
     def _create(self) -> IndexFolder:
-        self._index = create_index(self._folder, self.manifest, held=self._held)
+        self._index = create_index(self._folder, self.manifest, held=self._held, coder=self._coder)
         self._is_new = True
         return self._index
 
@@ -199,12 +202,12 @@ def open_writer(
         local = [source.location.parent for source in sources if isinstance(source.location, Path)]
         base = (root or Path(os.path.commonpath(local or [Path.cwd()]))).resolve()
         manifest = Manifest.create(into, encoder=encoder, settings=given, root=base, code=record_code(coder))
-        return Writer(into, manifest, root=base, held=held)
+        return Writer(into, manifest, root=base, held=held, coder=coder)
     manifest = read_manifest(into)
     manifest.check_encoder(encoder, folder=into)
     manifest.check_settings(given, folder=into)
     manifest.check_code(record_code(coder), folder=into)
-    writer = Writer(into, manifest, root=(root or manifest.find_root(into)).resolve(), held=held)
+    writer = Writer(into, manifest, root=(root or manifest.find_root(into)).resolve(), held=held, coder=coder)
     writer.open_existing()
     if root is not None:
         write_manifest(into, manifest.with_root(into, root))

@@ -1,7 +1,17 @@
 """Search: from a query to hits, and hits as people and programs want them."""
 
-from rsitr.search.assessing import Assessment, Labelled, Precision, assess, label_hits, to_label_csv
+from rsitr.search.assessing import (
+    Assessment,
+    Labelled,
+    Precision,
+    Recommendation,
+    assess,
+    label_hits,
+    recommend,
+    to_label_csv,
+)
 from rsitr.search.batch import read_queries
+from rsitr.search.codes import FIT_TILES, LocalCoder, fit_coder, load_coder
 from rsitr.search.detectors import (
     Detector,
     Find,
@@ -32,6 +42,7 @@ from rsitr.search.scenery import Corners
 from rsitr.search.sheet import ContactSheet, format_place, format_point, make_contact_sheet, make_place_sheet
 
 __all__ = [
+    "FIT_TILES",
     "THRESHOLD",
     "Assessment",
     "Background",
@@ -43,12 +54,14 @@ __all__ = [
     "HitStage",
     "Index",
     "Labelled",
+    "LocalCoder",
     "Mark",
     "Part",
     "Place",
     "Precision",
     "Query",
     "RankingSettings",
+    "Recommendation",
     "SearchResult",
     "Sighting",
     "assess",
@@ -57,11 +70,13 @@ __all__ = [
     "draw_heat_map",
     "estimate_relevance",
     "find_in_scenes",
+    "fit_coder",
     "fit_head",
     "format_place",
     "format_point",
     "label_hits",
     "list_detectors",
+    "load_coder",
     "load_detector",
     "locate",
     "make_contact_sheet",
@@ -77,6 +92,7 @@ __all__ = [
     "places_to_stac",
     "read_marks",
     "read_queries",
+    "recommend",
     "rounded",
     "say_outcome",
     "to_csv",

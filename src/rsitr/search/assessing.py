@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rsitr.geo import bbox_centre
 from rsitr.search.feedback import Mark
 from rsitr.search.index import SearchResult
 from rsitr.types import Hit
@@ -17,9 +18,11 @@ __all__ = [
     "Assessment",
     "Labelled",
     "Precision",
+    "Recommendation",
     "ThresholdAdvice",
     "assess",
     "label_hits",
+    "recommend",
     "to_label_csv",
     "wilson_interval",
 ]
@@ -104,6 +107,29 @@ class Assessment:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What to use on this area, of all that was tried.
+
+    Attributes:
+        index: the index that did best at the deepest k; its model and its tiles.
+        model: likewise.
+        tiles: likewise.
+        threshold: relevance from which its hits are worth keeping; None where its labels don't say.
+        precision: its precision there.
+        is_clear: whether its interval lies above those of all others; otherwise it takes more labels to be sure.
+        n_tried: indexes that were compared.
+    """
+
+    index: str
+    model: str
+    tiles: str
+    threshold: float | None
+    precision: Precision
+    is_clear: bool
+    n_tried: int
+
+
 def label_hits(results: Sequence[SearchResult], marks: Sequence[Mark]) -> list[Labelled]:
     """Put a person's labels beside the hits.
 
@@ -134,6 +160,27 @@ def assess(labelled: Sequence[Labelled], *, ks: Sequence[int], index: str, model
     )
 
 
+def recommend(assessments: Sequence[Assessment]) -> Recommendation | None:
+    """The model, tile size and threshold to use: the highest precision at the deepest k; of equal ones, more labels.
+
+    None where nothing is labelled.
+    """
+    known = [entry for entry in assessments if entry.precisions[-1].n_labelled]
+    if not known:
+        return None
+    best = max(known, key=lambda entry: (entry.precisions[-1].value, entry.precisions[-1].n_labelled))
+    reached = best.precisions[-1]
+    return Recommendation(
+        index=best.index,
+        model=best.model,
+        tiles=best.tiles,
+        threshold=None if best.advice is None else best.advice.threshold,
+        precision=reached,
+        is_clear=all(other.precisions[-1].high < reached.low for other in known if other is not best),
+        n_tried=len(assessments),
+    )
+
+
 def to_label_csv(labelled: Iterable[Labelled]) -> str:
     """The hits that want a label, as a CSV whose last column is to be filled in."""
     text = io.StringIO()
@@ -142,7 +189,7 @@ def to_label_csv(labelled: Iterable[Labelled]) -> str:
     for entry in labelled:
         if entry.right is None:
             tile = entry.hit.tile
-            lon, lat = ("", "") if tile.bbox is None else (f"{tile.bbox[0]:.6f}", f"{tile.bbox[1]:.6f}")
+            lon, lat = ("", "") if tile.bbox is None else (f"{degrees:.6f}" for degrees in bbox_centre(tile.bbox))
             writer.writerow([entry.query, entry.hit.rank, tile.tile, tile.date or "", lon, lat, ""])
     return text.getvalue()
 

@@ -142,11 +142,16 @@ def test_assess_measures_what_was_labelled(run: Run, index: Path, tmp_path: Path
     status, out, err = run("assess", index, "-q", "red", "-k", "2,8", "--labels", labels, "--json")
     assert (status, err) == (0, "")
     (found,) = json.loads(out)["indexes"]
+    assert json.loads(out)["recommended"]["precision"]["value"] == 0.25
     assert [(entry["k"], entry["value"]) for entry in found["precisions"]] == [(2, 1.0), (8, 0.25)]
     status, out, _ = run("assess", index, index, "-q", "red", "-k", "2", "--labels", labels)
     assert status == 0
     assert "1.00 [0.34, 1.00]" in out
-    assert "Best at P@2: index." in out
+    said = " ".join(out.split())
+    assert "Recommended of the 2 tried: index (model colour, tiles the model's picture" in said
+    assert "P@2 1.00 [0.34, 1.00]." in said
+    assert "it takes ten labels" in said
+    assert "The intervals overlap: it takes more labels to be sure." in said
 
 
 def test_locate_writes_a_map_and_a_picture(run: Run, index: Path, tmp_path: Path) -> None:

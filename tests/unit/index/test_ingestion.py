@@ -28,7 +28,7 @@ from rasters import (
     write_utm,
 )
 from rsitr.errors import ConfigError, SceneError, StoreError
-from rsitr.index import IngestProgress, LanceStore, ingest, open_index, relink_index, summarise
+from rsitr.index import CODE_FILE, IngestProgress, LanceStore, ingest, open_index, relink_index, summarise
 from rsitr.index.folder import writing
 from rsitr.types import EncodedImages, ImageArray, Store
 
@@ -373,6 +373,9 @@ class MeanCoder:
     def encode(self, images: EncodedImages) -> np.ndarray:
         return images.tokens.mean(axis=1).astype(np.float16)
 
+    def save(self, path: Path) -> None:
+        path.write_text(self.fingerprint)
+
 
 def test_codes_are_kept_beside_the_vectors(archive: Path, tmp_path: Path) -> None:
     into, encoder = tmp_path / "index", ColourEncoder(image_size_px=64)
@@ -380,6 +383,7 @@ def test_codes_are_kept_beside_the_vectors(archive: Path, tmp_path: Path) -> Non
     with pytest.raises(RuntimeError, match="stopped"):
         ingest([scene], into=into, encoder=Stopping(after=1, error=RuntimeError), coder=MeanCoder(), batch_size=3)
     ingest([scene], into=into, encoder=encoder, coder=MeanCoder(), batch_size=3)
+    assert (into / CODE_FILE).read_text() == MeanCoder.fingerprint
     store = open_index(into).store
     tiles = sorted(rows_of_store(store), reverse=True)
     codes = store.codes([*tiles, tiles[0]])

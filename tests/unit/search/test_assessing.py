@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rsitr.search import Labelled, Query, SearchResult, assess, label_hits, to_label_csv
+from rsitr.search import Labelled, Query, SearchResult, assess, label_hits, recommend, to_label_csv
 from rsitr.search.assessing import wilson_interval
 from rsitr.search.feedback import Mark
 from rsitr.search.query import Part
@@ -57,6 +57,33 @@ def test_the_threshold_divides_right_from_wrong() -> None:
     assert (mixed.precision, mixed.recall) == (pytest.approx(6 / 7), 1.0)
     assert measured([True] * 12).advice is None
     assert measured([True, False]).advice is None
+
+
+def test_the_best_of_what_was_tried_is_recommended_and_doubt_is_told() -> None:
+    good = assess(
+        [Labelled("q", hit(i, 1 - i / 50), i < 38) for i in range(1, 41)],
+        ks=(40,),
+        index="good",
+        model="m",
+        tiles="224 px",
+    )
+    poor = assess(
+        [Labelled("q", hit(i, 1 - i / 50), i < 9) for i in range(1, 41)],
+        ks=(40,),
+        index="poor",
+        model="m",
+        tiles="96 px",
+    )
+    found = recommend([poor, good])
+    assert found is not None
+    assert (found.index, found.tiles, found.n_tried, found.is_clear) == ("good", "224 px", 2, True)
+    assert found.threshold == pytest.approx(1 - 37 / 50)
+    assert found.precision.value == pytest.approx(37 / 40)
+    few = [measured([True, False]), measured([True, True])]
+    doubtful = recommend(few)
+    assert doubtful is not None
+    assert (doubtful.precision.value, doubtful.is_clear, doubtful.threshold) == (1.0, False, None)
+    assert recommend([measured([None, None])]) is None
 
 
 def test_labels_hold_for_their_tile_query_and_similar_windows() -> None:
