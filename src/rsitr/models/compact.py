@@ -98,7 +98,6 @@ class CompactImageMember(nn.Module):
         # Which of the eight turns and mirrorings this member sees at inference, the first one for the local features.
         self.turns = tuple(range(number, 8, config.members)) if config.symmetries else (0,)
         width, channels = config.image_width, TRUNKS[config.trunk].out_channels
-        self.patch_norm = nn.LayerNorm(channels, elementwise_affine=False) if config.patch_norm else nn.Identity()
         self.embed = nn.Linear(channels, width)
         self.class_token = nn.Parameter(torch.randn(width) * 0.02)
         self.position = nn.Parameter(torch.randn(1 + config.grid**2, width) * 0.02)
@@ -122,7 +121,7 @@ class CompactImageMember(nn.Module):
         return Features(global_emb=global_emb, tokens=seen[0].tokens)
 
     def _encode(self, patches: Tensor) -> Features:
-        x = self._drop(self.embed(self.patch_norm(patches)) + self.position[1:])
+        x = self._drop(self.embed(patches) + self.position[1:])
         first = (self.class_token + self.position[0]).expand(x.shape[0], 1, -1)
         x = torch.cat([first.to(x.dtype), x], dim=1)
         x = self.dropout(x)
@@ -148,6 +147,8 @@ class CompactImageEncoder(CompactImageMember):
         super().__init__(config)
         self.grid = config.grid
         self.trunk = TRUNKS[config.trunk]()
+        channels = self.trunk.out_channels
+        self.patch_norm = nn.LayerNorm(channels, elementwise_affine=False) if config.patch_norm else nn.Identity()
         self.others = nn.ModuleList(CompactImageMember(config, number=number) for number in range(1, config.members))
 
     def patches(self, images: Tensor) -> Tensor:
@@ -157,7 +158,8 @@ class CompactImageEncoder(CompactImageMember):
 
     def forward(self, patches: Tensor) -> Features:
         """Trunk features (B, grid * grid, C) -> global (B, D) and local (B, grid * grid, dim) features."""
-        return _side_by_side([member.look(patches) for member in (self, *self.members)])
+        seen = self.patch_norm(patches)
+        return _side_by_side([member.look(seen) for member in (self, *self.members)])
 
     @property
     def members(self) -> tuple[CompactImageMember, ...]:
