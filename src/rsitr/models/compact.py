@@ -191,9 +191,9 @@ class CompactTextMember(nn.Module):
         """
         end = inside.sum(dim=1) - 1
         x = self.dropout(self.expand(words) + self.position[: words.shape[1]])
-        if self.training:
-            # Half of a training batch is padding: the words alone take less time. Their number is another each time,
-            # which an exported graph would not bear.
+        if not torch.compiler.is_compiling():
+            # Half of a batch is padding and more: the words alone take less time. Their number is another each time,
+            # which a compiled or exported graph would not bear.
             packing = Packing(inside)
             x = packing.pack(x)
             for block in self.blocks:
