@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from rsitr.service import ServiceSettings
 
 __all__ = ["build_demo", "demo_folder", "run_serve", "serve"]
+
+KEEP_ALIVE_S = 75
 
 
 def serve(
@@ -43,6 +47,9 @@ def serve(
     Every flag is also a variable of the environment, RSITR_HOST, RSITR_PORT, RSITR_KEYS_FILE and so on; the guide on
     serving lists them all. Listens to this machine alone unless told otherwise. Ctrl-C ends it.
     """
+    # Searches run beside each other, one to a core: threads inside one would only wait for those inside another. numpy
+    # and torch read this when they are imported, which is later.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)) if workers else "1")
     status = run_serve(
         index, demo=demo, demo_dir=demo_dir, new_key=new_key, keys_file=keys, host=host, port=port, insecure=insecure,
         cors_origins=cors, workers=workers, rate_per_s=rate, root=root, model=model, device=device,
@@ -122,7 +129,12 @@ def _make_key(role: str, file: Path | None) -> int:
 
 
 def _run(app: Any, settings: ServiceSettings) -> None:
+    """Serve until a signal comes; what is under way is finished, and that is status 0."""
     import uvicorn
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):  # the server raises what it has caught again when it is done
+            signal.signal(number, lambda *_: None)
 
     config = uvicorn.Config(
         app,
@@ -131,6 +143,7 @@ def _run(app: Any, settings: ServiceSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.shutdown_s,
         h11_max_incomplete_event_size=64 * 1024,
     )

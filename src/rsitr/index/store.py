@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -68,6 +69,7 @@ class LanceStore:
         self._code_length = code_length
         self._memory_bytes = _half_of_memory() if memory_bytes is None else memory_bytes
         self._matrix: tuple[int, TileMatrix] | None = None
+        self._loading = threading.Lock()
         self._tiles = self._guard(lambda: self._open("tiles", tile_schema(dim, code_length=code_length)))
         self._scenes = self._guard(lambda: self._open("scenes", scene_schema()))
 
@@ -174,9 +176,10 @@ class LanceStore:
         """
         table = self._latest(self._tiles)
         version = int(self._guard(lambda: table.version))
-        if self._matrix is None or self._matrix[0] != version:
-            self._matrix = (version, self._guard(lambda: self._load(table, version)))
-        return self._matrix[1]
+        with self._loading:  # who comes second waits, rather than load the same again
+            if self._matrix is None or self._matrix[0] != version:
+                self._matrix = (version, self._guard(lambda: self._load(table, version)))
+            return self._matrix[1]
 
     def _load(self, table: Any, version: int) -> TileMatrix:
         n = int(table.count_rows())
