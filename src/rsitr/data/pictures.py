@@ -19,6 +19,8 @@ from rsitr.errors import DataError
 __all__ = ["Picture", "inspect_pictures", "require_readable", "to_rgb"]
 
 _MOST_THREADS = 8
+_sound: set[tuple[Path, int, int]] = set()
+"""Path, size and time of change of the pictures that were found sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ def inspect_pictures(paths: Iterable[Path], *, on_picture: Callable[[], None] = 
 def require_readable(images: Sequence[CaptionedImage], *, on_picture: Callable[[], None] = lambda: None) -> None:
     """Decode every picture once, before work starts that a damaged one would stop halfway.
 
+    Those that this process has found sound are not read again as long as they don't change: a grid of runs looks at its
+    pictures once.
+
     Args:
         images: their files exist (`require_images`).
         on_picture: called after each.
@@ -81,13 +86,23 @@ def require_readable(images: Sequence[CaptionedImage], *, on_picture: Callable[[
     Raises:
         DataError: some cannot be decoded; the message names the first and says how many.
     """
-    pictures = inspect_pictures((image.path for image in images), on_picture=on_picture)
+    marks = [_mark(image.path) for image in images]
+    unseen = [image.path for image, mark in zip(images, marks, strict=True) if mark not in _sound]
+    for _ in range(len(images) - len(unseen)):
+        on_picture()
+    pictures = inspect_pictures(unseen, on_picture=on_picture)
     broken = [picture for picture in pictures if picture.fault]
+    _sound.update(_mark(picture.path) for picture in pictures if not picture.fault)
     if broken:
         raise DataError(
             f"{len(broken):,} of {len(images):,} pictures cannot be read, the first is {broken[0].path}: "
             f"{broken[0].fault}; `rsitr data check` lists them"
         )
+
+
+def _mark(path: Path) -> tuple[Path, int, int]:
+    stat = path.stat()
+    return path, stat.st_size, stat.st_mtime_ns
 
 
 def _inspect(path: Path) -> Picture:

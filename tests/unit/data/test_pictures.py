@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from generators import draw_scene
-from rsitr.data.pictures import inspect_pictures, to_rgb
+from rsitr.data.pictures import inspect_pictures, require_readable, to_rgb
+from rsitr.data.records import CaptionedImage
+from rsitr.errors import DataError
 
 GREY = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
 
@@ -58,3 +60,20 @@ def test_floating_point_numbers_are_refused_before_anything_is_trained_on_them(t
     (found,) = inspect_pictures([tmp_path / "float.tif"])
     assert found.fault == "its pixels are floating-point numbers: save it with 8 or 16 bits"
     assert found.size_px is None
+
+
+def test_a_sound_picture_is_read_once_and_a_changed_one_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "scene.png"
+    draw_scene(0)[0].save(path)
+    image = CaptionedImage(image_id="0", path=path, captions=("a field .",), split="train")
+    read: list[Path] = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: (read.append(self), whole(self))[1])
+    looked: list[int] = []
+    for _ in range(2):
+        require_readable([image], on_picture=lambda: looked.append(1))
+    assert read == [path]
+    assert len(looked) == 2  # progress counts what need not be read, too
+    path.write_bytes(whole(path)[:100])
+    with pytest.raises(DataError, match="1 of 1 pictures cannot be read"):
+        require_readable([image])
