@@ -10,12 +10,13 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rsitr.errors import SceneError
 from rsitr.geo.files import find_scenes, is_url
 from rsitr.geo.metadata import SceneDate
 
-__all__ = ["FileState", "Source", "find_sources", "stat_source"]
+__all__ = ["FileState", "Source", "find_sources", "open_bucket", "stat_source"]
 
 CATALOGUE_SUFFIXES = (".json", ".geojson")
 TIMEOUT_S = 60.0
@@ -98,13 +99,13 @@ def _stat_http(url: str) -> FileState:
     return int(headers.get("Content-Length") or 0), changed_ns
 
 
-def _stat_s3(url: str) -> FileState:
+def open_bucket() -> Any:
+    """The file system of buckets, with the settings that GDAL reads: what lists an object is who reads it."""
     from pyarrow import fs
 
-    # The settings that GDAL reads: what lists the object is who reads it.
     endpoint = os.environ.get("AWS_S3_ENDPOINT") or os.environ.get("AWS_ENDPOINT_URL")
     is_plain = os.environ.get("AWS_HTTPS", "YES").upper() in {"NO", "OFF", "FALSE"}
-    server = fs.S3FileSystem(
+    return fs.S3FileSystem(
         anonymous=os.environ.get("AWS_NO_SIGN_REQUEST", "NO").upper() in {"YES", "ON", "TRUE"},
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
         endpoint_override=endpoint,
@@ -112,7 +113,12 @@ def _stat_s3(url: str) -> FileState:
         request_timeout=TIMEOUT_S,
         connect_timeout=TIMEOUT_S,
     )
-    (info,) = server.get_file_info([url.removeprefix("s3://")])
+
+
+def _stat_s3(url: str) -> FileState:
+    from pyarrow import fs
+
+    (info,) = open_bucket().get_file_info([url.removeprefix("s3://")])
     if info.type != fs.FileType.File:
         raise FileNotFoundError("there is no such object in the bucket")
     return int(info.size), int(info.mtime_ns or 0)

@@ -13,7 +13,7 @@ from pystac.stac_io import DefaultStacIO
 from rsitr.errors import SceneError
 from rsitr.geo.files import SCENE_SUFFIXES, is_url, name_of
 from rsitr.geo.metadata import SceneDate
-from rsitr.geo.sources import TIMEOUT_S, Source
+from rsitr.geo.sources import TIMEOUT_S, Source, open_bucket
 
 __all__ = ["read_stac"]
 
@@ -31,6 +31,9 @@ class _Reader(DefaultStacIO):
 
     def read_text_from_href(self, href: str) -> str:
         """The text of one file."""
+        if href.startswith("s3://"):
+            with open_bucket().open_input_stream(href.removeprefix("s3://")) as stream:
+                return str(stream.read().decode("utf-8"))
         if is_url(href):
             with urllib.request.urlopen(href, timeout=TIMEOUT_S) as answer:
                 return str(answer.read().decode("utf-8"))
@@ -48,7 +51,7 @@ def read_stac(location: str) -> list[Source]:
         SceneError: this is no STAC item, collection or catalogue, or it cannot be read to its end.
     """
     try:
-        found = pystac.read_file(location, stac_io=_Reader(location))
+        found = _read(location, _Reader(location))
         return [_source(item, location) for item in _items(found)]
     except SceneError:
         raise
@@ -60,6 +63,17 @@ def read_stac(location: str) -> list[Source]:
             cause = cause.__cause__
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise SceneError(f"{location}: not a STAC item, collection or catalogue that can be read ({reason})") from error
+
+
+def _read(location: str, reader: _Reader) -> Any:
+    """An item, a collection, a catalogue; or the answer of a STAC API, which is a FeatureCollection of items."""
+    content = reader.read_json(location)
+    if content.get("type") != "FeatureCollection":
+        return pystac.read_dict(content, href=location, stac_io=reader)
+    items = [pystac.Item.from_dict(item, href=location) for item in content["features"]]
+    if not items:
+        raise ValueError("a FeatureCollection without items")
+    return items
 
 
 def _items(found: Any) -> Iterator[pystac.Item]:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pytest
+from moto.server import ThreadedMotoServer
 
 from fakes import ColourEncoder
 from rasters import write_palette, write_utm
@@ -114,6 +116,59 @@ def test_scenes_in_buckets(archive: Path, server: str, monkeypatch: pytest.Monke
     assert stat_source("s3://bucket/a.tif")[0] == path.stat().st_size
     with pytest.raises(OSError, match=r"missing\.tif"):
         stat_source("s3://bucket/missing.tif")
+
+
+@pytest.fixture
+def bucket(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A private bucket with a scene and a STAC collection in it, on a server that checks who asks."""
+    for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}.items():
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_S3_ENDPOINT": f"{host}:{port}",
+        "AWS_HTTPS": "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+    client.create_bucket(Bucket="town")
+    client.upload_file(str(archive / "bucket" / "a.tif"), "town", "2021/a.tif")
+    tif = {"href": "s3://town/2021/a.tif", "type": "image/tiff; application=geotiff", "roles": ["visual"]}
+    client.put_object(Bucket="town", Key="item.json", Body=json.dumps(item("one", {"visual": tif}, platform="spot-6")))
+    try:
+        yield client
+    finally:
+        server.stop()
+
+
+def test_scenes_and_catalogues_of_a_private_bucket_are_indexed(bucket: Any, archive: Path, tmp_path: Path) -> None:
+    into, encoder = tmp_path / "index", ColourEncoder(image_size_px=64)
+    inputs = ["s3://town/item.json", "s3://town/2021/none.tif"]
+    report = ingest(inputs, into=into, encoder=encoder)
+    (entry,) = report.indexed
+    assert (entry.scene, entry.sensor, entry.date) == ("s3://town/2021/a.tif", "spot-6", datetime.date(2021, 5, 6))
+    assert entry.size_bytes == (archive / "bucket" / "a.tif").stat().st_size
+    assert [failure.scene for failure in report.failures] == ["s3://town/2021/none.tif"]
+    assert ingest(inputs[:1], into=into, encoder=encoder).unchanged == ("s3://town/2021/a.tif",)
+    path = open_index(into).scene_path(entry.scene)
+    assert np.array_equal(read_picture(path, max_px=64), read_picture(archive / "bucket" / "a.tif", max_px=64))
+    bucket.put_object(Bucket="town", Key="2021/a.tif", Body=(archive / "bucket" / "b_20190203.tif").read_bytes())
+    assert [entry.scene for entry in ingest(inputs[:1], into=into, encoder=encoder).indexed] == ["s3://town/2021/a.tif"]
+    with pytest.raises(SceneError, match="nothing\\.json: not a STAC item"):
+        find_sources(["s3://town/nothing.json"])
+
+
+def test_the_answer_of_a_catalogue_service_gives_its_items(archive: Path, tmp_path: Path) -> None:
+    tif = {"href": str(archive / "bucket" / "a.tif"), "type": "image/tiff; application=geotiff"}
+    items = [item(name, {"data": {**tif, "href": f"{tif['href']}"}}) for name in ("one", "two")]
+    path = write_json(tmp_path / "answer.json", {"type": "FeatureCollection", "features": items})
+    (source,) = find_sources([path])  # the same file twice is one scene
+    assert source.location == archive / "bucket" / "a.tif"
+    assert source.date is not None
 
 
 def test_an_item_knows_the_day_and_the_sensor(archive: Path, tmp_path: Path) -> None:
