@@ -22,9 +22,11 @@ from rsitr.models.compact import CompactDualEncoder, CompactImageEncoder
 from rsitr.models.fusion import FusionModel
 from rsitr.training.rows import read_picture
 
-__all__ = ["cache_patches", "open_patches"]
+__all__ = ["VIEW_SEED", "cache_patches", "open_patches"]
 
 BATCH = 16
+VIEW_SEED = 0
+"""Of cached pictures' augmentation, whatever a run's seed: runs with several seeds share the features."""
 ARRAY_FILE, STATE_FILE = "patches.npy", "patches.json"
 
 

@@ -411,12 +411,13 @@ class Trainer:
         arrays = self._patches()
         if self.ranks.is_first:
             self.ranks.wait()
-        if len(arrays) < self.views:
+        if len(arrays) < self.views and not (self.symmetries and len(arrays) == 1):
             raise ConfigError(f"a step needs {self.views} views of a picture, and {len(arrays)} are cached: cache more")
         for number, rows in enumerate(batches, start=batches.start):
             rng = np.random.default_rng((self.seed, self.position.epoch, number))
             images = self.table.row_image[np.array(rows[passed])]
-            chosen = rng.permutation(len(arrays))[: self.views] if len(arrays) > 1 else (0,)
+            # Of a single array the views are the same pictures, turned differently.
+            chosen = rng.permutation(len(arrays))[: self.views] if len(arrays) > 1 else (0,) * self.views
             views = [self._turned(torch.from_numpy(np.array(arrays[place][images])), rng=rng) for place in chosen]
             yield torch.cat(views), torch.tensor(rows)
 

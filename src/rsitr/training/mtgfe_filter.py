@@ -24,7 +24,7 @@ from rsitr.models.dual import Features
 from rsitr.models.fusion import PairScorer, TextStates
 from rsitr.models.fusion.filter import FilterConfig, RetrievalFilter, build_filter
 from rsitr.models.precision import has_bf16
-from rsitr.training.cache import open_patches
+from rsitr.training.cache import VIEW_SEED, open_patches
 from rsitr.training.optim import build_optimizer, learning_rate
 from rsitr.training.rows import RowTable, read_picture
 
@@ -173,11 +173,10 @@ def _run_patches(run: Path, scorer: PairScorer, images: Sequence[CaptionedImage]
         ConfigError: it is not there, or of other pictures, weights or augmentation than the run's config says.
     """
     try:
-        config = read_config(run / "best").training["config"]
-        tasks = config["mtgfe"]
+        tasks = read_config(run / "best").training["config"]["mtgfe"]
         augment = RandAugment(count=tasks["augment_count"], magnitude=tasks["augment_magnitude"])
         patches = open_patches(
-            scorer.model, images, folder=run / "view-0", augment=augment, seed=(config["seed"], 0),
+            scorer.model, images, folder=run / "view-0", augment=augment, seed=(VIEW_SEED, 0),
             half=has_bf16(scorer.device),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError) as error:

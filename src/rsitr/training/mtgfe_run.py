@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from rsitr.models.encoder import TorchEncoder, inference
 from rsitr.models.fusion import FusionModel, PairScorer, save_fusion
 from rsitr.models.fusion.start import FusionStart
 from rsitr.models.precision import has_bf16
-from rsitr.training.cache import cache_patches
+from rsitr.training.cache import VIEW_SEED, cache_patches
 from rsitr.training.loop import Position, Trainer
 from rsitr.training.mtgfe import DualVectors, MtgfeRecipe
 from rsitr.training.phase import Phase
@@ -52,7 +53,6 @@ class CachedViews:
         table: its images are augmented.
         validation: pictures that are looked at as they are.
         settings: of augmentation and the number of views.
-        seed: of the augmentation.
         folder: of the cache.
         progress: called with the pictures done and their number, over all views.
     """
@@ -61,7 +61,6 @@ class CachedViews:
     table: RowTable
     validation: Sequence[CaptionedImage]
     settings: MtgfeConfig
-    seed: int
     folder: Path
     progress: Callable[[int, int], None]
 
@@ -73,7 +72,7 @@ class CachedViews:
         augment = RandAugment(count=self.settings.augment_count, magnitude=self.settings.augment_magnitude)
         return [
             self._cache(self.table.images, f"view-{view}", before=view * size, total=views * size,
-                        augment=augment, seed=(self.seed, view))
+                        augment=augment, seed=(VIEW_SEED, view))
             for view in range(views)
         ]  # fmt: skip
 
@@ -115,7 +114,7 @@ def dual_vectors(
     key = {
         "encoder": encoder.fingerprint,
         "images": table.ids_sha256,
-        "pictures": "as they are" if patches is None or views is None else f"view of seed {views.seed}",
+        "pictures": "as they are" if patches is None or views is None else f"view of seed {VIEW_SEED}",
     }
     try:
         stored = load_file(path)
@@ -152,7 +151,9 @@ def _encode_patches(encoder: TorchEncoder, patches: Patches) -> Tensor:
     """Unit global vectors (n, D) from trunk features (n, N, C)."""
     parts = []
     with inference(encoder.model):
-        side = cast("CompactImageEncoder", encoder.model.image)
+        side = copy.deepcopy(cast("CompactImageEncoder", encoder.model.image))
+        for member in (side, *side.members):
+            member.turns = member.turns[:1]  # to find likely mistakes, one turn of the eight will do
         device = next(side.parameters()).device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bf16(device)):
             for first in range(0, len(patches), ENCODED_AT_ONCE):
@@ -277,7 +278,7 @@ def build_mtgfe_trainer(
             side.requires_grad_(False)
     picked = {split: pick_evenly(images, settings.validation_images) for split, images in validation.items()}
     held_out = [image for images in picked.values() for image in images]
-    cache = CachedViews(model, table, held_out, settings, seed, cache_folder, on_cache) if has_trunk else None
+    cache = CachedViews(model, table, held_out, settings, cache_folder, on_cache) if has_trunk else None
     dual = None
     if encoder is not None:
         if not ranks.is_first:

@@ -25,7 +25,8 @@ class MtgfeConfig:
         projection_width, prediction_width: of MVJRC's heads.
         augment_count, augment_magnitude: RandAugment's; a count of 0 leaves pictures as they are.
         cached_views: augmented copies of every training picture whose frozen trunk features are kept; the two views of
-            a step are two of them. Without meaning where the trunk is trained.
+            a step are two of them, or, with data.symmetries, a single one turned differently. Without meaning where the
+            trunk is trained.
         sides: both are `trained` with the fusion encoder (the paper), or stay `frozen` as they were started, which
             takes half the time (our addition).
         validation_images: pictures per validation split that an epoch is judged by, evenly spread; null takes all.

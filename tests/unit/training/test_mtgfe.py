@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from fusions import BERT_SIZES, VIT_SIZES, compact_fusion_settings, write_bert
 from rsitr.build import Run, build_run
@@ -21,6 +28,7 @@ from rsitr.models.fusion import load_fusion
 from rsitr.training.loop import Interrupted, Position
 from rsitr.training.mtgfe import MtgfeRecipe
 from rsitr.training.phase import Phase
+from rsitr.training.ranks import Ranks
 from rsitr.training.rows import read_picture
 from rsitr.training.tasks import MtgfeConfig
 from tiny import TinyTrunk, tiny_model, write_tiny_data
@@ -169,6 +177,18 @@ def test_hard_negatives_of_a_dual_encoder(make: Make, tmp_path: Path, shared: bo
     run.trainer.run(resume=False)
 
 
+def test_frozen_sides_stay_and_one_copy_is_turned_for_the_second_view(make: Make) -> None:
+    tasks = replace(MtgfeConfig(**TASKS), sides="frozen", cached_views=1)
+    run = make(fusion_config(mtgfe=tasks, phases=(Phase(epochs=1, **COMMON),)))
+    before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
+    run.trainer.run(resume=False)
+    after = run.trainer.model.state_dict()
+    changed = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {"fusion", "itm"}
+    assert [path.name for path in sorted(run.folder.glob("view-*"))] == ["view-0"]
+    assert journal(run, "train")[-1]["mvjrc"] != 0
+
+
 def test_the_papers_model_trains_on_pictures(make: Make, tmp_path: Path) -> None:
     write_bert(tmp_path / "bert")
     sizes = BERT_SIZES | VIT_SIZES | {"context_length": 16}
@@ -184,7 +204,14 @@ def test_the_papers_model_trains_on_pictures(make: Make, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mtgfe": replace(MtgfeConfig(**TASKS), cached_views=1)}, "a step needs 2 views of a picture, and 1 are"),
+        (
+            {
+                "mtgfe": replace(MtgfeConfig(**TASKS), cached_views=1),
+                "data": DataConfig(sets=("ucm",), symmetries=False, crop_scale=1.0),
+            },
+            "a step needs 2 views of a picture, and 1 are",
+        ),
+        ({"mtgfe": replace(MtgfeConfig(**TASKS), sides="frozen")}, "leaves nothing of a side to train"),
         ({"phases": (Phase(epochs=1, image_size_px=48, **COMMON),)}, "image_size_px must be the model's own 32"),
         ({"model": ModelConfig(kind="fusion", settings=BERT_SIZES | VIT_SIZES)}, "init_text must name a BERT"),
     ],
@@ -192,6 +219,87 @@ def test_the_papers_model_trains_on_pictures(make: Make, tmp_path: Path) -> None
 def test_settings_that_do_not_go_together(make: Make, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make(fusion_config(**changes)).trainer.run(resume=False)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_learns_from_its_share_and_the_sum_is_the_mean(make: Make, rank: int) -> None:
+    run = make(fusion_config())
+    model, recipe = run.trainer.model, run.trainer.recipe
+    model.eval()  # no dropout: both ways are to be compared
+    rows = np.array([0, 6, 12, 18, 25, 31, 33, 38])
+    share = rows[4 * rank : 4 * rank + 4]
+    pictures = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))  # two views of four rows
+
+    def gradients(rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        recipe.zero_grad()
+        images = model.image_features(pictures)
+        result = recipe.step(model, images=images, rows=rows, epoch=0, device=torch.device("cpu"))
+        result.loss.total.backward()
+        named = [*model.named_parameters(), *recipe.named_parameters()]
+        return {name: value.grad.clone() for name, value in named if value.grad is not None}
+
+    alone = gradients(share)
+    recipe.ranks = Ranks(rank=rank, size=2)
+    shared = gradients(rows)
+    assert alone.keys() == shared.keys()
+    assert len(alone) > 20
+    for name, value in alone.items():
+        torch.testing.assert_close(shared[name], value / 2, rtol=1e-4, atol=1e-7, msg=name)
+
+
+def test_a_share_without_a_masked_word_has_gradients_of_zero(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(fusion_config())
+    model, recipe = run.trainer.model, run.trainer.recipe
+    recipe.ranks = Ranks(rank=0, size=2)
+
+    def mask_nothing(ids: NDArray[np.int64], **_settings: Any) -> SimpleNamespace:
+        return SimpleNamespace(ids=ids, labels=np.full_like(ids, -100))
+
+    monkeypatch.setattr("rsitr.training.mtgfe.mask_at_random", mask_nothing)
+    images = model.image_features(torch.rand(8, 3, 32, 32))
+    result = recipe.step(model, images=images, rows=np.arange(0, 40, 5), epoch=0, device=torch.device("cpu"))
+    assert result.loss.mlm.item() == 0.0
+    result.loss.total.backward()
+    assert all(not value.grad.any() for value in recipe.mlm.parameters())
+
+
+def test_batch_norms_over_all_processes_need_gpus(make: Make) -> None:
+    with pytest.raises(ConfigError, match="count over all processes on GPUs alone"):
+        make(fusion_config(), ranks=Ranks(rank=0, size=2))
+
+
+def test_two_processes_train_together(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path / "data")
+    write_bert(tmp_path / "bert")
+    sizes = BERT_SIZES | VIT_SIZES | {"context_length": 16}
+    content = {
+        "name": "tiny",
+        "recipe": "mtgfe",
+        "data": {"sets": ["ucm"], "crop_scale": 1.0},
+        "model": {"kind": "fusion", "settings": sizes, "init_text": "bert"},
+        "mtgfe": {"mvjrc_weight": 0.0},
+        "phases": [{"epochs": 2, **COMMON}],
+    }
+    (tmp_path / "tiny.yaml").write_text(json.dumps(content), encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "rsitr", "train", "tiny.yaml", "--data-root", "data", "--out", "run"]
+    started = []
+    for rank in ("0", "1"):
+        place = {"WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        started.append(
+            subprocess.Popen(
+                [*command, "--device", "cpu"], cwd=tmp_path, env=os.environ | place | {"OMP_NUM_THREADS": "1"},
+                text=True, stderr=subprocess.PIPE,
+            )
+        )  # fmt: skip
+    said = [process.communicate(timeout=600)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert "best: epoch" in said[0]
+    assert "epoch" not in said[1]
+    assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
 
 
 def test_a_trunk_that_there_is_not(make: Make, tmp_path: Path) -> None:
