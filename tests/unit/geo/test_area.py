@@ -73,3 +73,26 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "area.shp").write_bytes(b"\x00\x00\x27\x0a")
     with pytest.raises(QueryError, match=r"this is no GeoJSON .* `ogr2ogr` converts"):
         read_area(tmp_path / "area.shp")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"type": "Polygon", "coordinates": 5},
+        {"type": "MultiPolygon", "coordinates": 5},
+        {"type": "FeatureCollection", "features": 5},
+        {"type": {}, "coordinates": []},
+        {"type": "Polygon", "coordinates": [[[10**400, 0]] * 4]},
+    ],
+)
+def test_what_only_looks_like_geojson_is_refused(found: object) -> None:
+    with pytest.raises(QueryError):
+        area_from_geojson(found)
+
+
+def test_collections_within_collections_without_end_are_refused() -> None:
+    found: dict[str, object] = {"type": "Point"}
+    for _ in range(5000):
+        found = {"type": "GeometryCollection", "geometries": [found]}
+    with pytest.raises(QueryError, match="no GeoJSON"):
+        area_from_geojson(found)

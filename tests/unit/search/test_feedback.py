@@ -12,7 +12,7 @@ import pytest
 
 from fakes import ColourEncoder
 from rasters import write_utm
-from rsitr.errors import QueryError, StoreError
+from rsitr.errors import MissingError, QueryError, StoreError
 from rsitr.index import ingest, open_index
 from rsitr.search import (
     Detector,
@@ -26,6 +26,8 @@ from rsitr.search import (
     make_query,
     read_marks,
 )
+from rsitr.search.feedback import push_away
+from rsitr.types import TileFilter
 
 DIM = 12
 
@@ -145,3 +147,53 @@ def test_marks_are_read_from_csv(tmp_path: Path) -> None:
             read_marks(file)
     with pytest.raises(QueryError, match="cannot be read"):
         read_marks(tmp_path / "none.csv")
+
+
+def test_refining_by_right_marks_is_what_a_detector_of_them_finds(index_path: Path, encoder: ColourEncoder) -> None:
+    index = Index.open(index_path, encoder=encoder)
+    query = make_query(text="grey", k=5)
+    hits = index.search("yellow", k=1).hits
+    marks = [Mark(hits[0].tile.tile, True)]
+    refined = index.refine(query, marks)
+    learned = index.learn("yellows", query=query, marks=marks)
+    assert refined.hits == index.detect(learned, k=5).hits
+    assert refined.hits[0].tile == hits[0].tile
+    delete_detector(index_path, "yellows")
+
+
+def test_refining_leaves_nothing_behind(index_path: Path, encoder: ColourEncoder) -> None:
+    index = Index.open(index_path, encoder=encoder)
+    before = sorted(path.name for path in index_path.rglob("*"))
+    tile = index.search("yellow", k=1).hits[0].tile.tile
+    index.refine(make_query(text="grey", k=5), [Mark(tile, True)])
+    index.refine(make_query(text="grey", k=5), [Mark(tile, False)])
+    assert sorted(path.name for path in index_path.rglob("*")) == before
+
+
+def test_wrong_marks_alone_push_what_they_mark_down(index_path: Path, encoder: ColourEncoder) -> None:
+    index = Index.open(index_path, encoder=encoder)
+    query = make_query(text="yellow", k=13, where=TileFilter())
+    wrong = index.answer(query).hits[0].tile.tile
+    refined = index.refine(query, [Mark(wrong, True), Mark(wrong, False)])  # the last word counts
+    scores = {hit.tile.tile: hit.score for hit in refined}
+    assert scores[wrong] < index.answer(query).hits[0].score
+    assert [hit.rank for hit in refined] == list(range(1, 14))
+    limited = index.refine(make_query(text="yellow", k=3, sensor="NAIP"), [Mark(wrong, False)])
+    assert {hit.tile.sensor for hit in limited} == {"NAIP"}
+    assert limited.n_tiles == 4
+
+
+def test_nothing_to_refine_by(index_path: Path, encoder: ColourEncoder) -> None:
+    index = Index.open(index_path, encoder=encoder)
+    with pytest.raises(QueryError, match="nothing is marked"):
+        index.refine(make_query(text="grey", k=5), [])
+    with pytest.raises(MissingError, match="no tile 'nowhere'"):
+        index.refine(make_query(text="grey", k=5), [Mark("nowhere", True)])
+
+
+def test_a_query_moves_away_from_what_is_wrong_and_keeps_what_all_tiles_share() -> None:
+    start, common = np.eye(4, dtype=np.float32)[0], np.eye(4, dtype=np.float32)[3]
+    wrong = (common + np.eye(4, dtype=np.float32)[1])[None]
+    moved = push_away(start, wrong=wrong, background=common[None])
+    # t - 0.5 e1, of unit length: the shared direction e3 is untouched.
+    np.testing.assert_allclose(moved, np.array([1.0, -0.5, 0.0, 0.0]) / np.sqrt(1.25), atol=1e-6)

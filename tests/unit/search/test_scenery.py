@@ -1,0 +1,108 @@
+"""Whole scenes and surroundings as pictures, corners for maps, and an index that many threads ask at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes import COLOURS, ColourEncoder
+from rasters import write_polar, write_utm
+from rsitr.errors import MissingError
+from rsitr.index import ingest
+from rsitr.search import Index
+from rsitr.search.scenery import widen
+
+
+@pytest.fixture
+def index(index_path: Path, encoder: ColourEncoder) -> Index:
+    return Index.open(index_path, encoder=encoder)
+
+
+def test_a_scene_is_shown_whole(index: Index) -> None:
+    pixels = index.overview("north_20160816.tif", max_px=64)
+    assert pixels.image.shape == (64, 64, 3)
+    assert [pixels.image[16, 16].tolist(), pixels.image[48, 48].tolist()] == [
+        list(COLOURS["red"]),
+        list(COLOURS["dark"]),
+    ]
+    assert pixels.valid.all()
+    with pytest.raises(MissingError, match="no scene 'none'"):
+        index.overview("none")
+
+
+def test_where_a_scene_has_no_data_is_known(tmp_path: Path, encoder: ColourEncoder) -> None:
+    bands = np.full((3, 128, 128), 9, dtype=np.uint8)
+    bands[:, :, :32] = 0
+    write_utm(tmp_path / "scenes" / "part.tif", bands, nodata=0)
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    pixels = Index.open(tmp_path / "index", encoder=encoder).overview("part.tif", max_px=128)
+    assert not pixels.valid[:, :32].any()
+    assert pixels.valid[:, 32:].all()
+    assert pixels.valid_share == 0.75
+
+
+def test_a_scene_that_was_added_since_is_found(tmp_path: Path, encoder: ColourEncoder) -> None:
+    write_utm(tmp_path / "scenes" / "a.tif")
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    index = Index.open(tmp_path / "index", encoder=encoder)
+    index.overview("a.tif")
+    write_utm(tmp_path / "scenes" / "b.tif")
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder)
+    assert index.overview("b.tif", max_px=8).image.shape == (8, 8, 3)
+    assert len(index.search("red", k=100)) == 8
+
+
+def test_corners_go_clockwise_from_the_first_pixel(index: Index) -> None:
+    corners = index.corners("north_20160816.tif")
+    assert corners is not None
+    (left, upper), (right, _), (_, lower), (last, _) = corners
+    assert left < right
+    assert lower < upper
+    assert last == pytest.approx(left, abs=1e-4)
+    across = index.corners("<b>dateline.tif")
+    assert across is not None
+    assert [lon > 179 for lon, _ in across] == [True] * 4
+    assert index.corners("photo.png") is None
+
+
+def test_corners_around_a_pole_are_on_earth(tmp_path: Path, encoder: ColourEncoder) -> None:
+    write_polar(tmp_path / "scenes" / "pole.tif")
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    corners = Index.open(tmp_path / "index", encoder=encoder).corners("pole.tif")
+    assert corners is not None
+    assert all(89 < lat <= 90 for _, lat in corners)
+
+
+def test_corners_of_a_scene_that_is_gone_are_unknown(tmp_path: Path, encoder: ColourEncoder) -> None:
+    write_utm(tmp_path / "scenes" / "a.tif")
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    (tmp_path / "scenes" / "a.tif").unlink()
+    assert Index.open(tmp_path / "index", encoder=encoder).corners("a.tif") is None
+
+
+def test_a_tile_is_known_by_its_id(index: Index) -> None:
+    hit = index.search("red", k=1).hits[0]
+    assert index.tile(hit.tile.tile) == hit.tile
+    with pytest.raises(MissingError, match="no tile 'none'"):
+        index.tile("none")
+
+
+def test_surroundings_end_where_the_scene_does(index: Index) -> None:
+    hit = next(hit for hit in index.search("red", k=13) if hit.tile.scene.startswith("north"))
+    assert index.picture(hit.tile, max_px=128, context=2.0).shape == (128, 128, 3)
+    assert widen((10, 10, 4, 4), by=2.0, size_px=(100, 100)) == (8, 8, 8, 8)
+    assert widen((96, 0, 4, 4), by=2.0, size_px=(100, 100)) == (92, 0, 8, 8)
+    assert widen((0, 0, 10, 4), by=3.0, size_px=(12, 5)) == (0, 0, 12, 5)
+
+
+def test_many_threads_get_what_one_gets(index_path: Path, encoder: ColourEncoder) -> None:
+    words = ["red", "green", "blue", "yellow", "dark", "grey"] * 8
+    alone = Index.open(index_path, encoder=encoder)
+    expected = [alone.search(word, k=5, minus="white" if i % 2 else None).hits for i, word in enumerate(words)]
+    index = Index.open(index_path, encoder=encoder)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(index.search, word, k=5, minus="white" if i % 2 else None) for i, word in enumerate(words)]
+        assert [one.result().hits for one in asked] == expected
