@@ -6,13 +6,16 @@ import datetime
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rsitr.errors import ModelError, QueryError, SceneError
 from rsitr.geo import WindowPixels, read_picture
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
+from rsitr.search.codes import LocalCoder, load_coder
 from rsitr.search.collection import Backgrounds
 from rsitr.search.detectors import Detector, apply_detector, list_detectors, load_detector, save_detector
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
@@ -22,6 +25,9 @@ from rsitr.search.ranking import CandidateRanker, EncodedPart, HitStage, Ranking
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
 from rsitr.search.scenery import Corners, Scenery
 from rsitr.types import BBox, Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
+
+if TYPE_CHECKING:
+    from rsitr.models.fusion import PairScorer
 
 __all__ = ["Index", "SearchResult"]
 
@@ -87,6 +93,7 @@ class Index:
         self._model = model or folder.manifest.model.name
         self._device = device
         self._loading = threading.Lock()
+        self._readers: dict[str, PairScorer] = {}
         self._scenery = Scenery(folder)
         self._backgrounds = Backgrounds(folder)
 
@@ -143,6 +150,22 @@ class Index:
         self._folder.manifest.check_encoder(loaded, folder=self._folder.path)
         return loaded
 
+    def _load_reader(self, checkpoint: str) -> PairScorer:
+        """A fusion model that re-ranks; kept for the next query."""
+        from rsitr.models.fusion import load_fusion
+
+        with self._loading:
+            if checkpoint not in self._readers:
+                self._readers = {checkpoint: load_fusion(checkpoint, device=self._device)}
+            return self._readers[checkpoint]
+
+    @cached_property
+    def _coder(self) -> LocalCoder | None:
+        """What made the codes that the index keeps of its tiles, if it keeps any and says how they were made."""
+        recorded = self._folder.manifest.code
+        found = None if recorded is None else load_coder(self._folder.path)
+        return found if found is not None and recorded and found.fingerprint == recorded.fingerprint else None
+
     @property
     def path(self) -> Path:
         """The folder of the index."""
@@ -152,6 +175,11 @@ class Index:
     def name(self) -> str:
         """The name of that folder."""
         return self._folder.path.resolve().name
+
+    @property
+    def root(self) -> Path:
+        """The folder that scenes are relative to."""
+        return self._folder.root
 
     @property
     def model(self) -> ModelRecord:
@@ -219,10 +247,14 @@ class Index:
         ranked = CandidateRanker(
             candidates,
             parts=parts,
+            words=[(part.weight, part.value) for part in query.parts if part.kind == "words"],
             references=lambda: self._background(query).references,
             vectors=store.vectors,
             picture=self._picture_for_model,
             encoder=lambda: self.encoder,
+            reader=self._load_reader,
+            coder=self._coder,
+            codes=store.codes,
         ).rank(settings, mixture=self.encoder.mixture)
         order = ranked.order[: query.k]
         chosen = [candidates[position] for position in order]

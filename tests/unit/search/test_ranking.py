@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from fakes import COLOURS, ColourEncoder
-from rsitr.errors import ConfigError, QueryError, StoreError
+from fusions import compact_fusion, scorer_of
+from rsitr.errors import ConfigError, ModelError, QueryError, StoreError
+from rsitr.models.compact import TRUNKS
+from rsitr.models.fusion import PairScorer, save_fusion
 from rsitr.search import Index, Part, RankingSettings
 from rsitr.types import Mixture
+from tiny import TinyTrunk
 
 
 @pytest.fixture
@@ -124,3 +128,54 @@ def test_what_is_there_matches_and_what_is_not_does_not(index: Index) -> None:
     assert index.search("white", k=3, threshold=0.0).matches
     assert not index.search("red", bbox=(0, 0, 1, 1)).matches
     assert all(hit.relevance is not None and 0 <= hit.relevance <= 1 for hit in (*there, *absent))
+
+
+@pytest.fixture
+def fusion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PairScorer:
+    """A fusion model; its checkpoint is `fusion` in the test's folder."""
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    scorer = scorer_of(compact_fusion())
+    save_fusion(tmp_path / "fusion", scorer.model, name="tiny", vocabulary=scorer.vocabulary, training={})
+    return scorer
+
+
+def test_a_fusion_model_reads_the_candidates_again(index: Index, fusion: PairScorer, tmp_path: Path) -> None:
+    plain = index.search("green", k=5)
+    settings = RankingSettings(rerank=f"fusion:{tmp_path / 'fusion'},top=4", budget_s=None)
+    result = index.search("green", k=5, ranking=settings)
+    assert [stage.name for stage in result.stages] == ["global", "fusion"]
+    assert {hit.tile.tile for hit in result.hits[:4]} == {hit.tile.tile for hit in plain.hits[:4]}
+    assert result.hits[4].tile == plain.hits[4].tile
+    *read, rest = result.stages[1].scores
+    assert rest is None
+    pictures = [index.picture(hit.tile, max_px=2 * index.model.image_size_px) for hit in result.hits[:4]]
+    expected = fusion.score_all(fusion.encode_texts(["green"]), fusion.encode_images(pictures))[0]
+    assert read == pytest.approx(expected.tolist(), abs=0.02), "bf16, where the machine has it"
+    assert read == sorted(read, reverse=True)
+    heavy = RankingSettings(rerank=f"fusion:{tmp_path / 'fusion'},top=4,weight=1e6", budget_s=None)
+    assert [hit.tile.tile for hit in index.search("green", k=5, ranking=heavy)] == [hit.tile.tile for hit in plain]
+
+
+def test_several_words_are_read_one_by_one(index: Index, fusion: PairScorer, tmp_path: Path) -> None:
+    settings = RankingSettings(rerank=f"fusion:{tmp_path / 'fusion'}", budget_s=None)
+    result = index.search("green", minus="red", k=3, ranking=settings)
+    pictures = [index.picture(hit.tile, max_px=2 * index.model.image_size_px) for hit in result]
+    apart = fusion.score_all(fusion.encode_texts(["green", "red"]), fusion.encode_images(pictures))
+    weights = [part.weight for part in result.query.parts]
+    expected = (weights[0] * apart[0] + weights[1] * apart[1]) / sum(map(abs, weights))
+    assert result.stages[1].scores == pytest.approx(expected.tolist(), abs=0.02)
+
+
+def test_what_a_fusion_model_cannot_read(
+    index: Index, fusion: PairScorer, index_path: Path, encoder: ColourEncoder, tmp_path: Path
+) -> None:
+    settings = RankingSettings(rerank=f"fusion:{tmp_path / 'fusion'}")
+    example = np.full((8, 8, 3), COLOURS["red"], dtype=np.uint8)
+    with pytest.raises(QueryError, match="reads words with a picture"):
+        index.search(image=example, ranking=settings)
+    with pytest.raises(ModelError, match="no checkpoint"):
+        index.search("red", ranking=RankingSettings(rerank="fusion:nowhere"))
+    elsewhere = Index.open(index_path, encoder=encoder, root=tmp_path)
+    result = elsewhere.search("green", k=2, ranking=settings)
+    assert [hit.tile.tile for hit in result] == [hit.tile.tile for hit in elsewhere.search("green", k=2)]
+    assert result.stages[1].note.startswith("left out: ")
