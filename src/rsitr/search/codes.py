@@ -61,7 +61,7 @@ class LocalCoder:
     def score(self, texts: EncodedTexts, *, codes: NDArray[np.float16]) -> FloatArray:
         """Approximate local similarity of texts and tiles (n_text, n_tile), higher is more similar."""
         of_texts = self._code.encode_texts(torch.from_numpy(texts.tokens), mask=torch.from_numpy(texts.token_mask))
-        found = self._code.score(text_codes=of_texts, image_codes=torch.from_numpy(np.ascontiguousarray(codes)))
+        found = self._code.score(text_codes=of_texts, image_codes=torch.from_numpy(np.array(codes)))
         return np.asarray(found.numpy(), dtype=np.float32)
 
     def save(self, path: Path) -> None:

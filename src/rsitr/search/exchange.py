@@ -1,4 +1,4 @@
-"""Places as other programs read them: GeoJSON (RFC 7946), CSV, GeoParquet 1.1, STAC 1.0 items."""
+"""Places as other programs read them: GeoJSON (RFC 7946), CSV, GeoParquet 1.1, STAC 1.1 items."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CSV_COLUMNS = (
     *("query", "rank", "score", "relevance", "place", "date", "scene", "sensor", "n_tiles", "lon", "lat"),
     *("west", "south", "east", "north", "col", "row", "width", "height", "wkt"),
 )
-STAC_VERSION = "1.0.0"
+STAC_VERSION = "1.1.0"
 
 
 def places_to_geojson(places: Sequence[Place], *, result: SearchResult) -> str:
