@@ -13,10 +13,10 @@ ARGS ?=
 ONLY ?= *
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench wheel clean distclean
+.PHONY: help setup demo test check format bench page browser screenshots wheel clean distclean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the environment in .venv (the other targets do this by themselves)
 
@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## Draw a scene, index it, search it, and write a report with pictures
 	$(BIN)/rsitr demo $(ARGS)
 
-test: $(STAMP) ## Run the tests: CPU, offline, minutes
+test: $(STAMP) page browser ## Run the tests: CPU, offline, minutes
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## Lint, formatting, types, and the directions of imports
@@ -42,6 +42,9 @@ check: $(STAMP) ## Lint, formatting, types, and the directions of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if command -v npm >/dev/null; then \
+		{ test -d web/node_modules || npm --prefix web install; } && npm --prefix web run --silent check; \
+	else echo "without Node the page's types are not checked"; fi
 
 format: $(STAMP) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
@@ -52,6 +55,22 @@ bench: $(STAMP) ## Run the scripts in benchmarks/; each prints what it claims an
 		echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || { echo "FAILED: $$script" >&2; status=1; }; \
 	done; exit $$status
 
+# The same build hook as in an installation; it does nothing where the page is already built from the same sources.
+page: $(STAMP) ## Build the web page from web/, and what its tests need; wants Node
+	@$(BIN)/python -m hatchling build -t wheel --hooks-only
+	@test -d web/node_modules || ! command -v npm >/dev/null || npm --prefix web install
+
+browser: ## Install Chromium, in which the page is tested, where apt-get can
+	@{ command -v chromium && command -v chromedriver; } >/dev/null 2>&1 || { \
+		command -v apt-get >/dev/null && as=$$([ "$$(id -u)" = 0 ] || echo sudo -n) && $$as apt-get update -qq && \
+		$$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium chromium-driver fonts-dejavu-core >/dev/null; \
+	} || echo "The tests of the page need Chromium and its driver; install them as your system does," \
+		"on Debian: apt-get install chromium chromium-driver" >&2
+
+screenshots: $(STAMP) page browser ## Take the pictures of the page in docs/images
+	RSITR_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/e2e/test_screenshots.py
+
 wheel: $(STAMP) ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
 
@@ -59,5 +78,5 @@ clean: ## Remove caches and generated output; trained models in runs/ stay
 	rm -rf build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## As clean, and remove the environment too
-	rm -rf $(VENV)
+distclean: clean ## As clean, and remove the environment, the built page and its packages too
+	rm -rf $(VENV) src/rsitr/service/static web/node_modules

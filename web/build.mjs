@@ -58,7 +58,12 @@ await mkdir(dirname(target), { recursive: true });
 // Built beside the target and moved into place: an interrupted build leaves the page as it was.
 const folder = await mkdtemp(join(dirname(target), ".static-"));
 try {
-  const worker = await copyHashed(require.resolve("maplibre-gl/dist/maplibre-gl-worker.mjs"), "map-worker", ".js", folder);
+  const worker = await copyHashed(
+    require.resolve("maplibre-gl/dist/maplibre-gl-worker.mjs"),
+    "map-worker",
+    ".js",
+    folder,
+  );
   const icon = await copyHashed(join(here, "src/icon.svg"), "icon", ".svg", folder);
   const { metafile } = await build({
     absWorkingDir: here,
@@ -76,7 +81,9 @@ try {
     metafile: true,
     logLevel: "warning",
   });
-  const [script, { cssBundle }] = Object.entries(metafile.outputs).find(([, output]) => output.entryPoint === "src/main.ts");
+  const [script, { cssBundle }] = Object.entries(metafile.outputs).find(
+    ([, output]) => output.entryPoint === "src/main.ts",
+  );
   const page = (await readFile(join(here, "src/index.html"), "utf8"))
     .replaceAll("{{script}}", basename(script))
     .replaceAll("{{style}}", basename(cssBundle))

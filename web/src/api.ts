@@ -1,5 +1,5 @@
 // Talking to the service: one function per thing that it can be asked.
-import type { Detector, Health, IndexInfo, Scene, SearchBody, SearchResult } from "./types";
+import type { Detector, Health, IndexInfo, Scene, SearchBody, SearchResult, Tile } from "./types";
 
 const KEY = "rsitr-key";
 
@@ -63,6 +63,7 @@ async function getJson<T>(path: string): Promise<T> {
 export const getHealth = (): Promise<Health> => getJson("api/health");
 export const getIndex = (): Promise<IndexInfo> => getJson("api/index");
 export const getScenes = async (): Promise<Scene[]> => (await getJson<{ scenes: Scene[] }>("api/scenes")).scenes;
+export const getTile = (tile: string): Promise<Tile> => getJson(`api/tiles/${encodeURIComponent(tile)}`);
 export const getDetectors = async (): Promise<Detector[]> =>
   (await getJson<{ detectors: Detector[] }>("api/detectors")).detectors;
 

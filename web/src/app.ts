@@ -1,14 +1,13 @@
 // The page as a whole: what is asked, what was found, and who is told about it.
+import { callWithKey } from "./access";
 import * as api from "./api";
 import type { Card } from "./card";
-import { findCorners, fromTile, joinBoxes, listCards } from "./card";
-import { copyText } from "./clipboard";
-import { askForKey, askForName, showHelp } from "./dialogs";
+import { fromTile, listCards } from "./card";
+import { askForName, showHelp } from "./dialogs";
 import type { Detail, DetailState } from "./detail";
 import { createDetail } from "./detail";
 import { h, isNarrow } from "./dom";
 import type { Drawing, Drawn } from "./draw";
-import { saveFile, toCsv, toGeoJson } from "./export";
 import type { Filters } from "./filters";
 import { createFilters } from "./filters";
 import { formatRelevance } from "./format";
@@ -17,22 +16,23 @@ import { createGrid } from "./grid";
 import { listenToKeys } from "./keyboard";
 import type { MapFrame } from "./layout";
 import { createBar, createMapFrame, createSwitch } from "./layout";
-import type { MapPane } from "./map";
+import { MapView } from "./mapview";
+import { lastMarked, markOf, toggleMark } from "./marks";
 import { acceptPictures, Pictures } from "./pictures";
 import type { QueryBar } from "./query";
 import { createQueryBar } from "./query";
 import type { Results } from "./results";
 import { createResults, explainMisses, summarise } from "./results";
+import { copyAndSay, copyLink, saveCards } from "./sharing";
 import type { Question, View } from "./state";
 import { asksTheSame, decode, encode, isAsked, PAGE_SIZE, toBody } from "./state";
+import { waitUntilReady } from "./startup";
 import { createStatus } from "./status";
 import { createThemeSwitch } from "./theme";
-import type { IndexInfo, Scene, SearchResult, Sighting, Tile } from "./types";
+import { showError } from "./trouble";
+import type { IndexInfo, Position, Scene, SearchResult, Sighting } from "./types";
 
 const MARK_DELAY_MS = 250;
-const MOST_TRIES = 5;
-const HEAT_OPACITY = 0.65;
-const TILE_PX = 512;
 
 export class App {
   #question: Question;
@@ -42,11 +42,11 @@ export class App {
   #info: IndexInfo | null = null;
   #scenes: Scene[] = [];
   #version = "";
-  #map: MapPane | null = null;
   #abort: AbortController | null = null;
   #markTimer = 0;
   #marked: string[] = [];
 
+  readonly #map = new MapView();
   readonly #pictures = new Pictures();
   readonly #status = createStatus();
   readonly #query: QueryBar;
@@ -82,12 +82,12 @@ export class App {
       suggest: (text) => this.#ask({ text }),
       locateScene: (scene) => {
         this.#showPane("map");
-        this.#map?.fit(scene.bbox, { animate: true });
+        this.#map.fit(scene.bbox);
       },
       group: (places) => this.#ask({ places }),
       more: () => this.#ask({ k: Math.min(this.#question.k + PAGE_SIZE, this.#info?.limits.max_k ?? PAGE_SIZE) }),
-      save: (format) => this.#save(format),
-      copyLink: () => void this.#copyLink(),
+      save: (format) => saveCards(format, this.#cards, this.#result?.query.described ?? "", this.#status),
+      copyLink: () => this.#copyLink(),
       undoMark: () => this.#undoMark(),
       clearMarks: () => this.#ask({ right: [], wrong: [] }),
       saveDetector: () => void this.#saveDetector(),
@@ -99,10 +99,10 @@ export class App {
       why: (on) => this.#setWhy(on),
       locate: (card) => {
         this.#showPane("map");
-        this.#map?.reveal(card, { closer: true });
+        this.#map.reveal(card, { closer: true });
       },
-      copyLink: () => void this.#copyLink(),
-      copyPosition: (text) => void this.#copy(text, `Coordinates copied: ${text}`),
+      copyLink: () => this.#copyLink(),
+      copyPosition: (text) => void copyAndSay(text, `Coordinates copied: ${text}`, this.#status),
       step: (by) => this.#step(by),
       sighting: (sighting) => this.#laySighting(sighting),
     });
@@ -110,9 +110,9 @@ export class App {
       draw: (kind) => this.#startDrawing(kind),
       useView: () => this.#useView(),
       clearArea: () => this.#ask({ bbox: null, area: null }),
-      fit: () => this.#fitAll(true),
+      fit: () => this.#map.fitAll({ animate: true }),
     });
-    const theme = createThemeSwitch(() => void this.#map?.recolour());
+    const theme = createThemeSwitch(() => this.#map.recolour());
     this.#bar = createBar(this.#query.element, theme, {
       help: () => this.#help(),
       filters: () => {
@@ -126,12 +126,23 @@ export class App {
   }
 
   #build(): void {
-    const skip = h("button", { type: "button", class: "skip", onclick: () => this.#grid.focus() || this.#query.input.focus() }, "To the results");
+    const skip = h(
+      "button",
+      { type: "button", class: "skip", onclick: () => this.#grid.focus() || this.#query.input.focus() },
+      "To the results",
+    );
     this.root.append(
       skip,
       this.#bar.element,
       this.#filters.element,
-      h("main", { class: "panes" }, h("h1", { class: "visually-hidden" }, "Search imagery"), this.#results.element, this.#frame.element, this.#detail.element),
+      h(
+        "main",
+        { class: "panes" },
+        h("h1", { class: "visually-hidden" }, "Search imagery"),
+        this.#results.element,
+        this.#frame.element,
+        this.#detail.element,
+      ),
       this.#switch.element,
       acceptPictures((files) => void this.#bring(files)),
       this.#status.element,
@@ -146,8 +157,8 @@ export class App {
       if (key) act(key);
     };
     listenToKeys({
-      escape: () => Boolean(this.#map?.cancelDrawing()) || this.#filters.closeArea() || this.#close(),
-      drawing: (key) => this.#map?.press(key) ?? false,
+      escape: () => this.#map.cancelDrawing() || this.#filters.closeArea() || this.#close(),
+      drawing: (key) => this.#map.press(key),
       toQuery: () => this.#query.input.select(),
       toResults: () => this.#grid.focus(),
       help: () => this.#help(),
@@ -166,32 +177,15 @@ export class App {
     this.#update();
     if (isAsked(this.#question)) this.#results.showBusy(true);
     else this.#query.input.focus({ preventScroll: true });
-    await this.#waitUntilReady();
+    this.#version = await waitUntilReady((trouble) => this.#results.showTrouble(trouble));
     void this.#search({ first: true });
     void this.#loadMap();
     await this.#loadIndex();
   }
 
-  async #waitUntilReady(): Promise<void> {
-    for (;;) {
-      const health = await api.getHealth().catch((error: unknown) => error as Error);
-      if (health instanceof Error) {
-        this.#results.showTrouble({ text: health.message });
-      } else {
-        this.#version = health.version;
-        if (health.status === "ready") break;
-        const failed = health.status === "failed";
-        const text = failed ? "The service could not load its model; its log says why." : "The service is loading its model; this takes a few seconds.";
-        this.#results.showTrouble({ text });
-      }
-      await new Promise((done) => setTimeout(done, 1000));
-    }
-    this.#results.showTrouble(null);
-  }
-
   async #loadIndex(): Promise<void> {
     try {
-      const [info, scenes, detectors] = await this.#call(() =>
+      const [info, scenes, detectors] = await callWithKey(() =>
         Promise.all([api.getIndex(), api.getScenes(), api.getDetectors()]),
       );
       this.#info = info;
@@ -200,62 +194,50 @@ export class App {
       this.#filters.offer(info, detectors);
       if (!isAsked(this.#question)) this.#results.showStart(info, scenes);
       else if (this.#result) this.#results.showResult(this.#result, this.#cards, this.#question, info);
-      this.#showScenes();
+      await this.#showScenes();
     } catch (error) {
-      this.#fail(error, () => void this.#loadIndex());
+      this.#fail(error, () => void this.#loadIndex(), 0);
     }
   }
 
   async #loadMap(): Promise<void> {
+    const actions = {
+      hover: (key: string) => this.#hover(key, "map"),
+      select: (key: string) => void this.#select(key, { focus: false }),
+      moved: (centre: Position, zoom: number) => {
+        Object.assign(this.#view, { centre, zoom });
+        this.#remember("replace");
+      },
+      drawn: (drawn: Drawn | null) => this.#drawn(drawn),
+    };
     try {
-      const { MapPane } = await import("./map");
-      this.#map = new MapPane(
-        this.#frame.canvas,
-        {
-          hover: (key) => this.#hover(key, "map"),
-          select: (key) => void this.#select(key, { focus: false }),
-          moved: (centre, zoom) => {
-            Object.assign(this.#view, { centre, zoom });
-            this.#remember("replace");
-          },
-          drawn: (drawn) => this.#drawn(drawn),
-        },
-        this.#view,
-      );
-      if (!this.#view.centre) this.#fitAll(false);
-      this.#showScenes();
-      await this.#showOnMap(true);
+      await this.#map.load(this.#frame.canvas, actions, this.#view);
     } catch {
       this.#frame.showFailure("The map needs WebGL 2, which this browser does not offer. Searching works without it.");
+      return;
     }
-  }
-
-  /** Runs something again with a key if the service asks for one. */
-  async #call<T>(act: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await act();
-      } catch (error) {
-        const asksForKey = error instanceof api.ApiError && error.status === 401;
-        if (!asksForKey || !(await askForKey(error.message))) throw error;
-      }
-    }
+    await this.#showScenes();
+    await this.#showOnMap({ still: true });
   }
 
   /** Asks something new, or the same with other filters; every such step can be taken back with the browser. */
   #ask(changes: Partial<Question>): void {
     const before = this.#question;
     this.#question = { ...before, ...changes };
-    if (!asksTheSame(before, this.#question)) {
+    const same = asksTheSame(before, this.#question);
+    if (!same) {
       Object.assign(this.#question, { right: [], wrong: [], k: PAGE_SIZE });
       this.#view.selected = "";
-      this.#detail.hide();
-      this.#map?.select("");
     }
     clearTimeout(this.#markTimer);
+    // Before anything that moves the map, which notes its view in the entry of the history that is the last one then.
     this.#remember("push");
+    if (!same) {
+      this.#detail.hide();
+      this.#map.select("");
+    }
     this.#update();
-    void this.#search({ first: !asksTheSame(before, this.#question) });
+    void this.#search({ first: !same });
   }
 
   #load(): void {
@@ -264,7 +246,7 @@ export class App {
     this.#question = question;
     this.#view = { ...view, centre: view.centre ?? this.#view.centre, zoom: view.centre ? view.zoom : this.#view.zoom };
     this.#update();
-    if (view.centre) this.#map?.jump(view.centre, view.zoom);
+    if (view.centre) this.#map.jump(view.centre, view.zoom);
     if (!view.selected) this.#detail.hide();
     void this.#search({ first: !same, still: true });
   }
@@ -280,7 +262,7 @@ export class App {
     this.#query.update(this.#question);
     this.#filters.update(this.#question);
     this.#frame.showArea(Boolean(this.#question.bbox ?? this.#question.area));
-    void this.#map?.setArea(this.#question);
+    this.#map.setArea(this.#question);
   }
 
   async #search(options: { first: boolean; still?: boolean }, tries = 0): Promise<void> {
@@ -291,7 +273,7 @@ export class App {
       document.title = "rsitr";
       this.#results.showTrouble(null);
       this.#results.showStart(this.#info, this.#scenes);
-      await this.#showOnMap(true);
+      await this.#showOnMap({ still: true });
       return;
     }
     const abort = new AbortController();
@@ -299,7 +281,7 @@ export class App {
     const question = this.#question;
     this.#results.showBusy(options.first || !this.#result);
     try {
-      const result = await this.#call(() => api.search(toBody(question), abort.signal));
+      const result = await callWithKey(() => api.search(toBody(question), abort.signal));
       if (abort.signal.aborted) return;
       this.#result = result;
       this.#cards = listCards(result, question.places);
@@ -318,54 +300,35 @@ export class App {
     document.title = `${result.query.described || "Search"} – rsitr`;
     const best = formatRelevance(result.relevance);
     const found = summarise(result, this.#cards, question);
-    this.#status.say(result.matches ? `${found}${best && `, the best with relevance ${best}`}` : explainMisses(result, this.#cards));
+    this.#status.say(
+      result.matches ? `${found}${best && `, the best with relevance ${best}`}` : explainMisses(result, this.#cards),
+    );
     if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
-    await this.#showOnMap(still);
+    await this.#showOnMap({ still });
   }
 
-  async #showOnMap(still: boolean): Promise<void> {
-    const map = this.#map;
-    if (!map) return;
-    await map.setArea(this.#question);
-    await map.setCards(this.#cards);
-    await map.mark(this.#question.right, this.#question.wrong);
-    map.select(this.#view.selected);
+  async #showOnMap(options: { still: boolean }): Promise<void> {
+    await this.#map.show(this.#cards, this.#question, this.#view, options);
     this.#layChosen();
-    if (!still) map.fitCards(this.#cards);
   }
 
-  #showScenes(): void {
-    if (!this.#map || !this.#info) return;
-    if (!this.#view.centre) this.#fitAll(false);
-    void this.#map.setScenes(this.#scenes).then(() => this.#layChosen());
+  async #showScenes(): Promise<void> {
+    await this.#map.setScenes(this.#scenes, this.#view);
+    this.#layChosen();
   }
 
-  #fitAll(animate: boolean): void {
-    this.#map?.fit(joinBoxes(this.#scenes.map((scene) => scene.bbox)), { animate });
-  }
-
-  #fail(error: unknown, again: () => void, tries = 0): void {
-    if (!(error instanceof api.ApiError)) throw error;
-    const gone = [404, 410].includes(error.status) && this.#question.pictures.length > 0;
-    const text = gone ? "The picture of this search is no longer kept by the service: a link does not carry pictures. Drop it here again." : error.message;
-    const act = (): void => {
-      clearTimeout(timer);
-      this.#results.showTrouble(null);
-      again();
-    };
-    const waits = error.retryAfterS !== null && tries < MOST_TRIES;
-    const timer = waits ? window.setTimeout(act, (error.retryAfterS ?? 1) * 1000) : 0;
-    this.#results.showTrouble({ text: waits ? `${text} Trying again in ${error.retryAfterS} s.` : text, action: "Try now", act });
+  #fail(error: unknown, again: () => void, tries: number): void {
+    showError(this.#results, error, { again, tries, withPicture: this.#question.pictures.length > 0 });
   }
 
   #hover(key: string, from: "grid" | "map"): void {
-    this.#map?.hover(key);
+    this.#map.hover(key);
     this.#grid.hover(key);
     if (from === "map" && key) document.querySelector(".card.hovered")?.scrollIntoView({ block: "nearest" });
   }
 
   async #select(key: string, options: { focus: boolean; keep?: boolean }): Promise<void> {
-    const card = this.#cards.find((own) => own.key === key) ?? (await this.#fetchTile(key));
+    const card = this.#cards.find((own) => own.key === key) ?? (await this.#fetchCard(key));
     if (!card) {
       this.#view.selected = "";
       return;
@@ -374,26 +337,24 @@ export class App {
     this.#remember("replace");
     this.#grid.select(key);
     this.#detail.show(card, this.#detailState(card));
-    this.#map?.select(key);
-    this.#map?.resize();
-    if (!options.keep) this.#map?.reveal(card, { closer: false });
-    this.#lay(card);
+    this.#map.select(key);
+    if (!options.keep) this.#map.reveal(card, { closer: false });
+    this.#map.lay(card, this.#explainedWords());
     if (options.focus) this.#detail.focus();
     else if (isNarrow() && !options.keep) this.#detail.focus();
   }
 
-  async #fetchTile(key: string): Promise<Card | null> {
-    const response = await fetch(api.resolve(`api/tiles/${encodeURIComponent(key)}`), { headers: api.keyHeaders() }).catch(() => null);
-    return response?.ok ? fromTile((await response.json()) as Tile) : null;
+  /** A tile that is not among the results: one that a link names. */
+  async #fetchCard(key: string): Promise<Card | null> {
+    return api.getTile(key).then(fromTile, () => null);
   }
 
   #detailState(card: Card): DetailState {
     const at = this.#cards.indexOf(card);
-    const { right, wrong, text } = this.#question;
     return {
       why: this.#view.why,
-      words: text,
-      mark: right.includes(card.key) ? "right" : wrong.includes(card.key) ? "wrong" : null,
+      words: this.#question.text,
+      mark: markOf(this.#question, card.key),
       position: at < 0 ? "" : `of ${this.#cards.length}`,
     };
   }
@@ -403,24 +364,17 @@ export class App {
   }
 
   #layChosen(): void {
-    const card = this.#chosen();
-    if (card) this.#lay(card);
-    else void this.#map?.lay([], null);
-  }
-
-  /** The tile itself on the map, and where it looks like the words. */
-  #lay(card: Card): void {
-    const scene = this.#scenes.find((own) => own.id === card.sceneId);
-    const pictures = [{ url: api.withQuery(card.picture, { size: TILE_PX }), opacity: 1 }];
-    if (this.#view.why && this.#question.text) {
-      pictures.push({ url: api.explanationUrl(card.picture, this.#question.text, TILE_PX), opacity: HEAT_OPACITY });
-    }
-    void this.#map?.lay(pictures, findCorners(card, scene));
+    this.#map.lay(this.#chosen() ?? null, this.#explainedWords());
   }
 
   #laySighting(sighting: Sighting): void {
     const hit = this.#result?.hits.find((own) => own.tile === sighting.best_tile);
-    if (hit) this.#lay(fromTile(hit));
+    if (hit) this.#map.lay(fromTile(hit), this.#explainedWords());
+  }
+
+  /** The words whose heat map is shown; none without "why". */
+  #explainedWords(): string {
+    return this.#view.why ? this.#question.text : "";
   }
 
   #close(): boolean {
@@ -429,9 +383,8 @@ export class App {
     this.#view.selected = "";
     this.#detail.hide();
     this.#grid.select("");
-    this.#map?.select("");
-    this.#map?.resize();
-    void this.#map?.lay([], null);
+    this.#map.select("");
+    this.#map.lay(null, "");
     this.#remember("replace");
     this.#grid.focus(key);
     return true;
@@ -454,18 +407,12 @@ export class App {
 
   /** Thumbs up or down; again takes it back. The search is refined at once. */
   #mark(key: string, mark: Mark): void {
-    const other = mark === "right" ? "wrong" : "right";
-    const own = this.#question[mark];
-    const taken = own.includes(key);
-    this.#question = {
-      ...this.#question,
-      [mark]: taken ? own.filter((marked) => marked !== key) : [...own, key],
-      [other]: this.#question[other].filter((marked) => marked !== key),
-    };
+    const taken = markOf(this.#question, key) === mark;
+    this.#question = toggleMark(this.#question, key, mark);
     this.#marked = [...this.#marked.filter((marked) => marked !== key), ...(taken ? [] : [key])];
     this.#remember("push");
     this.#grid.mark(this.#question.right, this.#question.wrong);
-    void this.#map?.mark(this.#question.right, this.#question.wrong);
+    this.#map.mark(this.#question.right, this.#question.wrong);
     const card = this.#chosen();
     if (card) this.#detail.update(this.#detailState(card));
     this.#status.say(taken ? "Mark taken back" : `Marked ${mark}; refining`);
@@ -474,16 +421,16 @@ export class App {
   }
 
   #undoMark(): void {
-    const { right, wrong } = this.#question;
-    const last = this.#marked.findLast((key) => right.includes(key) || wrong.includes(key)) ?? wrong.at(-1) ?? right.at(-1);
-    if (last) this.#mark(last, right.includes(last) ? "right" : "wrong");
+    const last = lastMarked(this.#question, this.#marked);
+    const mark = last && markOf(this.#question, last);
+    if (last && mark) this.#mark(last, mark);
   }
 
   async #saveDetector(): Promise<void> {
     const name = await askForName(this.#question.right.length, this.#question.wrong.length);
     if (!name) return;
     try {
-      await this.#call(() => api.saveDetector(name, toBody(this.#question)));
+      await callWithKey(() => api.saveDetector(name, toBody(this.#question)));
       const detectors = await api.getDetectors();
       if (this.#info) this.#filters.offer(this.#info, detectors);
       this.#status.toast(`Saved as detector “${name}”.`);
@@ -497,7 +444,7 @@ export class App {
     if (!file) return;
     this.#status.say("Sending the picture");
     try {
-      const picture = await this.#call(() => this.#pictures.send(file, this.#info));
+      const picture = await callWithKey(() => this.#pictures.send(file, this.#info));
       this.#ask({ pictures: [picture], like: [] });
     } catch (error) {
       this.#results.showTrouble({ text: error instanceof Error ? error.message : "The picture could not be sent." });
@@ -505,13 +452,8 @@ export class App {
   }
 
   #startDrawing(kind: Drawing): void {
-    if (!this.#map) return;
-    if (this.#map.drawing === kind) {
-      this.#map.cancelDrawing();
-      return;
-    }
+    if (!this.#map.toggleDrawing(kind)) return;
     this.#showPane("map");
-    this.#map.draw(kind);
     this.#frame.showDrawing(kind);
     this.#status.say("Drawing on the map");
   }
@@ -522,33 +464,19 @@ export class App {
   }
 
   #useView(): void {
-    if (this.#map) this.#ask({ bbox: this.#map.bounds(), area: null });
+    const bbox = this.#map.bounds();
+    if (bbox) this.#ask({ bbox, area: null });
   }
 
   #showPane(pane: "list" | "map"): void {
     this.root.dataset.pane = pane;
     this.#switch.set(pane);
     if (pane === "map" && isNarrow() && this.#view.selected) this.#detail.hide();
-    this.#map?.resize();
+    this.#map.resize();
   }
 
-  #save(format: "geojson" | "csv"): void {
-    if (!this.#result) return;
-    if (format === "csv") saveFile("places.csv", "text/csv", toCsv(this.#cards));
-    else saveFile("places.geojson", "application/geo+json", toGeoJson(this.#cards, this.#result.query.described));
-    this.#status.toast(`Saved ${this.#cards.length} results as places.${format}.`);
-  }
-
-  async #copyLink(): Promise<void> {
-    const kept = this.#question.pictures.length > 0;
-    const text = kept
-      ? "Link copied. Your picture is not part of it: it works only while the service keeps the picture."
-      : "Link copied.";
-    await this.#copy(location.href, text);
-  }
-
-  async #copy(text: string, said: string): Promise<void> {
-    this.#status.toast((await copyText(text)) ? said : `Copying is not allowed here: ${text}`);
+  #copyLink(): void {
+    void copyLink(this.#status, { withPicture: this.#question.pictures.length > 0 });
   }
 
   #help(): void {

@@ -3,7 +3,15 @@ import { explanationUrl, showPicture, withQuery } from "./api";
 import type { Card } from "./card";
 import { isPlaced } from "./card";
 import { button, h, replace } from "./dom";
-import { formatDay, formatGsd, formatNumber, formatPosition, formatRelevance, plainPosition, shortName } from "./format";
+import {
+  formatDay,
+  formatGsd,
+  formatNumber,
+  formatPosition,
+  formatRelevance,
+  plainPosition,
+  shortName,
+} from "./format";
 import type { Mark } from "./grid";
 import { drawTimeline } from "./timeline";
 import type { Sighting } from "./types";
@@ -70,9 +78,12 @@ export function createDetail(actions: Actions): Detail {
   const facts = h("dl", { class: "fact-list" });
   const timeline = h("div", {});
   const vote = (mark: Mark): HTMLButtonElement => {
-    const element = button({ icon: mark === "right" ? "up" : "down", label: mark === "right" ? "Right" : "Wrong" }, () => {
-      if (card) actions.mark(card.key, mark);
-    });
+    const element = button(
+      { icon: mark === "right" ? "up" : "down", label: mark === "right" ? "Right" : "Wrong" },
+      () => {
+        if (card) actions.mark(card.key, mark);
+      },
+    );
     element.classList.add("vote", mark);
     return element;
   };
@@ -99,7 +110,13 @@ export function createDetail(actions: Actions): Detail {
       figure,
       h("div", { class: "row" }, why, around, strength),
       heatNote,
-      h("div", { class: "row verdict" }, h("span", { class: "ask" }, "Is it what you look for?"), votes.right, votes.wrong),
+      h(
+        "div",
+        { class: "row verdict" },
+        h("span", { class: "ask" }, "Is it what you look for?"),
+        votes.right,
+        votes.wrong,
+      ),
       timeline,
       facts,
       h(
@@ -173,7 +190,10 @@ export function createDetail(actions: Actions): Detail {
     const line = drawTimeline(card.sightings, shown.key, (sighting) => {
       shown = {
         key: sighting.best_tile,
-        picture: sighting.best_tile === card?.key ? card.picture : `api/tiles/${encodeURIComponent(sighting.best_tile)}/picture.jpg`,
+        picture:
+          sighting.best_tile === card?.key
+            ? card.picture
+            : `api/tiles/${encodeURIComponent(sighting.best_tile)}/picture.jpg`,
         date: sighting.date,
         scene: sighting.scene,
         sensor: sighting.sensor,
@@ -181,7 +201,9 @@ export function createDetail(actions: Actions): Detail {
       drawPicture();
       drawFacts();
       drawTimes();
-      const pressed = [...timeline.querySelectorAll<HTMLElement>(".sighting")].find((item) => item.ariaPressed === "true");
+      const pressed = [...timeline.querySelectorAll<HTMLElement>(".sighting")].find(
+        (item) => item.ariaPressed === "true",
+      );
       pressed?.focus();
       actions.sighting(sighting);
     });
@@ -190,7 +212,8 @@ export function createDetail(actions: Actions): Detail {
 
   function drawState(): void {
     counter.textContent = state.position;
-    for (const mark of ["right", "wrong"] as const) votes[mark].setAttribute("aria-pressed", String(state.mark === mark));
+    for (const mark of ["right", "wrong"] as const)
+      votes[mark].setAttribute("aria-pressed", String(state.mark === mark));
   }
 
   return {

@@ -12,7 +12,13 @@ function open(dialog: HTMLDialogElement): void {
 }
 
 /** Asks for one line of text; resolves to null when it was closed without. */
-function ask(options: { title: string; text: string; label: string; type: string; action: string }): Promise<string | null> {
+function ask(options: {
+  title: string;
+  text: string;
+  label: string;
+  type: string;
+  action: string;
+}): Promise<string | null> {
   return new Promise((done) => {
     let answer: string | null = null;
     const input = h("input", { type: options.type, id: "answer", required: true, autocomplete: "off", maxlength: 200 });
@@ -100,13 +106,35 @@ export function showHelp(about: string): void {
     "dialog",
     { "aria-labelledby": "dialog-title", class: "dialog help" },
     h("h2", { id: "dialog-title" }, "How to search"),
-    h("p", {}, "Say what a place looks like: “storage tanks beside a river”. Or drop, paste or choose a picture of such a place. Words and pictures go together."),
-    h("p", {}, "Thumbs up and down on results refine the search at once. A box or an outline drawn on the map limits it. The address of the page holds the whole search, except for pictures of your own."),
+    h(
+      "p",
+      {},
+      "Say what a place looks like: “storage tanks beside a river”. Or drop, paste or choose a picture of such a place. Words and pictures go together.",
+    ),
+    h(
+      "p",
+      {},
+      "Thumbs up and down on results refine the search at once. A box or an outline drawn on the map limits it. The address of the page holds the whole search, except for pictures of your own.",
+    ),
     h("h3", {}, "Keys"),
-    h("dl", { class: "keys" }, ...SHORTCUTS.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
+    h(
+      "dl",
+      { class: "keys" },
+      ...SHORTCUTS.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]),
+    ),
     h("label", { class: "check" }, letters, "Single letters are shortcuts"),
-    h("p", { class: "about" }, about, " ", h("a", { href: "static/licenses.txt", target: "_blank", rel: "noopener" }, "Licences")),
-    h("div", { class: "row end" }, button({ label: "Close" }, () => dialog.close())),
+    h(
+      "p",
+      { class: "about" },
+      about,
+      " ",
+      h("a", { href: "static/licenses.txt", target: "_blank", rel: "noopener" }, "Licences"),
+    ),
+    h(
+      "div",
+      { class: "row end" },
+      button({ label: "Close" }, () => dialog.close()),
+    ),
   );
   open(dialog);
 }

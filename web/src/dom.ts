@@ -26,7 +26,8 @@ export function replace(parent: Element, ...children: Child[]): void {
 /** Paths in a box of 24 by 24, drawn as lines. */
 const ICONS = {
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14m5 12 4.5 4.5",
-  picture: "M4 6a2 2 0 0 1 2-2h12a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2zM4 16l4.5-4.5 4 4L15 13l5 5M15.5 8.5h.01",
+  picture:
+    "M4 6a2 2 0 0 1 2-2h12a2 2 0 0 1 2 2v12a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2zM4 16l4.5-4.5 4 4L15 13l5 5M15.5 8.5h.01",
   close: "m6 6 12 12M18 6 6 18",
   up: "M7 11v9H4v-9zm0 0 4-7.5c1.5 0 2.3 1 2 2.5L12.3 9H18a2 2 0 0 1 2 2.4l-1.3 7A2 2 0 0 1 16.7 20H7",
   down: "M17 13V4h3v9zm0 0-4 7.5c-1.5 0-2.3-1-2-2.5l.7-3H6a2 2 0 0 1-2-2.4l1.3-7A2 2 0 0 1 7.3 4H17",

@@ -49,7 +49,13 @@ export function createFilters(actions: Actions): Filters {
     autocomplete: "off",
     maxlength: 300,
     "aria-label": "Without: words to leave out, separated by commas",
-    onchange: () => actions.change({ not: without.value.split(",").map((word) => word.trim()).filter(Boolean) }),
+    onchange: () =>
+      actions.change({
+        not: without.value
+          .split(",")
+          .map((word) => word.trim())
+          .filter(Boolean),
+      }),
   });
   const clear = button({ icon: "close", label: "Clear filters" }, () =>
     actions.change({ bbox: null, area: null, since: "", until: "", sensor: "", not: [], detector: "" }),
@@ -91,7 +97,11 @@ export function createFilters(actions: Actions): Filters {
     closeArea: area.close,
     offer: (info, detectors) => {
       fill(sensor, "Any", info.sensors);
-      fill(detector, "None", detectors.map((known) => known.name));
+      fill(
+        detector,
+        "None",
+        detectors.map((known) => known.name),
+      );
       detector.hidden = detectorField.hidden = detectors.length === 0 && !detector.value;
       for (const input of [since, until]) {
         input.min = info.since ?? "";
@@ -124,7 +134,14 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
   const label = h("span", {}, "Anywhere");
   const opener = h(
     "button",
-    { type: "button", class: "button", id: "area", "aria-expanded": "false", "aria-controls": "area-panel", onclick: toggle },
+    {
+      type: "button",
+      class: "button",
+      id: "area",
+      "aria-expanded": "false",
+      "aria-controls": "area-panel",
+      onclick: toggle,
+    },
     icon("pin"),
     label,
     icon("more"),
@@ -147,15 +164,24 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
     close();
     action();
   };
-  const anywhere = button({ icon: "close", label: "Anywhere" }, act(() => actions.change({ bbox: null, area: null })));
+  const anywhere = button(
+    { icon: "close", label: "Anywhere" },
+    act(() => actions.change({ bbox: null, area: null })),
+  );
   const panel = h(
     "div",
     { id: "area-panel", class: "popover", hidden: true },
     h(
       "div",
       { class: "stack" },
-      button({ icon: "box", label: "Draw a box on the map" }, act(() => actions.draw("box"))),
-      button({ icon: "polygon", label: "Draw an outline on the map" }, act(() => actions.draw("polygon"))),
+      button(
+        { icon: "box", label: "Draw a box on the map" },
+        act(() => actions.draw("box")),
+      ),
+      button(
+        { icon: "polygon", label: "Draw an outline on the map" },
+        act(() => actions.draw("polygon")),
+      ),
       button({ icon: "view", label: "What the map shows" }, act(actions.useView)),
       anywhere,
     ),

@@ -136,6 +136,7 @@ export function createGrid(actions: Actions): Grid {
       {
         class: "card",
         "data-key": card.key,
+        "data-unplaced": !isPlaced(card),
         onpointerenter: () => actions.hover(card.key),
         onpointerleave: () => actions.hover(""),
       },
@@ -175,7 +176,12 @@ export function createGrid(actions: Actions): Grid {
     showSkeletons: () => {
       shown = new Map();
       list.setAttribute("aria-hidden", "true");
-      replace(list, ...Array.from({ length: SKELETONS }, () => h("li", { class: "card skeleton" }, h("span", { class: "picture" }), h("div", { class: "caption" }))));
+      replace(
+        list,
+        ...Array.from({ length: SKELETONS }, () =>
+          h("li", { class: "card skeleton" }, h("span", { class: "picture" }), h("div", { class: "caption" })),
+        ),
+      );
     },
     hover: (key) => each((item, own) => item.classList.toggle("hovered", own === key)),
     select: (key) =>
@@ -187,7 +193,10 @@ export function createGrid(actions: Actions): Grid {
       }),
     mark: (right, wrong) =>
       each((item, key) => {
-        for (const [mark, keys] of [["right", right], ["wrong", wrong]] as const) {
+        for (const [mark, keys] of [
+          ["right", right],
+          ["wrong", wrong],
+        ] as const) {
           item.classList.toggle(mark, keys.includes(key));
           item.querySelector(`.vote.${mark}`)?.setAttribute("aria-pressed", String(keys.includes(key)));
         }

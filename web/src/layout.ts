@@ -66,32 +66,53 @@ export function createMapFrame(actions: {
   };
 }
 
-export function createBar(query: HTMLElement, theme: HTMLElement, actions: { help: () => void; filters: () => void }): {
+export function createBar(
+  query: HTMLElement,
+  theme: HTMLElement,
+  actions: { help: () => void; filters: () => void },
+): {
   element: HTMLElement;
   name: HTMLElement;
   filters: HTMLButtonElement;
 } {
   const name = h("span", { class: "index-name" });
-  const filters = button({ icon: "filter", label: "Filters", iconOnly: true, className: "filters-toggle" }, actions.filters);
+  const filters = button(
+    { icon: "filter", label: "Filters", iconOnly: true, className: "filters-toggle" },
+    actions.filters,
+  );
   filters.setAttribute("aria-controls", "filters");
   filters.setAttribute("aria-expanded", "false");
   const home = h("a", { class: "brand", href: "./", title: "Start again" }, createMark(), h("span", {}, "rsitr"), name);
   const help = button({ icon: "help", label: "Help and keys", iconOnly: true }, actions.help);
-  return { element: h("header", { class: "bar" }, home, query, h("div", { class: "tools" }, filters, help, theme)), name, filters };
+  return {
+    element: h("header", { class: "bar" }, home, query, h("div", { class: "tools" }, filters, help, theme)),
+    name,
+    filters,
+  };
 }
 
 function createMark(): SVGSVGElement {
   const mark = icon("view");
   mark.setAttribute("class", "mark");
-  mark.querySelector("path")?.setAttribute("d", "M4 9V6a2 2 0 0 1 2-2h3m6 0h3a2 2 0 0 1 2 2v3m0 6v3a2 2 0 0 1-2 2h-3m-6 0H6a2 2 0 0 1-2-2v-3");
+  mark
+    .querySelector("path")
+    ?.setAttribute("d", "M4 9V6a2 2 0 0 1 2-2h3m6 0h3a2 2 0 0 1 2 2v3m0 6v3a2 2 0 0 1-2 2h-3m-6 0H6a2 2 0 0 1-2-2v-3");
   const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-  for (const [key, value] of [["cx", "12"], ["cy", "12"], ["r", "3.4"]] as const) dot.setAttribute(key, value);
+  for (const [key, value] of [
+    ["cx", "12"],
+    ["cy", "12"],
+    ["r", "3.4"],
+  ] as const)
+    dot.setAttribute(key, value);
   mark.append(dot);
   return mark;
 }
 
 /** On a small screen: either the list or the map. */
-export function createSwitch(show: (pane: "list" | "map") => void): { element: HTMLElement; set: (pane: "list" | "map") => void } {
+export function createSwitch(show: (pane: "list" | "map") => void): {
+  element: HTMLElement;
+  set: (pane: "list" | "map") => void;
+} {
   const list = button({ icon: "list", label: "List" }, () => show("list"));
   const map = button({ icon: "map", label: "Map" }, () => show("map"));
   return {

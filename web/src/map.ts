@@ -34,6 +34,8 @@ export class MapPane {
   readonly #ready: Promise<void>;
   readonly #markers = new Map<string, Marker>();
   #cards: Card[] = [];
+  /** Whether the view shows what somebody or something chose, and is no mere beginning. */
+  #chosen: boolean;
   #hovered = "";
   #selected = "";
 
@@ -42,6 +44,7 @@ export class MapPane {
     readonly actions: MapActions,
     start: { centre: Position | null; zoom: number },
   ) {
+    this.#chosen = start.centre !== null;
     this.#map = new MapLibre({
       container,
       style: makeStyle(),
@@ -70,6 +73,7 @@ export class MapPane {
 
   #listen(): void {
     this.#map.on("moveend", () => {
+      if (!this.#chosen) return;
       const { lng, lat } = this.#map.getCenter();
       this.actions.moved([lng, lat], this.#map.getZoom());
     });
@@ -86,6 +90,10 @@ export class MapPane {
       const key = event.features?.[0]?.properties.key as string | undefined;
       if (key && !this.#draw.kind) this.actions.select(key);
     });
+    const container = this.#map.getContainer();
+    container.setAttribute("aria-busy", "true");
+    this.#map.on("dataloading", () => container.setAttribute("aria-busy", "true"));
+    this.#map.on("idle", () => container.removeAttribute("aria-busy"));
     // An overview that cannot be had leaves the outline of its scene.
     this.#map.on("error", () => undefined);
   }
@@ -174,7 +182,10 @@ export class MapPane {
   async setArea({ bbox, area }: Pick<Question, "bbox" | "area">): Promise<void> {
     await this.#ready;
     const ring = bbox ? boxRing(bbox) : area?.coordinates[0];
-    this.#set("area", ring ? { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [ring] } } : NOTHING);
+    this.#set(
+      "area",
+      ring ? { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [ring] } } : NOTHING,
+    );
   }
 
   /** Lays pictures over a tile: its own, sharper than the scene's overview, and the heat map. */
@@ -214,7 +225,12 @@ export class MapPane {
     const wide = view.getEast() - view.getWest() >= 360;
     const clamp = (latitude: number): number => Math.min(90, Math.max(-90, latitude));
     const wrap = (longitude: number): number => ((((longitude + 180) % 360) + 360) % 360) - 180;
-    return [wide ? -180 : wrap(view.getWest()), clamp(view.getSouth()), wide ? 180 : wrap(view.getEast()), clamp(view.getNorth())];
+    return [
+      wide ? -180 : wrap(view.getWest()),
+      clamp(view.getSouth()),
+      wide ? 180 : wrap(view.getEast()),
+      clamp(view.getNorth()),
+    ];
   }
 
   jump(centre: Position, zoom: number): void {
@@ -224,6 +240,7 @@ export class MapPane {
   /** Shows all of a box. */
   fit(box: BBox | null, options: { animate: boolean }): void {
     if (!box) return;
+    this.#chosen = true;
     const [west, south, east, north] = unwrap(box);
     this.#map.fitBounds([west, south, east, north], {
       padding: 48,
@@ -250,7 +267,9 @@ export class MapPane {
     if (inside && !options.closer) return;
     const shape = new LngLatBounds([west, south, east, north]);
     const fitted = this.#map.cameraForBounds(shape, { padding: 120, maxZoom: CLOSEST_ZOOM });
-    const zoom = options.closer ? (fitted?.zoom ?? this.#map.getZoom()) : Math.min(this.#map.getZoom(), fitted?.zoom ?? 22);
+    const zoom = options.closer
+      ? (fitted?.zoom ?? this.#map.getZoom())
+      : Math.min(this.#map.getZoom(), fitted?.zoom ?? 22);
     this.#map.easeTo({ center: centreOf(card.bbox), zoom, duration: EASE_MS, animate: !reducesMotion() });
   }
 
@@ -272,7 +291,13 @@ export class MapPane {
 
 function boxRing(box: BBox): Position[] {
   const [west, south, east, north] = unwrap(box);
-  return [[west, south], [east, south], [east, north], [west, north], [west, south]];
+  return [
+    [west, south],
+    [east, south],
+    [east, north],
+    [west, north],
+    [west, south],
+  ];
 }
 
 function token(name: string): string {
@@ -280,10 +305,21 @@ function token(name: string): string {
 }
 
 /** Colours on imagery are the same in light and dark: imagery has no theme. */
-const ON_IMAGERY = { hit: "#ffc53d", hovered: "#ffffff", right: "#5ee08a", wrong: "#ff8f7d", area: "#6fd3ff", casing: "#10181d" };
+const ON_IMAGERY = {
+  hit: "#ffc53d",
+  hovered: "#ffffff",
+  right: "#5ee08a",
+  wrong: "#ff8f7d",
+  area: "#6fd3ff",
+  casing: "#10181d",
+};
 
 function makeStyle(): StyleSpecification {
-  const flag = (name: string): ["boolean", ["feature-state", string], boolean] => ["boolean", ["feature-state", name], false];
+  const flag = (name: string): ["boolean", ["feature-state", string], boolean] => [
+    "boolean",
+    ["feature-state", name],
+    false,
+  ];
   const raised = ["any", flag("hovered"), flag("selected")];
   return {
     version: 8,
@@ -295,10 +331,25 @@ function makeStyle(): StyleSpecification {
     },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": token("--map-ground") } },
-      { id: "scene-line", type: "line", source: "scenes", paint: { "line-color": token("--map-line"), "line-width": 1 } },
+      {
+        id: "scene-line",
+        type: "line",
+        source: "scenes",
+        paint: { "line-color": token("--map-line"), "line-width": 1 },
+      },
       { id: "area-fill", type: "fill", source: "area", paint: { "fill-color": ON_IMAGERY.area, "fill-opacity": 0.08 } },
-      { id: "area-casing", type: "line", source: "area", paint: { "line-color": ON_IMAGERY.casing, "line-width": 4, "line-opacity": 0.6 } },
-      { id: "area-line", type: "line", source: "area", paint: { "line-color": ON_IMAGERY.area, "line-width": 2, "line-dasharray": [3, 2] } },
+      {
+        id: "area-casing",
+        type: "line",
+        source: "area",
+        paint: { "line-color": ON_IMAGERY.casing, "line-width": 4, "line-opacity": 0.6 },
+      },
+      {
+        id: "area-line",
+        type: "line",
+        source: "area",
+        paint: { "line-color": ON_IMAGERY.area, "line-width": 2, "line-dasharray": [3, 2] },
+      },
       {
         id: "hit-fill",
         type: "fill",
@@ -322,15 +373,28 @@ function makeStyle(): StyleSpecification {
           "line-width": ["case", raised, 3.5, 2] as never,
           "line-color": [
             "case",
-            raised, ON_IMAGERY.hovered,
-            ["==", ["feature-state", "mark"], "right"], ON_IMAGERY.right,
-            ["==", ["feature-state", "mark"], "wrong"], ON_IMAGERY.wrong,
+            raised,
+            ON_IMAGERY.hovered,
+            ["==", ["feature-state", "mark"], "right"],
+            ON_IMAGERY.right,
+            ["==", ["feature-state", "mark"], "wrong"],
+            ON_IMAGERY.wrong,
             ON_IMAGERY.hit,
           ] as never,
         },
       },
-      { id: "drawing-casing", type: "line", source: "drawing", paint: { "line-color": ON_IMAGERY.casing, "line-width": 4, "line-opacity": 0.6 } },
-      { id: "drawing-line", type: "line", source: "drawing", paint: { "line-color": ON_IMAGERY.area, "line-width": 2 } },
+      {
+        id: "drawing-casing",
+        type: "line",
+        source: "drawing",
+        paint: { "line-color": ON_IMAGERY.casing, "line-width": 4, "line-opacity": 0.6 },
+      },
+      {
+        id: "drawing-line",
+        type: "line",
+        source: "drawing",
+        paint: { "line-color": ON_IMAGERY.area, "line-width": 2 },
+      },
     ],
   };
 }

@@ -5,7 +5,11 @@ import type { IndexInfo } from "./types";
 
 /** Listens for pictures dropped or pasted anywhere; returns what is shown while one hovers over the page. */
 export function acceptPictures(bring: (files: File[]) => void): HTMLElement {
-  const curtain = h("div", { class: "curtain", hidden: true }, h("div", {}, icon("picture"), "Drop a picture to find places like it"));
+  const curtain = h(
+    "div",
+    { class: "curtain", hidden: true },
+    h("div", {}, icon("picture"), "Drop a picture to find places like it"),
+  );
   const carriesFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
   document.addEventListener("dragenter", (event) => {
     if (carriesFiles(event)) curtain.hidden = false;

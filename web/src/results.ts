@@ -49,7 +49,9 @@ export function createResults(grid: Grid, actions: Actions): Results {
     h(
       "div",
       { class: "exports" },
-      button({ icon: "download", label: "GeoJSON", title: "Save what is shown as GeoJSON" }, () => actions.save("geojson")),
+      button({ icon: "download", label: "GeoJSON", title: "Save what is shown as GeoJSON" }, () =>
+        actions.save("geojson"),
+      ),
       button({ icon: "download", label: "CSV", title: "Save what is shown as a table" }, () => actions.save("csv")),
       button({ icon: "link", label: "Copy link", iconOnly: true }, actions.copyLink),
     ),
@@ -117,17 +119,32 @@ export function createResults(grid: Grid, actions: Actions): Results {
       replace(
         start,
         h("h2", {}, "Find places in imagery"),
-        h("p", { class: "lead" }, `Describe what to look for, or drop a picture of it anywhere on this page. ${held} are ready to be searched.`),
+        h(
+          "p",
+          { class: "lead" },
+          `Describe what to look for, or drop a picture of it anywhere on this page. ${held} are ready to be searched.`,
+        ),
         info.suggestions.length > 0 &&
           h(
             "div",
             { class: "suggestions" },
             h("h3", {}, "For example"),
-            h("ul", {}, ...info.suggestions.map((text) => h("li", {}, h("button", { type: "button", onclick: () => actions.suggest(text) }, text)))),
+            h(
+              "ul",
+              {},
+              ...info.suggestions.map((text) =>
+                h("li", {}, h("button", { type: "button", onclick: () => actions.suggest(text) }, text)),
+              ),
+            ),
           ),
         scenes.length > 0 && h("h3", {}, "In this index"),
-        h("ul", { class: "scenes" }, ...scenes.slice(0, SCENES_SHOWN).map((scene) => drawScene(scene, () => actions.locateScene(scene)))),
-        scenes.length > SCENES_SHOWN && h("p", { class: "note" }, `and ${formatNumber(scenes.length - SCENES_SHOWN, "more scene", "more scenes")}`),
+        h(
+          "ul",
+          { class: "scenes" },
+          ...scenes.slice(0, SCENES_SHOWN).map((scene) => drawScene(scene, () => actions.locateScene(scene))),
+        ),
+        scenes.length > SCENES_SHOWN &&
+          h("p", { class: "note" }, `and ${formatNumber(scenes.length - SCENES_SHOWN, "more scene", "more scenes")}`),
       );
     },
     showResult: (result, cards, question, info) => {
@@ -137,7 +154,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
       grid.element.hidden = false;
       trouble.hidden = true;
       summary.textContent = count(cards, question);
-      detail.textContent = `${formatNumber(result.n_tiles, "tile")} searched in ${Math.max(1, Math.round(result.took_ms))} ms`;
+      detail.textContent = `${countSure(cards, result.threshold)}${formatNumber(result.n_tiles, "tile")} searched in ${Math.max(1, Math.round(result.took_ms))} ms`;
       asPlaces.setAttribute("aria-pressed", String(question.places));
       asTiles.setAttribute("aria-pressed", String(!question.places));
       showRefined(question, info?.can_write ?? false);
@@ -148,6 +165,12 @@ export function createResults(grid: Grid, actions: Actions): Results {
       more.hidden = !asked || question.k >= (info?.limits.max_k ?? question.k);
     },
   };
+}
+
+/** How many of the results are likely right, where not all of them are. */
+function countSure(cards: Card[], threshold: number): string {
+  const sure = cards.filter((card) => (card.relevance ?? 0) >= threshold).length;
+  return sure > 0 && sure < cards.length ? `${sure} of them above ${formatRelevance(threshold)} · ` : "";
 }
 
 function count(cards: Card[], question: Question): string {
@@ -165,5 +188,7 @@ export function explainMisses(result: SearchResult, cards: Card[]): string {
   if (!cards.length) return "No tile passes the filters. Widen the area or the days, or choose another sensor.";
   const [best, least] = [formatRelevance(result.relevance), formatRelevance(result.threshold)];
   const nothing = `Nothing here matches ${result.query.described || "this search"}.`;
-  return best ? `${nothing} Below is what comes closest, at ${best}; a match has ${least} or more.` : `${nothing} Below is what comes closest.`;
+  return best
+    ? `${nothing} Below is what comes closest, at ${best}; a match has ${least} or more.`
+    : `${nothing} Below is what comes closest.`;
 }

@@ -62,7 +62,9 @@ export class Scenery {
       return;
     }
     this.map.addSource(source, { type: "image", url, coordinates: scene.corners! });
-    const finer = this.#scenes.slice(this.#scenes.indexOf(scene) + 1).find(({ id }) => this.map.getLayer(`scene-${id}`));
+    const finer = this.#scenes
+      .slice(this.#scenes.indexOf(scene) + 1)
+      .find(({ id }) => this.map.getLayer(`scene-${id}`));
     const paint = { "raster-fade-duration": 0 };
     this.map.addLayer({ id: source, type: "raster", source, paint }, finer ? `scene-${finer.id}` : this.above);
   }

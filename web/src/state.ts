@@ -103,7 +103,13 @@ export function encode(question: Question, view: View): string {
   for (const [name, field] of LISTS) for (const value of question[field]) put(name, value);
   put("detector", question.detector);
   put("bbox", question.bbox?.map(round).join(",") ?? "");
-  put("area", question.area?.coordinates[0]?.slice(0, -1).map((at) => at.map(round).join(",")).join(";") ?? "");
+  put(
+    "area",
+    question.area?.coordinates[0]
+      ?.slice(0, -1)
+      .map((at) => at.map(round).join(","))
+      .join(";") ?? "",
+  );
   put("since", question.since);
   put("until", question.until);
   put("sensor", question.sensor);

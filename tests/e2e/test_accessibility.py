@@ -1,0 +1,56 @@
+"""What axe-core finds wrong with the page, in light and dark, on a desk and on a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from browser import DESKTOP, PHONE, Page
+
+AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+STATES = {
+    "start": "",
+    "results": "q=storage+tanks",
+    "nothing": "q=an+elephant",
+    "empty": "q=storage+tanks&since=2030-01-01",
+    "details": "q=storage+tanks&why=1",
+}
+
+
+def find_barriers(page: Page) -> list[str]:
+    """What axe-core calls serious or critical."""
+    if not AXE.is_file():
+        pytest.fail("axe-core is not there: run `npm install` in web/ (`make page` does)")
+    page.run(AXE.read_text(encoding="utf-8"))
+    script = "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
+    found = page.driver.execute_async_script(script)  # type: ignore[no-untyped-call]
+    return [
+        f"{violation['id']}: {node['html']} {node['failureSummary']}"
+        for violation in found["violations"]
+        if violation["impact"] in {"serious", "critical"}
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_state_of_the_page_has_barriers(page: Page, size: tuple[int, int], *, dark: bool) -> None:
+    page.look(size, dark=dark)
+    for name, fragment in STATES.items():
+        page.open(fragment)
+        if fragment:
+            page.settle()
+        else:
+            page.wait(lambda: page.find_all(".scene"), "the index is not shown")
+        if name == "details":
+            page.find(".card .open").click()
+            page.wait(lambda: page.find_all(".detail:not([hidden])"), "no details")
+        assert find_barriers(page) == [], name
+    page.button("Close details").click()
+    if size == PHONE:
+        page.button("Filters").click()
+    page.find("#area").click()
+    assert find_barriers(page) == [], "area"
+    page.button("Help and keys").click()
+    assert find_barriers(page) == [], "help"

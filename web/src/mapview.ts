@@ -1,0 +1,118 @@
+// The map as the rest of the page sees it: it comes late, or not at all where a browser has no WebGL, and nothing breaks.
+import * as api from "./api";
+import type { Card } from "./card";
+import { findCorners, joinBoxes } from "./card";
+import type { Drawing } from "./draw";
+import type { MapActions, MapPane } from "./map";
+import type { Question, View } from "./state";
+import type { BBox, Position, Scene } from "./types";
+
+const HEAT_OPACITY = 0.65;
+const TILE_PX = 512;
+
+export class MapView {
+  #pane: MapPane | null = null;
+  #scenes: Scene[] = [];
+
+  /** Fetches the code of the map, the larger part of the page, and starts it. */
+  async load(container: HTMLElement, actions: MapActions, view: View): Promise<void> {
+    const { MapPane } = await import("./map");
+    this.#pane = new MapPane(container, actions, view);
+  }
+
+  async setScenes(scenes: Scene[], view: View): Promise<void> {
+    this.#scenes = scenes;
+    if (!this.#pane || !scenes.length) return;
+    if (!view.centre) this.fitAll({ animate: false });
+    await this.#pane.setScenes(scenes);
+  }
+
+  /** Shows what was found; `still` leaves the view as it is. */
+  async show(cards: Card[], question: Question, view: View, options: { still: boolean }): Promise<void> {
+    const pane = this.#pane;
+    if (!pane) return;
+    await pane.setArea(question);
+    await pane.setCards(cards);
+    await pane.mark(question.right, question.wrong);
+    pane.select(view.selected);
+    if (!options.still) pane.fitCards(cards);
+  }
+
+  /** Lays a tile over its scene's overview, which is coarser, and where it looks like the words; null takes it away. */
+  lay(card: Card | null, words: string): void {
+    const scene = this.#scenes.find((own) => own.id === card?.sceneId);
+    const corners = card && findCorners(card, scene);
+    if (!card || !corners) {
+      void this.#pane?.lay([], null);
+      return;
+    }
+    const pictures = [{ url: api.withQuery(card.picture, { size: TILE_PX }), opacity: 1 }];
+    if (words) pictures.push({ url: api.explanationUrl(card.picture, words, TILE_PX), opacity: HEAT_OPACITY });
+    void this.#pane?.lay(pictures, corners);
+  }
+
+  setArea(question: Question): void {
+    void this.#pane?.setArea(question);
+  }
+
+  mark(right: string[], wrong: string[]): void {
+    void this.#pane?.mark(right, wrong);
+  }
+
+  hover(key: string): void {
+    this.#pane?.hover(key);
+  }
+
+  select(key: string): void {
+    this.#pane?.select(key);
+    this.#pane?.resize();
+  }
+
+  reveal(card: Card, options: { closer: boolean }): void {
+    this.#pane?.reveal(card, options);
+  }
+
+  fit(box: BBox | null): void {
+    this.#pane?.fit(box, { animate: true });
+  }
+
+  fitAll(options: { animate: boolean }): void {
+    this.#pane?.fit(joinBoxes(this.#scenes.map((scene) => scene.bbox)), options);
+  }
+
+  jump(centre: Position, zoom: number): void {
+    this.#pane?.jump(centre, zoom);
+  }
+
+  /** What the map shows; nothing where there is no map. */
+  bounds(): BBox | null {
+    return this.#pane?.bounds() ?? null;
+  }
+
+  /** Starts to draw, or stops if that was being drawn; whether something is being drawn now. */
+  toggleDrawing(kind: Drawing): boolean {
+    if (!this.#pane) return false;
+    if (this.#pane.drawing === kind) {
+      this.#pane.cancelDrawing();
+      return false;
+    }
+    this.#pane.draw(kind);
+    return true;
+  }
+
+  cancelDrawing(): boolean {
+    return this.#pane?.cancelDrawing() ?? false;
+  }
+
+  press(key: string): boolean {
+    return this.#pane?.press(key) ?? false;
+  }
+
+  resize(): void {
+    this.#pane?.resize();
+  }
+
+  recolour(): void {
+    void this.#pane?.recolour();
+  }
+}

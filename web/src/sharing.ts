@@ -1,0 +1,22 @@
+// Taking what is on screen elsewhere: as a file, as a link, as coordinates.
+import type { Card } from "./card";
+import { copyText } from "./clipboard";
+import { saveFile, toCsv, toGeoJson } from "./export";
+import type { Status } from "./status";
+
+export function saveCards(format: "geojson" | "csv", cards: Card[], described: string, status: Status): void {
+  if (format === "csv") saveFile("places.csv", "text/csv", toCsv(cards));
+  else saveFile("places.geojson", "application/geo+json", toGeoJson(cards, described));
+  status.toast(`Saved ${cards.length} results as places.${format}.`);
+}
+
+export async function copyAndSay(text: string, said: string, status: Status): Promise<void> {
+  status.toast((await copyText(text)) ? said : `Copying is not allowed here: ${text}`);
+}
+
+export function copyLink(status: Status, options: { withPicture: boolean }): Promise<void> {
+  const said = options.withPicture
+    ? "Link copied. Your picture is not part of it: it works only while the service keeps the picture."
+    : "Link copied.";
+  return copyAndSay(location.href, said, status);
+}
