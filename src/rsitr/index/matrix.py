@@ -20,6 +20,7 @@ __all__ = ["HALF_ERROR", "Ranked", "TileMatrix", "best_rows", "make_hits"]
 HALF_ERROR = 2.0**-11
 """How far the cosine of a unit vector rounded to fp16 may be off: half a unit in the last of its 11 digits."""
 BLOCK_ROWS = 32_768  # of fp16 vectors are widened at once
+BLOCK_SCORES = 1024
 GATHER_SHARE = 0.2  # with more rows than this passing, a product over all is cheaper than copying those
 
 
@@ -127,8 +128,20 @@ def best_rows(scores: FloatArray, *, k: int, margin: float = 0.0) -> Rows:
     """
     if k >= len(scores):
         return np.arange(len(scores))
-    least = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return np.flatnonzero(scores >= least - margin)
+    n_blocks = len(scores) // BLOCK_SCORES
+    if n_blocks < 2 * k:
+        return np.flatnonzero(scores >= _highest(scores, k) - margin)
+    # The k-th highest of the blocks' best scores is no higher than the k-th of all: what lies below it is out, which
+    # takes a tenth of the time that a partition of millions takes.
+    tops = scores[: n_blocks * BLOCK_SCORES].reshape(n_blocks, BLOCK_SCORES).max(axis=1)
+    high = np.flatnonzero(scores >= _highest(tops, k) - margin)
+    return high[scores[high] >= _highest(scores[high], k) - margin]
+
+
+def _highest(scores: FloatArray, k: int) -> np.floating[Any]:
+    """The k-th highest of the scores."""
+    least: np.floating[Any] = np.partition(scores, len(scores) - k)[len(scores) - k]
+    return least
 
 
 def make_hits(rows: Any, ranked: Ranked) -> list[Hit]:

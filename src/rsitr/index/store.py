@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rsitr.errors import MissingError, StoreError
+from rsitr.errors import ConfigError, MissingError, StoreError
 from rsitr.index.cache import choose_precision, open_cached
 from rsitr.index.filtering import Rows
 from rsitr.index.matrix import TileMatrix
@@ -34,6 +35,7 @@ from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
 
 __all__ = ["TABLE_FOLDERS", "LanceStore"]
 
+MEMORY_VARIABLE = "RSITR_MEMORY_GB"
 TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
 CACHED_ROWS = (
     20_000  # from so many tiles on, files that are mapped into memory are opened faster than the table is read
@@ -59,15 +61,17 @@ class LanceStore:
             folder: of the index.
             dim: width of the vectors.
             code_length: numbers in the code that is kept beside each vector; 0 where none is.
-            memory_bytes: what the vectors may take of memory while they are searched; half of the machine's if None.
+            memory_bytes: what the vectors may take of memory while they are searched; None: what `RSITR_MEMORY_GB`
+                says, else half of the machine's.
 
         Raises:
+            ConfigError: `RSITR_MEMORY_GB` is no number above 0.
             StoreError: the tables are damaged, or hold vectors of another width.
         """
         self._folder = folder
         self._dim = dim
         self._code_length = code_length
-        self._memory_bytes = _half_of_memory() if memory_bytes is None else memory_bytes
+        self._memory_bytes = _memory_budget() if memory_bytes is None else memory_bytes
         self._matrix: tuple[int, TileMatrix] | None = None
         self._loading = threading.Lock()
         self._tiles = self._guard(lambda: self._open("tiles", tile_schema(dim, code_length=code_length)))
@@ -278,5 +282,15 @@ def _replace(table: Any, key: str, rows: Any, scenes: Sequence[str]) -> None:
     change.when_not_matched_by_source_delete(of_scenes).execute(rows)
 
 
-def _half_of_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+def _memory_budget() -> int:
+    """Bytes that vectors may take: what `RSITR_MEMORY_GB` says, else half of the machine's memory."""
+    named = os.environ.get(MEMORY_VARIABLE)
+    if named is None:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    try:
+        memory_gb = float(named)
+    except ValueError:
+        memory_gb = math.nan
+    if not 0 < memory_gb < math.inf:
+        raise ConfigError(f"{MEMORY_VARIABLE} is the memory for vectors in GB, a number above 0, not {named!r}")
+    return int(memory_gb * 2**30)

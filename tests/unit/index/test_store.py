@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsitr.errors import StoreError
+from rsitr.errors import ConfigError, StoreError
 from rsitr.index import LanceStore
+from rsitr.index.matrix import best_rows
 from rsitr.index.nearest import NearestTiles, read_check
 from rsitr.types import BBox, FloatArray, SceneEntry, Tile, TileFilter
 
@@ -256,6 +257,14 @@ def test_an_index_that_may_only_be_read_is_searched_too(tmp_path: Path, monkeypa
     assert len(LanceStore(tmp_path / "index", dim=DIM).search(vectors(1)[0], k=99)) == 50
 
 
+@pytest.mark.parametrize("k", [1, 7, 100, 3000])
+@pytest.mark.parametrize("margin", [0.0, 0.01])
+def test_the_best_of_many_scores_are_those_of_a_sort(k: int, margin: float) -> None:
+    scores = np.random.default_rng(k).normal(size=20_501).round(2).astype(np.float32)  # with many equal ones
+    least = np.sort(scores)[-k]
+    assert best_rows(scores, k=k, margin=margin).tolist() == np.flatnonzero(scores >= least - margin).tolist()
+
+
 def test_beyond_memory_an_ivf_index_is_searched(tmp_path: Path) -> None:
     rows, query = vectors(3000), vectors(1, seed=1)[0]
     tiles = [tile("a", i, (0.0, 0.0, 1.0, 1.0) if i % 100 == 7 else None, sensor="xy"[i % 2]) for i in range(3000)]
@@ -340,3 +349,15 @@ def test_damage_is_said_in_one_line(store: LanceStore, tmp_path: Path) -> None:
 def test_a_table_of_another_width_is_refused(store: LanceStore, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="has other columns"):
         LanceStore(tmp_path / "index", dim=DIM + 1)
+
+
+def test_the_budget_of_memory_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RSITR_MEMORY_GB", "0.000001")
+    store = LanceStore(tmp_path / "small", dim=DIM)
+    store.put([entry("a", 300)], [tile("a", i) for i in range(300)], vectors(300))
+    store.tidy()
+    assert read_check(tmp_path / "small") is not None  # more than a kilobyte of vectors: an IVF index
+    for wrong in ("much", "0", "nan"):
+        monkeypatch.setenv("RSITR_MEMORY_GB", wrong)
+        with pytest.raises(ConfigError, match="RSITR_MEMORY_GB is the memory for vectors in GB"):
+            LanceStore(tmp_path / "other", dim=DIM)
