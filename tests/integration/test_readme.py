@@ -31,8 +31,8 @@ COMMANDS = [
     if line.startswith("rsitr ")
 ]
 
-# Hours, and a download: of these the test looks at the names only.
-TOO_LONG = ("train", "ViT-B-32-quickgelu:openai")
+# Hours, a download, and what ends only when it is told to: of these the test looks at the names only.
+TOO_LONG = ("train", "ViT-B-32-quickgelu:openai", "serve")
 
 
 @pytest.fixture
