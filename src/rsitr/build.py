@@ -324,6 +324,7 @@ def build_run(
         table=table,
         phases=config.phases,
         per_image=config.data.captions_per_image if config.data.rows == "images" else None,
+        by_set=config.data.batches == "by_set",
         crop_scale=config.data.crop_scale,
         symmetries=config.data.symmetries,
         workers=config.data.workers,

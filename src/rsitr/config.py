@@ -58,6 +58,8 @@ class DataConfig:
         rows: `all`, every (image, caption) row once per epoch (METHODS 1.9), or `images`, every image once per epoch
             with the next `captions_per_image` of its captions (our addition: an image pass serves several captions).
         captions_per_image: with rows `images`.
+        batches: `mixed`, or each of one data set, `by_set`, so that what is to be told apart is all of one kind (our
+            addition).
         crop_scale: RandomResizedCrop takes at least this share of the area (open_clip's training transform: 0.9).
         symmetries: also turn and mirror the pictures: seen from above, there is no up. Our addition.
         duplicates: `keep` every training picture, or `drop` those that occur twice over all sets or are in a validation
@@ -68,6 +70,7 @@ class DataConfig:
     sets: tuple[str, ...]
     rows: Literal["all", "images"] = "all"
     captions_per_image: int = 1
+    batches: Literal["mixed", "by_set"] = "mixed"
     crop_scale: float = 0.9
     symmetries: bool = False
     duplicates: Literal["keep", "drop"] = "keep"

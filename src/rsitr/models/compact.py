@@ -38,9 +38,9 @@ class CompactConfig:
         patch_norm: bring each patch's trunk features to mean 0 and deviation 1: the ResNet's are fifty times smaller,
             so that a member would learn from its position embedding first.
         dim: joint width of a member, and of the local features.
-        members: a committee shares the trunk and the words' embedding; each member has blocks and projections of its
-            own. The global feature is theirs side by side, each of unit length (D = members * dim), so that a cosine is
-            the mean of the members'. The local features are the first member's.
+        members: a committee shares the trunk; each member has a word embedding, blocks and projections of its own. The
+            global feature is theirs side by side, each of unit length (D = members * dim), so that a cosine is the mean
+            of the members'. The local features are the first member's.
         image_width, image_layers, image_heads: transformer over the patches.
         text_width, text_layers, text_heads: transformer over the words.
         embedding_width: width of the factorised token embedding (49,408 rows of it, then a linear map up).
@@ -168,11 +168,13 @@ class CompactImageEncoder(CompactImageMember):
 
 
 class CompactTextMember(nn.Module):
-    """`text_layers` bidirectional transformer blocks over embedded words."""
+    """Factorised BPE embedding under `text_layers` bidirectional transformer blocks."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         width = config.text_width
+        self.embedding = nn.Embedding(VOCABULARY_SIZE, config.embedding_width)
+        nn.init.normal_(self.embedding.weight, std=0.5)
         self.expand = nn.Linear(config.embedding_width, width)
         self.position = nn.Parameter(torch.randn(config.context_length, width) * 0.02)
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
@@ -182,15 +184,11 @@ class CompactTextMember(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.projection = nn.Linear(width, config.dim, bias=False)
 
-    def read(self, words: Tensor, *, inside: Tensor) -> Features:
-        """Embedded words (B, M, E) -> global (B, dim) and local (B, M, dim) features.
-
-        Args:
-            words: anything in the padding.
-            inside: (B, M) bool, True up to each text's [EOS], whose feature is the global one.
-        """
-        end = inside.sum(dim=1) - 1
-        x = self.dropout(self.expand(words) + self.position[: words.shape[1]])
+    def read(self, ids: Tensor) -> Features:
+        """BPE ids (B, M), zero-padded after [EOS] -> global (B, dim) and local (B, M, dim) features."""
+        end = (ids == EOS_ID).int().argmax(dim=1)
+        inside = torch.arange(ids.shape[1], device=ids.device) <= end[:, None]
+        x = self.dropout(self.expand(self.embedding(ids)) + self.position[: ids.shape[1]])
         if not torch.compiler.is_compiling():
             # Half of a batch is padding and more: the words alone take less time. Their number is another each time,
             # which a compiled or exported graph would not bear.
@@ -207,12 +205,10 @@ class CompactTextMember(nn.Module):
 
 
 class CompactTextEncoder(CompactTextMember):
-    """A factorised BPE embedding, and the members that read it; this one is the first of them."""
+    """The members that read a text; this one is the first of them."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__(config)
-        self.embedding = nn.Embedding(VOCABULARY_SIZE, config.embedding_width)
-        nn.init.normal_(self.embedding.weight, std=0.5)
         self.others = nn.ModuleList(CompactTextMember(config) for _ in range(config.members - 1))
 
     def forward(self, ids: Tensor) -> Features:
@@ -220,10 +216,7 @@ class CompactTextEncoder(CompactTextMember):
 
         Trailing columns that are padding in every row may be cut off beforehand; the result does not depend on it.
         """
-        end = (ids == EOS_ID).int().argmax(dim=1)
-        inside = torch.arange(ids.shape[1], device=ids.device) <= end[:, None]
-        words = self.embedding(ids)
-        return _side_by_side([member.read(words, inside=inside) for member in (self, *self.members)])
+        return _side_by_side([member.read(ids) for member in (self, *self.members)])
 
     @property
     def members(self) -> tuple[CompactTextMember, ...]:

@@ -79,6 +79,7 @@ class Trainer:
         recipe: losses and what belongs to them.
         table: training rows.
         phases: one after another.
+        by_set: each batch is of one data set.
         per_image: every image once per epoch with so many of its captions, instead of all rows.
         crop_scale, symmetries, workers: see :class:`rsitr.config.DataConfig`.
         seed: of everything random.
@@ -121,12 +122,14 @@ class Trainer:
         device: str = "cpu",
         ranks: Ranks = ALONE,
         amp: bool = True,
+        by_set: bool = False,
         save_every_s: float = 300.0,
     ) -> None:
         self.model, self.table, self.phases = cast("TrainedModel", model), table, tuple(phases)
         self.recipe = cast("RecipeModule", recipe)
         self.views, self.augment = views, augment
         self.per_image, self.crop_scale, self.symmetries = per_image, crop_scale, symmetries
+        self.by_set = by_set
         self.workers, self.seed, self.folder = workers, seed, folder
         self.validate, self.on_best, self.on_epoch_end, self.report = validate, on_best, on_epoch_end, report
         self.device = torch.device(device)
@@ -255,6 +258,8 @@ class Trainer:
     def _run_epoch(self, phase: Phase, journal: Journal | None) -> None:
         position = self.position
         rows = self.table.epoch_rows(epoch=position.epoch, seed=self.seed, per_image=self.per_image)
+        if self.by_set:
+            rows = self.table.by_set(rows, batch_size=phase.batch_size, epoch=position.epoch, seed=self.seed)
         steps = len(rows) // phase.batch_size
         if phase.max_steps is not None and phase.max_steps < steps:
             steps = phase.max_steps
@@ -284,12 +289,14 @@ class Trainer:
         if journal is not None:
             self.on_epoch_end(position)
         self.recipe.end_epoch(position.epoch)
-        results = self._validate(phase) if journal is not None else {}
+        done = position.epoch + 1 - sum(earlier.epochs for earlier in self.phases[: position.phase])
+        due = done % phase.validate_every == 0 or done == phase.epochs
+        results = self._validate(phase) if journal is not None and due else {}
         self.ranks.wait()
         position.seconds += time.monotonic() - started
         loss = float(np.mean(position.losses or [np.nan]))
         position.history.append({"epoch": position.epoch, "loss": loss, **results})
-        if journal is not None:
+        if journal is not None and due:
             journal.write("val", position.total_step, results)
         position.epoch += 1
         position.step = 0

@@ -26,6 +26,7 @@ class Phase:
         warmup_steps: optimizer steps.
         clip_norm: gradient norm.
         max_steps: ends each epoch of the phase after that many steps; null goes through all rows.
+        validate_every: epochs from one validation to the next; the phase's last epoch is always validated.
         beta2: the optimizer's second moment decay.
         average: decay per step of a moving average of the weights, which is what is validated, exported and handed on
             (our addition); null uses the weights as they are.
@@ -44,6 +45,7 @@ class Phase:
     warmup_steps: int = 200
     clip_norm: float = 50.0
     max_steps: int | None = None
+    validate_every: int = 1
     beta2: float = 0.999
     average: float | None = None
 
@@ -57,6 +59,7 @@ class Phase:
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
             ("warmup_steps", self.warmup_steps >= 0, "at least 0"),
             ("max_steps", self.max_steps is None or self.max_steps >= 1, "at least 1, or null"),
+            ("validate_every", self.validate_every >= 1, "at least 1"),
             ("clip_norm", self.clip_norm > 0, "positive"),
             ("average", self.average is None or 0 < self.average < 1, "between 0 and 1, or null"),
             ("beta2", 0 <= self.beta2 < 1, "at least 0 and below 1"),

@@ -20,7 +20,7 @@ from torchvision.transforms.v2 import functional as VF
 
 from rsitr.data import CaptionedImage
 from rsitr.data.pictures import to_rgb
-from rsitr.errors import DataError
+from rsitr.errors import ConfigError, DataError
 
 __all__ = ["EpochBatches", "PictureRows", "RowTable", "read_picture"]
 
@@ -84,6 +84,21 @@ class RowTable:
         turns = offset[:, None] + epoch * per_image + np.arange(per_image)
         rows = self.first_row[:-1, None] + turns % counts[:, None]
         return rng.permutation(rows).ravel()
+
+    def by_set(self, rows: NDArray[np.int64], *, batch_size: int, epoch: int, seed: int) -> NDArray[np.int64]:
+        """An epoch's rows so that each batch is of one data set, whose pictures are the hardest to tell apart.
+
+        A data set's incomplete last batch is left out; the batches are shuffled.
+        """
+        names = np.array([image.image_id.partition("/")[0] for image in self.images])[self.row_image[rows]]
+        batches = []
+        for name in np.unique(names):
+            own = rows[names == name]
+            batches += [own[start : start + batch_size] for start in range(0, len(own) - batch_size + 1, batch_size)]
+        if not batches:
+            raise ConfigError(f"no data set has {batch_size} rows for a batch of its own: set data.batches: mixed")
+        order = np.random.default_rng((seed, epoch, 1)).permutation(len(batches))
+        return np.concatenate([batches[place] for place in order])
 
     def belongs(self, rows: NDArray[np.int64]) -> Tensor:
         """(B, B) bool: is the column row's image one that the row's caption was written for, word by word?"""

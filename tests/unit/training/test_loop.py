@@ -128,6 +128,14 @@ def test_training_again_gives_the_same_and_another_seed_another(make: Make) -> N
     assert not torch.equal(weights[0], weights[2])
 
 
+def test_a_phase_may_be_validated_now_and_then(make: Make) -> None:
+    phase = replace(tiny_config().phases[0], epochs=5, validate_every=2)
+    run = make(replace(tiny_config(), phases=(phase,), data=replace(tiny_config().data, batches="by_set")))
+    position = run.trainer.run(resume=False)
+    assert ["mR" in entry for entry in position.history] == [False, True, False, True, True]
+    assert position.best_epoch in (1, 3, 4)
+
+
 def test_a_finished_run_has_nothing_left_to_do(make: Make) -> None:
     """Its saved optimizer is the last phase's; the state must be recognised as its own all the same."""
     run = make()

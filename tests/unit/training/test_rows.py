@@ -11,7 +11,7 @@ from PIL import Image
 from generators import draw_scene, save_picture
 from rsitr.data import CaptionedImage, load_dataset
 from rsitr.data.augmentation import RandAugment
-from rsitr.errors import DataError
+from rsitr.errors import ConfigError, DataError
 from rsitr.training.rows import EpochBatches, PictureRows, RowTable, read_picture
 from tiny import write_tiny_data
 
@@ -52,6 +52,31 @@ def test_an_epoch_holds_every_row_once_in_an_order_of_its_own(table: RowTable) -
     assert first.tolist() != second.tolist()
     assert first.tolist() == table.epoch_rows(epoch=0, seed=0, per_image=None).tolist()
     assert first.tolist() != table.epoch_rows(epoch=0, seed=1, per_image=None).tolist()
+
+
+def test_batches_of_one_set_each_leave_out_what_fills_none() -> None:
+    sets = {"land": 7, "sea": 5, "air": 1}
+    images = [
+        CaptionedImage(image_id=f"{name}/{number}", path=Path("none.png"), captions=("c",), split="train")
+        for name, count in sets.items()
+        for number in range(count)
+    ]
+    table = RowTable.of(images)
+    orders = []
+    for epoch in range(4):
+        rows = table.epoch_rows(epoch=epoch, seed=0, per_image=1)
+        grouped = table.by_set(rows, batch_size=2, epoch=epoch, seed=0)
+        names = [
+            [images[table.row_image[row]].image_id.partition("/")[0] for row in pair] for pair in grouped.reshape(-1, 2)
+        ]
+        assert all(first == second for first, second in names)
+        assert sorted(first for first, _ in names) == ["land"] * 3 + ["sea"] * 2
+        assert len(set(grouped.tolist())) == len(grouped) == 10
+        assert grouped.tolist() == table.by_set(rows, batch_size=2, epoch=epoch, seed=0).tolist()
+        orders.append([first for first, _ in names])
+    assert any(order != orders[0] for order in orders)
+    with pytest.raises(ConfigError, match="no data set has 8 rows for a batch of its own"):
+        table.by_set(rows, batch_size=8, epoch=0, seed=0)
 
 
 def test_one_caption_per_image_is_another_one_each_epoch(table: RowTable) -> None:
