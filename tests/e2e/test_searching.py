@@ -132,7 +132,8 @@ def test_a_box_drawn_on_the_map_limits_the_search(page: Page) -> None:
     everywhere = page.keys
     page.find("#draw-box").click()
     page.drag((0.2, 0.55), (0.5, 0.9))
-    west, south, east, north = (float(value) for value in page.wait(lambda: parts(page).get("bbox"), "no box")[0].split(","))
+    (bbox,) = page.wait(lambda: parts(page).get("bbox"), "no box")
+    west, south, east, north = map(float, bbox.split(","))
     page.settle()
     assert page.keys
     assert page.keys != everywhere
@@ -260,7 +261,7 @@ def test_a_link_shows_the_same_search(page: Page) -> None:
 
 def shows(page: Page, selector: str) -> bool:
     """Whether a picture is there, loaded and visible."""
-    script = "const i = document.querySelector(arguments[0]); return !!i && !i.hidden && i.complete && i.naturalWidth > 0"
+    script = "const i = document.querySelector(arguments[0]); return !!i && !i.hidden && i.naturalWidth > 0"
     return bool(page.run(script, selector))
 
 
@@ -364,7 +365,8 @@ def test_every_control_is_reached_with_tab_and_shows_it(page: Page) -> None:
         outlined = page.focused("getComputedStyle(e).outlineStyle !== 'none' || !!e.closest('.query')")
         assert outlined, f"{name} does not show that it has the focus"
         seen.append(name)
-    assert {"q", "choose-picture", "area", "since", "until", "sensor", "without", "draw-box", "draw-polygon"} <= set(seen)
+    controls = {"q", "choose-picture", "area", "since", "until", "sensor", "without", "draw-box", "draw-polygon"}
+    assert controls <= set(seen)
     assert sum("Result" in name for name in seen) == 1, "the grid is one stop"
 
 
