@@ -18,7 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +79,15 @@ def open_and_search(folder: Path, query: FloatArray) -> float:
     return time.perf_counter() - begun
 
 
-def median_s(action: Callable[[FloatArray], object], queries: FloatArray) -> float:
-    times = []
+def medians_s(actions: Sequence[Callable[[FloatArray], object]], queries: FloatArray) -> list[float]:
+    """Of each action; they take turns, so that whatever else the machine does slows all of them alike."""
+    times_s: list[list[float]] = [[] for _ in actions]
     for query in queries:
-        begun = time.perf_counter()
-        action(query)
-        times.append(time.perf_counter() - begun)
-    return float(np.median(times))
+        for action, spent_s in zip(actions, times_s, strict=True):
+            begun = time.perf_counter()
+            action(query)
+            spent_s.append(time.perf_counter() - begun)
+    return [float(np.median(spent_s)) for spent_s in times_s]
 
 
 def size_per_tile(folder: Path, rows: int) -> float:
@@ -140,13 +142,13 @@ def main() -> None:
         store = LanceStore(folder, dim=options.dim)
         passing = store.load().columns.passing(where)
         assert passing is not None
-        product_s, plain_s, boxed_s = (
-            median_s(action, queries)
-            for action in (
+        product_s, plain_s, boxed_s = medians_s(
+            (
                 lambda query: vectors @ query,
                 lambda query: store.search(query, k=K),
                 lambda query: store.search(query, k=K, where=where),
-            )
+            ),
+            queries,
         )
         found = {"unfiltered": 0, "box": 0}
         for query in queries:

@@ -102,13 +102,8 @@ class NearestTiles(TileMatrix):
         return self._ordered(rows[chosen], scores[chosen], k=k)
 
     def _nearest(self, vector: FloatArray, *, k: int) -> Rows:
-        found = (
-            _query(self.table, vector, k=k, probes=self.probes)
-            .select(["tile", "_distance"])
-            .to_arrow()["tile"]
-            .to_pylist()
-        )
-        return np.sort(self.find(found))
+        found = _query(self.table, vector, k=k, probes=self.probes).select(["tile", "_distance"]).to_arrow()
+        return np.sort(self.find(found["tile"].to_pylist()))
 
 
 def build_nearest(table: Any, *, folder: Path, n: int) -> NearestCheck:

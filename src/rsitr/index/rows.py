@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 EPOCH = datetime.date(1970, 1, 1)
+WKB_POLYGON = struct.Struct("<BIII")  # byte order, kind, number of rings, number of points
 BBOX = ("west", "south", "east", "north")
 VECTORS = ("vector", "code")
 """The wide columns of the table of tiles."""
@@ -135,15 +137,15 @@ def _common(items: Sequence[Tile] | Sequence[SceneEntry]) -> dict[str, Any]:
 
 
 def _outlines(items: Sequence[Tile] | Sequence[SceneEntry]) -> Any:
-    """Footprints as WKB polygons: all at once, which is some ten times as fast as one by one."""
-    outlines = np.full(len(items), None, dtype=object)
-    footprints = [item.footprint for item in items]
-    rings = [ring for ring in footprints if ring is not None]
-    if rings:
-        placed = [i for i, ring in enumerate(footprints) if ring is not None]
-        points = np.array([point for ring in rings for point in ring])
-        of_ring = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
-        outlines[placed] = shapely.to_wkb(shapely.polygons(shapely.linearrings(points, indices=of_ring)))
+    """Footprints as WKB polygons of one ring, written out here: building shapes first takes several times as long."""
+    outlines: list[bytes | None] = [None] * len(items)
+    rings = [(i, item.footprint) for i, item in enumerate(items) if item.footprint is not None]
+    points = np.array([point for _, ring in rings for point in ring], dtype="<f8").tobytes()
+    start = 0
+    for i, ring in rings:
+        end = start + 16 * len(ring)
+        outlines[i] = WKB_POLYGON.pack(1, 3, 1, len(ring)) + points[start:end]
+        start = end
     return outlines
 
 
