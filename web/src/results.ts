@@ -34,6 +34,7 @@ interface Actions {
 }
 
 const SCENES_SHOWN = 30;
+const SUGGESTED = 8;
 
 export function createResults(grid: Grid, actions: Actions): Results {
   const summary = h("h2", { class: "summary", tabindex: -1 });
@@ -132,9 +133,11 @@ export function createResults(grid: Grid, actions: Actions): Results {
             h(
               "ul",
               {},
-              ...info.suggestions.map((text) =>
-                h("li", {}, h("button", { type: "button", onclick: () => actions.suggest(text) }, text)),
-              ),
+              ...info.suggestions
+                .slice(0, SUGGESTED)
+                .map((text) =>
+                  h("li", {}, h("button", { type: "button", onclick: () => actions.suggest(text) }, text)),
+                ),
             ),
           ),
         scenes.length > 0 && h("h3", {}, "In this index"),
