@@ -33,6 +33,7 @@ from rsitr.models import load_model
 from service_load import MODEL, Server
 
 MOST_GROWTH = 0.10
+UNDERSTOOD_BY_NOBODY = "Invalid HTTP request received."
 RAW = (
     b"GET /static/../../../../etc/passwd HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
     b"GET /api/tiles/../../../../etc/passwd/picture.jpg HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
@@ -65,9 +66,17 @@ def send(client: httpx.Client, asked: HostileRequest) -> int | str:
         answer = client.request(asked.method, asked.path, content=asked.content, headers=asked.headers)
     except httpx.HTTPError as error:
         return f"no answer ({type(error).__name__})"
-    if "Traceback" in answer.text or set(answer.json().get("error", {})) != {"status", "title", "detail", "request_id"}:
-        return f"{answer.status_code} {answer.text[:200]}"
-    return answer.status_code
+    if answer.text == UNDERSTOOD_BY_NOBODY:  # the server's own word on what is no HTTP
+        return answer.status_code
+    try:
+        is_ours = set(answer.json()["error"]) == {"status", "title", "detail", "request_id"}
+    except (ValueError, KeyError, TypeError):
+        is_ours = False
+    return (
+        answer.status_code
+        if is_ours and "Traceback" not in answer.text
+        else f"{answer.status_code} {answer.text[:200]}"
+    )
 
 
 def listing(folder: Path) -> list[tuple[str, int]]:

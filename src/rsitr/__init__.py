@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from rsitr.evaluation.report import EvaluationReport, evaluate
     from rsitr.models.encoder import TorchEncoder
     from rsitr.models.zoo import load_model
-    from rsitr.search.index import Index, SearchResult
+    from rsitr.search.index import Index
+    from rsitr.search.result import SearchResult
 
 __all__ = [
     "ConfigError",
@@ -43,7 +44,7 @@ __all__ = [
 _LAZY = {
     "EvaluationReport": "rsitr.evaluation.report",
     "Index": "rsitr.search.index",
-    "SearchResult": "rsitr.search.index",
+    "SearchResult": "rsitr.search.result",
     "TorchEncoder": "rsitr.models.encoder",
     "evaluate": "rsitr.evaluation.report",
     "load_model": "rsitr.models.zoo",

@@ -31,13 +31,14 @@ from rsitr.search.exchange import (
 )
 from rsitr.search.feedback import Mark, fit_head, read_marks
 from rsitr.search.heatmap import draw_heat_map, write_heat_map
-from rsitr.search.index import Index, SearchResult
+from rsitr.search.index import Index
 from rsitr.search.locating import HeatMap, locate
 from rsitr.search.output import say_outcome, to_csv, to_geojson, to_json, to_json_line
 from rsitr.search.places import Place, Sighting, merge_hits
 from rsitr.search.query import Part, Query, check_filter, make_query, parse_weight
 from rsitr.search.ranking import HitStage, RankingSettings
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
+from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
 from rsitr.search.sheet import ContactSheet, format_place, format_point, make_contact_sheet, make_place_sheet
 

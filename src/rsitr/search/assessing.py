@@ -11,7 +11,7 @@ from typing import Any
 
 from rsitr.geo import bbox_centre
 from rsitr.search.feedback import Mark
-from rsitr.search.index import SearchResult
+from rsitr.search.result import SearchResult
 from rsitr.types import Hit
 
 __all__ = [

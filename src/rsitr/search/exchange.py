@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsitr.search.index import SearchResult
 from rsitr.search.places import Place, Sighting
+from rsitr.search.result import SearchResult
 from rsitr.types import BBox
 
 __all__ = [

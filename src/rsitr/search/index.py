@@ -3,76 +3,29 @@
 from __future__ import annotations
 
 import datetime
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rsitr.errors import ModelError, QueryError, SceneError
+from rsitr.errors import QueryError, SceneError
 from rsitr.geo import WindowPixels, read_picture
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
 from rsitr.search.codes import LocalCoder, load_coder
 from rsitr.search.collection import Backgrounds
 from rsitr.search.detectors import Detector, apply_detector, list_detectors, load_detector, save_detector
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
-from rsitr.search.places import Place, merge_hits
+from rsitr.search.loading import Models
 from rsitr.search.query import Part, Query, make_query
-from rsitr.search.ranking import CandidateRanker, EncodedPart, HitStage, RankingSettings, explain_stages
+from rsitr.search.ranking import CandidateRanker, EncodedPart, RankingSettings, explain_stages
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
+from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners, Scenery
 from rsitr.types import BBox, Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
 
-if TYPE_CHECKING:
-    from rsitr.models.fusion import PairScorer
-
-__all__ = ["Index", "SearchResult"]
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """The answer to a query. Iterating over it gives the hits.
-
-    Attributes:
-        query: what was asked.
-        hits: best first.
-        n_tiles: tiles that passed the filter; the hits are the best of these.
-        index: name of the index.
-        model: name of the model.
-        threshold: relevance below which nothing is said to match.
-        stages: how the hits were ranked.
-    """
-
-    query: Query
-    hits: tuple[Hit, ...]
-    n_tiles: int
-    index: str
-    model: str
-    threshold: float = THRESHOLD
-    stages: tuple[HitStage, ...] = ()
-
-    def __iter__(self) -> Iterator[Hit]:
-        return iter(self.hits)
-
-    def __len__(self) -> int:
-        return len(self.hits)
-
-    @property
-    def relevance(self) -> float | None:
-        """How surely what was asked for is there at all: the best hit's relevance; None where it is not known."""
-        return max((hit.relevance for hit in self.hits if hit.relevance is not None), default=None)
-
-    def places(self, *, merge: bool = True) -> tuple[Place, ...]:
-        """The hits as places on the ground; without `merge`, each hit is one."""
-        return merge_hits(self.hits, merge=merge)
-
-    @property
-    def matches(self) -> bool:
-        """False where nothing here matches: no hits, or none whose relevance reaches the threshold."""
-        return bool(self.hits) and (self.relevance is None or self.relevance >= self.threshold)
+__all__ = ["Index"]
 
 
 class Index:
@@ -86,14 +39,8 @@ class Index:
         model: str | None = None,
         device: str | None = None,
     ) -> None:
-        if encoder is not None:
-            folder.manifest.check_encoder(encoder, folder=folder.path)
         self._folder = folder
-        self._encoder = encoder
-        self._model = model or folder.manifest.model.name
-        self._device = device
-        self._loading = threading.Lock()
-        self._readers: dict[str, PairScorer] = {}
+        self._models = Models(folder, encoder=encoder, model=model, device=device)
         self._scenery = Scenery(folder)
         self._backgrounds = Backgrounds(folder)
 
@@ -134,30 +81,7 @@ class Index:
             ModelError: it cannot be loaded.
             StoreError: what its name stands for now is another model.
         """
-        with self._loading:
-            if self._encoder is None:
-                self._encoder = self._load_encoder()
-            return self._encoder
-
-    def _load_encoder(self) -> Encoder:
-        from rsitr.models.zoo import load_model
-
-        try:
-            loaded: Encoder = load_model(self._model, device=self._device)
-        except ModelError as error:
-            made_by = self._folder.manifest.model.name
-            raise ModelError(f"{self._folder.path}: made by the model {made_by!r}; {error}") from error
-        self._folder.manifest.check_encoder(loaded, folder=self._folder.path)
-        return loaded
-
-    def _load_reader(self, checkpoint: str) -> PairScorer:
-        """A fusion model that re-ranks; kept for the next query."""
-        from rsitr.models.fusion import load_fusion
-
-        with self._loading:
-            if checkpoint not in self._readers:
-                self._readers = {checkpoint: load_fusion(checkpoint, device=self._device)}
-            return self._readers[checkpoint]
+        return self._models.encoder()
 
     @cached_property
     def _coder(self) -> LocalCoder | None:
@@ -252,7 +176,7 @@ class Index:
             vectors=store.vectors,
             picture=self._picture_for_model,
             encoder=lambda: self.encoder,
-            reader=self._load_reader,
+            reader=self._models.reader,
             coder=self._coder,
             codes=store.codes,
         ).rank(settings, mixture=self.encoder.mixture)

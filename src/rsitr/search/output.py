@@ -11,7 +11,7 @@ from typing import Any
 
 from rsitr.geo import bbox_centre, geojson_geometry
 from rsitr.search.exchange import outline_box, outline_geometry, place_properties, rounded
-from rsitr.search.index import SearchResult
+from rsitr.search.result import SearchResult
 from rsitr.types import Hit, Tile
 
 __all__ = ["say_outcome", "scene_name", "to_csv", "to_geojson", "to_json", "to_json_line"]

@@ -16,9 +16,10 @@ from PIL import Image, ImageDraw
 from rsitr.errors import SceneError
 from rsitr.geo import bbox_centre
 from rsitr.search.exchange import outline_box
-from rsitr.search.index import Index, SearchResult
+from rsitr.search.index import Index
 from rsitr.search.output import scene_name
 from rsitr.search.places import Sighting
+from rsitr.search.result import SearchResult
 from rsitr.types import BBox, Hit, ImageArray, Tile
 
 __all__ = ["ContactSheet", "format_place", "format_point", "make_contact_sheet", "make_place_sheet"]

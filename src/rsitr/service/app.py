@@ -65,6 +65,7 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
         docs_url=None,  # its page would load scripts from another host
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # an address is right or it is not there
     )
     app.state.engine = engine
     app.state.assets = Assets()

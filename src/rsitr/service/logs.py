@@ -39,3 +39,5 @@ def set_up_logging(level: str) -> None:
         logger.handlers = [handler]
         logger.propagate = False
         logger.setLevel(level.upper())
+    # It warns of every broken form at length, and broken forms are answered 400 and logged as such.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)

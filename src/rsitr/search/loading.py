@@ -1,0 +1,65 @@
+"""The models that searches of one index need, each loaded when it is first asked for. Safe for many threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from rsitr.errors import ModelError
+from rsitr.index import IndexFolder
+from rsitr.types import Encoder
+
+if TYPE_CHECKING:
+    from rsitr.models.fusion import PairScorer
+
+__all__ = ["Models"]
+
+
+class Models:
+    """The model that made an index, and a fusion model that re-ranks.
+
+    Raises:
+        StoreError: the index was made by another model than `encoder`.
+    """
+
+    def __init__(self, folder: IndexFolder, *, encoder: Encoder | None, model: str | None, device: str | None) -> None:
+        if encoder is not None:
+            folder.manifest.check_encoder(encoder, folder=folder.path)
+        self._folder = folder
+        self._encoder = encoder
+        self._model = model or folder.manifest.model.name
+        self._device = device
+        self._readers: dict[str, PairScorer] = {}
+        self._loading = threading.Lock()
+
+    def encoder(self) -> Encoder:
+        """The model that made the index.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            StoreError: what its name stands for now is another model.
+        """
+        with self._loading:
+            if self._encoder is None:
+                self._encoder = self._load_encoder()
+            return self._encoder
+
+    def reader(self, checkpoint: str) -> PairScorer:
+        """A fusion model that re-ranks; kept for the next query. Raises ModelError where it cannot be loaded."""
+        from rsitr.models.fusion import load_fusion
+
+        with self._loading:
+            if checkpoint not in self._readers:
+                self._readers = {checkpoint: load_fusion(checkpoint, device=self._device)}
+            return self._readers[checkpoint]
+
+    def _load_encoder(self) -> Encoder:
+        from rsitr.models.zoo import load_model
+
+        try:
+            loaded: Encoder = load_model(self._model, device=self._device)
+        except ModelError as error:
+            made_by = self._folder.manifest.model.name
+            raise ModelError(f"{self._folder.path}: made by the model {made_by!r}; {error}") from error
+        self._folder.manifest.check_encoder(loaded, folder=self._folder.path)
+        return loaded
