@@ -73,9 +73,11 @@ def test_the_first_visit_transfers_less_than_two_megabytes(page: Page) -> None:
     page.open()
     page.wait(lambda: page.find_all(".scene img"), "the index is not shown")
     page.wait(lambda: page.find_all(".maplibregl-canvas"), "there is no map")
-    time.sleep(2)
+    page.wait_for_overviews()
     page.collect()
-    assert any("map-worker" in request["url"] for request in page.requests)
+    asked = " ".join(request["url"] for request in page.requests)
+    assert "map-worker" in asked
+    assert "overview" in asked
     assert page.transferred_bytes / 1e6 < FIRST_LOAD_MB
     print(f"first visit: {page.transferred_bytes / 1e6:.2f} MB")
 
