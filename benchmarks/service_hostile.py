@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import itertools
 import json
 import os
@@ -96,7 +97,7 @@ def main() -> None:
         index = write_archive(folder, load_model(MODEL, device="cpu"))
         server = Server(index, log)
         url = f"http://127.0.0.1:{server.port}"
-        with httpx.Client(base_url=url, timeout=60) as client:
+        with contextlib.closing(server), httpx.Client(base_url=url, timeout=60) as client:
             probe = {"text": "a red field", "k": 5}
             before, files = client.post("/api/search", json=probe).json()["hits"], listing(folder)
             begun, early_mb = time.perf_counter(), 0.0

@@ -98,8 +98,13 @@ class Server:
 
     def stop(self) -> int:
         """Tell it to end, as a supervisor would; returns its exit status."""
-        self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
+
+    def close(self) -> None:
+        """Stop it, whatever became of it."""
+        self.stop()
 
 
 @dataclass
