@@ -1,7 +1,7 @@
 """How much faster a filtered search is than reading every pair, and what it costs in recall.
 
     python benchmarks/retrieval_filter.py CHECKPOINT --data rsicd:FOLDER --filter FILTER [--filter ...]
-        [--every-caption] [--queries 40 --top 128 --split val --seed 0]
+        [--every-caption] [--images 40 --texts 80 --top 128 --split val --seed 0]
 
 A seeded sample of the queries of each direction is searched in full and with each filter, by the same scorer in the
 run; unimodal features are cached for both. Prints milliseconds per query, their ratio, and the recall (the mean of
@@ -106,7 +106,8 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--filter", action="append", default=[], dest="filters")
     parser.add_argument("--every-caption", action="store_true")
-    parser.add_argument("--queries", type=int, default=40)
+    parser.add_argument("--images", type=int, default=40, help="queries that are images")
+    parser.add_argument("--texts", type=int, default=80, help="queries that are texts")
     parser.add_argument("--top", type=int, default=128)
     parser.add_argument("--split", default="val")
     parser.add_argument("--seed", type=int, default=0)
@@ -124,13 +125,16 @@ def main() -> None:
     print(
         f"{options.checkpoint} on {options.data}, {options.split}: {len(split.images.tokens)} images, "
         f"{n_texts} texts, {n_distinct} of them distinct, {'every one' if options.every_caption else 'these'} read; "
-        f"{options.queries} queries per direction, top {options.top}, seed {options.seed}, commit {commit()}; "
+        f"{options.images} images and {options.texts} texts are queries, top {options.top}, seed {options.seed}, "
+        f"commit {commit()}; "
         f"{platform.machine()}, {os.cpu_count()} cores, {'bf16' if scorer.half else 'fp32'} on {scorer.device}, "
         f"load average {os.getloadavg()[0]:.1f} at the start"
     )
     for direction in DIRECTIONS:
-        of = len(split.images.tokens if direction == "text from image" else split.texts.tokens)
-        queries = torch.from_numpy(rng.choice(of, size=min(of, options.queries), replace=False))
+        by_image = direction == "text from image"
+        of = len(split.images.tokens if by_image else split.texts.tokens)
+        wanted = options.images if by_image else options.texts
+        queries = torch.from_numpy(rng.choice(of, size=min(of, wanted), replace=False))
         slow_ms, full = timed(lambda: search_all(scorer, split, queries, direction=direction), queries=len(queries))  # noqa: B023
         recall = measure_recall(full, split, queries, direction=direction)
         print(f"{direction}: every pair {slow_ms:.1f} ms per query, recall {recall:.2f}")

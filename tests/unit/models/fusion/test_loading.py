@@ -11,11 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fusions import BERT_SIZES, VIT_SIZES, compact_fusion, paper_fusion, write_bert
+from rsitr.config import load_config, parse
 from rsitr.errors import ModelError
 from rsitr.models import CheckpointConfig, load_checkpoint, save_checkpoint
 from rsitr.models.compact import TRUNKS
+from rsitr.models.fusion import FusionConfig
 from rsitr.models.fusion.heads import MlmHead
 from rsitr.models.fusion.loading import find_pretrained, start_from_bert, start_from_compact, start_from_vit
+from rsitr.models.fusion.start import start_fusion
+from rsitr.models.zoo import PACKAGED
 from tiny import TinyTrunk, tiny_model
 
 IDS = torch.tensor([[2, 5, 7, 15, 3, 0, 0], [2, 6, 8, 17, 18, 19, 3]])
@@ -204,3 +208,15 @@ def test_compact_sides_start_from_a_compact_checkpoint(tmp_path: Path, monkeypat
         start_from_compact(paper_fusion(), load_checkpoint(tmp_path / "tiny"), side="image")
     with pytest.raises(ModelError, match="of kind vit only"):
         start_from_vit(model, tmp_path / "tiny")
+
+
+@pytest.mark.parametrize("name", ["mtgfe-small-ucm", "mtgfe-small-rsicd"])
+def test_the_small_configs_fit_the_packaged_compact(name: str) -> None:
+    config = load_config(name)
+    sizes = parse(FusionConfig, config.model.settings, where="model.settings")
+    start = start_fusion(sizes, image_init=config.model.init, text_init=config.model.init_text, packaged=PACKAGED)
+    weights = load_checkpoint(PACKAGED / "compact").weights
+    found = start.model.state_dict()
+    shared = [key for key in found if key in weights]
+    assert len(shared) > 100
+    assert all(torch.equal(found[key], weights[key].to(found[key].dtype)) for key in shared)
