@@ -139,7 +139,8 @@ def _common(items: Sequence[Tile] | Sequence[SceneEntry]) -> dict[str, Any]:
 def _outlines(items: Sequence[Tile] | Sequence[SceneEntry]) -> Any:
     """Footprints as WKB polygons of one ring, written out here: building shapes first takes several times as long."""
     outlines: list[bytes | None] = [None] * len(items)
-    rings = [(i, item.footprint) for i, item in enumerate(items) if item.footprint is not None]
+    footprints = [item.footprint for item in items]
+    rings = [(i, ring) for i, ring in enumerate(footprints) if ring is not None]
     points = np.array([point for _, ring in rings for point in ring], dtype="<f8").tobytes()
     start = 0
     for i, ring in rings:
