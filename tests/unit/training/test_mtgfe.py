@@ -24,9 +24,10 @@ from rsitr.config import DataConfig, ModelConfig, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
-from rsitr.models.fusion import load_fusion
+from rsitr.models.fusion import load_fusion, save_fusion
 from rsitr.training.loop import Interrupted, Position
 from rsitr.training.mtgfe import MtgfeRecipe
+from rsitr.training.mtgfe_filter import TeachingConfig, score_lessons
 from rsitr.training.phase import Phase
 from rsitr.training.ranks import Ranks
 from rsitr.training.rows import read_picture
@@ -187,6 +188,29 @@ def test_frozen_sides_stay_and_one_copy_is_turned_for_the_second_view(make: Make
     assert changed == {"fusion", "itm"}
     assert [path.name for path in sorted(run.folder.glob("view-*"))] == ["view-0"]
     assert journal(run, "train")[-1]["mvjrc"] != 0
+
+
+def test_a_filter_learns_from_the_features_that_training_kept(make: Make, tmp_path: Path) -> None:
+    model = tiny_model()
+    config = CheckpointConfig(kind="compact", name="dual", model=asdict(model.config))
+    save_checkpoint(tmp_path / "dual", config=config, weights=dict(model.state_dict()))
+    started = ModelConfig(kind="fusion", settings=compact_fusion_settings(), init=str(tmp_path / "dual"))
+    tasks = MtgfeConfig(**TASKS, sides="frozen")
+    run = make(fusion_config(mtgfe=tasks, model=started, phases=(Phase(epochs=1, **COMMON),)))
+    run.trainer.run(resume=False)
+    scorer = load_fusion(str(run.folder / "best"), device="cpu", half=False)
+    teaching = TeachingConfig(negatives=2)
+    lessons = score_lessons(scorer, run.table.images, config=teaching, folder=tmp_path / "kept", run=run.folder)
+    view = np.load(run.folder / "view-0" / "patches.npy")
+    torch.testing.assert_close(lessons.images, scorer.encode_patches(view).global_emb)
+    plain = score_lessons(scorer, run.table.images, config=teaching, folder=tmp_path / "read")
+    assert torch.equal(plain.text_index, lessons.text_index)
+    assert not torch.equal(plain.images, lessons.images), "one is augmented"
+    with pytest.raises(ConfigError, match="does not hold features of these pictures; leave out --run"):
+        score_lessons(scorer, run.table.images[:5], config=teaching, folder=tmp_path / "few", run=run.folder)
+    save_fusion(tmp_path / "best", scorer.model, name="x", vocabulary=scorer.vocabulary, training={})
+    with pytest.raises(ConfigError, match="is not the folder of an MTGFE run"):
+        score_lessons(scorer, run.table.images, config=teaching, folder=tmp_path / "none", run=tmp_path)
 
 
 def test_the_papers_model_trains_on_pictures(make: Make, tmp_path: Path) -> None:
