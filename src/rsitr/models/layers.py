@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rsitr.errors import ConfigError
 
@@ -68,7 +69,7 @@ class Attention(nn.Module):
         return Projected(self._split(key), self._split(value))
 
     def forward_packed(self, x: Tensor, packing: Packing) -> Tensor:
-        """Self-attention of packed sequences (total, W) -> (total, W); the linear maps do not see the padding."""
+        """Self-attention of packed sequences (rows, W) -> (rows, W); the linear maps do not see the padding."""
         key, value = packing.pad(self.key_value(x)).chunk(2, dim=-1)
         query = packing.pad(self.query(x))
         weights = self._weights(self._split(query), self._split(key), mask=packing.inside)
@@ -109,21 +110,26 @@ class Attention(nn.Module):
 class Packing:
     """Sequences of several lengths without their padding, and back.
 
+    Rows are filled up to a multiple of ROWS: kernels are made anew for every size, and kept.
+
     Args:
         inside: (B, M) bool, True where a sequence has an item.
     """
 
+    ROWS = 256
+
     def __init__(self, inside: Tensor) -> None:
         self.inside = inside
         self._places = inside.flatten().nonzero().flatten()
+        self._filled = F.pad(self._places, (0, -len(self._places) % self.ROWS))
 
     def pack(self, x: Tensor) -> Tensor:
-        """(B, M, W) -> (total, W), sequence after sequence."""
-        return x.flatten(0, 1).index_select(0, self._places)
+        """(B, M, W) -> (rows, W), sequence after sequence, then some rows of no meaning."""
+        return x.flatten(0, 1).index_select(0, self._filled)
 
     def pad(self, x: Tensor) -> Tensor:
-        """(total, W) -> (B, M, W), zeros in the padding."""
-        padded = x.new_zeros(self.inside.numel(), x.shape[-1]).index_copy(0, self._places, x)
+        """(rows, W) -> (B, M, W), zeros in the padding."""
+        padded = x.new_zeros(self.inside.numel(), x.shape[-1]).index_copy(0, self._places, x[: len(self._places)])
         return padded.view(*self.inside.shape, -1)
 
 
@@ -139,7 +145,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward_packed(self, x: Tensor, packing: Packing) -> Tensor:
-        """(total, W) -> (total, W): the same for packed sequences, of which each sees itself."""
+        """(rows, W) -> (rows, W): the same for packed sequences, of which each sees itself."""
         x = x + self.dropout(self.attention.forward_packed(self.norm_attention(x), packing))
         out: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
         return out
