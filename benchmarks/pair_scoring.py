@@ -55,7 +55,7 @@ def score_without_reuse(scorer: PairScorer, texts: TextStates, images: Features)
     """Every pair through the whole fusion encoder, in the blocks that the scorer uses."""
     lengths = texts.mask.sum(dim=1)
     scores = torch.empty(len(texts.tokens), len(images.tokens))
-    for block in torch.split(lengths.argsort(stable=True), scorer.batch_size):
+    for block in scorer.blocks(lengths):
         longest = int(lengths[block].max())
         part = TextStates(texts.tokens[block, :longest], texts.mask[block, :longest])
         for column in range(len(images.tokens)):

@@ -49,9 +49,9 @@ def search_filtered(
     """(n_query, n_candidate) scores: the filter's best are read, the rest stay in the filter's order."""
     texts, images = split.texts.tokens[:, 0], split.images.global_emb
     if direction == "text from image":
-        first = student.score_all(texts=texts, images=images[queries]).T.contiguous()
+        first = student.score_all(texts=texts, images=images[queries], half=scorer.half).T.contiguous()
     else:
-        first = student.score_all(texts=texts[queries], images=images)
+        first = student.score_all(texts=texts[queries], images=images, half=scorer.half)
     candidates = top_candidates(first.cpu(), top=top)
     of_query = queries[:, None].expand_as(candidates)
     text_index, image_index = (candidates, of_query) if direction == "text from image" else (of_query, candidates)

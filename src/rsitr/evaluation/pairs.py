@@ -109,7 +109,9 @@ def measure_pairs(
         scored, rerank_s = time.perf_counter(), 0.0
         metrics = retrieval_metrics(scores[by_caption].numpy(), text_image=split.text_image)
     else:
-        first: Tensor = student.score_all(texts=split.texts.tokens[:, 0], images=split.images.global_emb).cpu()
+        first: Tensor = student.score_all(
+            texts=split.texts.tokens[:, 0], images=split.images.global_emb, half=scorer.half
+        ).cpu()
         scored = time.perf_counter()
         plan = FusionPlan(scorer.name, top=top)
         reranker = FusionReranker(

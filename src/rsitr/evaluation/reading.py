@@ -25,7 +25,7 @@ from rsitr.types import Mixture
 
 __all__ = ["TOPS", "WEIGHTS", "ReadingTrial", "ReadingTuning", "tune_reading"]
 
-WEIGHTS = (0.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 200.0)
+WEIGHTS = (0.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 200.0, 300.0, 500.0)
 TOPS = (5, 10, 20, 50, 128)
 
 Hits = NDArray[np.float64]

@@ -31,6 +31,8 @@ __all__ = ["PairScorer", "StartedTexts"]
 IMAGES_AT_ONCE = 32
 SMALL_GROUP = 8
 """Fewer texts than this for one image are scored together with other images' texts."""
+LEAST_BLOCK, PADDING = 16, 1.25
+"""A block of texts ends, once it has so many, before one that is so many times longer than its shortest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +130,27 @@ class PairScorer:
 
     def start_texts(self, texts: TextStates) -> StartedTexts:
         """The part of the fusion encoder that sees the text alone."""
-        parts = []
+        length = texts.mask.sum(dim=1)
+        tokens = torch.zeros_like(texts.tokens)
         with inference(self.model), self.precision():
-            for tokens, mask in zip(
-                torch.split(texts.tokens, self.batch_size), torch.split(texts.mask, self.batch_size), strict=True
-            ):
-                parts.append(self.model.fusion.start_text(tokens, mask=mask))
-        return StartedTexts(torch.cat(parts), texts.mask, texts.mask.sum(dim=1))
+            for block in self.blocks(length):
+                longest = int(length[block].max())
+                started = self.model.fusion.start_text(texts.tokens[block, :longest], mask=texts.mask[block, :longest])
+                tokens[block, :longest] = started.to(tokens.dtype)
+        return StartedTexts(tokens, texts.mask, length)
+
+    def blocks(self, length: Tensor) -> list[Tensor]:
+        """Items of these lengths (n,) in blocks of about one length each, so that short ones are hardly padded."""
+        order = length.argsort(stable=True)
+        sizes: list[int] = []
+        shortest = 0
+        for tokens in length[order].tolist():
+            full = not sizes or sizes[-1] == self.batch_size
+            if full or (sizes[-1] >= LEAST_BLOCK and tokens > PADDING * shortest):
+                sizes.append(0)
+                shortest = tokens
+            sizes[-1] += 1
+        return list(torch.split(order, sizes))
 
     def score_all(
         self, texts: TextStates, images: Features, *, progress: Callable[[int], None] = lambda _done: None
@@ -147,8 +163,7 @@ class PairScorer:
             progress: called with the number of images done.
         """
         started = self.start_texts(texts)
-        # Texts of one length together: a short one is not padded to the longest of all.
-        blocks = torch.split(started.length.argsort(stable=True), self.batch_size)
+        blocks = self.blocks(started.length)
         sequence = image_sequence(images)
         scores = torch.empty(len(texts.tokens), len(sequence), device=self.device)
         with inference(self.model), self.precision():
@@ -179,12 +194,12 @@ class PairScorer:
             image_index: (P,) image of each pair.
             progress: called with the number of pairs done.
         """
-        text_index, image_index = text_index.to(self.device), image_index.to(self.device)
-        started = self.start_texts(texts)
+        image_index = image_index.to(self.device)
+        read, text_index = torch.unique(text_index.to(self.device), return_inverse=True)
+        started = self.start_texts(texts.take(read))
         sequence = image_sequence(images)
         scores = torch.empty(len(text_index), device=self.device)
-        # Pairs of one image together, shorter texts first: they share keys, values and little padding.
-        order = (image_index * (started.tokens.shape[1] + 1) + started.length[text_index]).argsort(stable=True)
+        order = image_index.argsort(stable=True)  # pairs of one image together: they share keys and values
         needed, counts = torch.unique_consecutive(image_index[order], return_counts=True)
         begins = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).tolist()
         with inference(self.model), self.precision():
@@ -197,7 +212,8 @@ class PairScorer:
                     if len(group) < SMALL_GROUP:
                         small.append(torch.stack([group, torch.full_like(group, place)]))
                         continue
-                    for block in torch.split(group, self.batch_size):
+                    for alike in self.blocks(started.length[text_index[group]]):
+                        block = group[alike]
                         part = started.take(text_index[block])
                         scores[block] = self._finish(part, _take(projected, slice(place, place + 1)))
                 if small:
@@ -214,9 +230,8 @@ class PairScorer:
         scores: Tensor,
     ) -> None:
         """Pairs (2, P) of a place in the scores and a place among the projected images, each with its own image."""
-        for block, places in zip(
-            torch.split(pairs[0], self.batch_size), torch.split(pairs[1], self.batch_size), strict=True
-        ):
+        for alike in self.blocks(started.length[text_index[pairs[0]]]):
+            block, places = pairs[:, alike]
             scores[block] = self._finish(started.take(text_index[block]), _take(projected, places))
 
     def _finish(self, started: StartedTexts, image: Sequence[Projected]) -> Tensor:
