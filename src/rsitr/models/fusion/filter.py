@@ -131,7 +131,10 @@ class DotFilter(nn.Module):
 
     @torch.inference_mode()
     def score_all(self, *, texts: Tensor, images: Tensor, half: bool = False) -> Tensor:
-        """Every text with every image: (n_text, W_text), (n_image, W_image) -> (n_text, n_image); in fp32 with `half`, too."""
+        """Every text with every image: (n_text, W_text), (n_image, W_image) -> (n_text, n_image).
+
+        With `half` it computes in fp32, too: inner products take no time.
+        """
         return self.log_scale.exp() * (self.text_vectors(texts) @ self.image_vectors(images).T) + self.bias
 
 
