@@ -34,6 +34,7 @@ class TrainingProgress:
         )
         self.tasks: dict[str, TaskID] = {}
         self.started: dict[str, tuple[float, int]] = {}
+        self.latest: dict[str, int] = {}
         self.said = -math.inf  # the first line at once, however long the machine has been up
 
     def __enter__(self) -> TrainingProgress:
@@ -65,7 +66,10 @@ class TrainingProgress:
 
     def _show(self, name: str, done: int, total: int, *, note: str, unit: str) -> None:
         now = time.monotonic()
-        first_time, first_done = self.started.setdefault(name, (now, done))
+        if done <= self.latest.get(name, done):  # the same stage of another run
+            self.started[name] = (now, done)
+        self.latest[name] = done
+        first_time, first_done = self.started[name]
         rate = (done - first_done) / (now - first_time) if now > first_time else 0.0
         left = f"{rate:.2f} {unit}/s, {(total - done) / rate / 60:.0f} min left" if rate else ""
         text = ", ".join(part for part in (left, note) if part)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from rsitr.errors import RsitrError
-from rsitr.search import Index, Place, SearchResult
+from rsitr.search import Index, Mark, Place, SearchResult
 from rsitr.service.admission import Workers
 from rsitr.service.asking import Asked
 from rsitr.service.batching import RememberingEncoder, TextQueue
@@ -130,7 +130,10 @@ class Engine:
             encoder = RememberingEncoder(self.index.encoder)
             index = Index.open(self.settings.index, encoder=encoder, root=self.settings.root)
             if len(index):
-                index.search(WARM_WORDS, k=1)  # loads the vectors, and what relevance is measured against
+                # Loads the vectors, what relevance is measured against, and what merging and learning import late.
+                found = index.search(WARM_WORDS, k=1)
+                found.places()
+                index.refine(found.query, [Mark(found.hits[0].tile.tile, True)])
         except RsitrError as error:
             self.status, self.detail = "failed", str(error)
             LOG.error("the model cannot be loaded", extra={"fields": {"detail": str(error)}})

@@ -49,6 +49,17 @@ def test_the_rate_counts_from_where_a_resumed_run_starts(clock: list[float]) -> 
     assert "5300 of 8000, 5.00 pictures/s, 9 min left" in out.getvalue()
 
 
+def test_the_rate_starts_anew_with_the_same_stage_of_another_run(clock: list[float]) -> None:
+    out = io.StringIO()
+    with TrainingProgress(Console(file=out, width=200), tiny_config()) as progress:
+        for _run in range(2):
+            for step in range(1, 41):
+                clock[0] += 1.0
+                progress.stepped(Position(step=step), 40, 1.0)
+            clock[0] += 1000.0
+    assert out.getvalue().splitlines()[-1].startswith("epoch 1 of 4 (phase 1): 40 of 40, 1.00 steps/s")
+
+
 def test_an_epoch_without_a_best_shows_none(clock: list[float]) -> None:
     out = io.StringIO()
     with TrainingProgress(Console(file=out, width=200), tiny_config()) as progress:
