@@ -29,10 +29,12 @@ from rsitr.types import ImageArray
 __all__ = ["PairScorer", "StartedTexts"]
 
 IMAGES_AT_ONCE = 32
-SMALL_GROUP = 8
+SMALL_GROUP = 32
 """Fewer texts than this for one image are scored together with other images' texts."""
-LEAST_BLOCK, PADDING = 16, 1.25
-"""A block of texts ends, once it has so many, before one that is so many times longer than its shortest."""
+BLOCK = 32
+"""Texts per pass on a CPU, where more are no faster. Passes of few shapes are: kernels are made for each."""
+LENGTHS = 4
+"""Texts are padded to a multiple of this, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class StartedTexts:
     def take(self, index: Tensor) -> StartedTexts:
         """The texts of these indices, without the columns that none of them needs."""
         length = self.length[index]
-        longest = int(length.max())
+        longest = _round_up(int(length.max()))
         return StartedTexts(self.tokens[index, :longest], self.mask[index, :longest], length)
 
 
@@ -134,7 +136,7 @@ class PairScorer:
         tokens = torch.zeros_like(texts.tokens)
         with inference(self.model), self.precision():
             for block in self.blocks(length):
-                longest = int(length[block].max())
+                longest = _round_up(int(length[block].max()))
                 started = self.model.fusion.start_text(texts.tokens[block, :longest], mask=texts.mask[block, :longest])
                 tokens[block, :longest] = started.to(tokens.dtype)
         return StartedTexts(tokens, texts.mask, length)
@@ -142,15 +144,16 @@ class PairScorer:
     def blocks(self, length: Tensor) -> list[Tensor]:
         """Items of these lengths (n,) in blocks of about one length each, so that short ones are hardly padded."""
         order = length.argsort(stable=True)
-        sizes: list[int] = []
-        shortest = 0
-        for tokens in length[order].tolist():
-            full = not sizes or sizes[-1] == self.batch_size
-            if full or (sizes[-1] >= LEAST_BLOCK and tokens > PADDING * shortest):
-                sizes.append(0)
-                shortest = tokens
-            sizes[-1] += 1
-        return list(torch.split(order, sizes))
+        rounded = (length[order] + LENGTHS - 1) // LENGTHS
+        step = BLOCK if self.device.type == "cpu" else self.batch_size
+        found: list[Tensor] = []
+        for alike in torch.split(order, torch.unique_consecutive(rounded, return_counts=True)[1].tolist()):
+            # Whole blocks of one length may be large; what is left of it goes with the next length.
+            whole = len(alike) // self.batch_size * self.batch_size
+            found += torch.split(alike[:whole], self.batch_size)
+        taken = torch.cat([order[:0], *found])
+        rest = order[~torch.isin(order, taken)]
+        return [*(block for block in found if len(block)), *torch.split(rest, min(step, self.batch_size))]
 
     def score_all(
         self, texts: TextStates, images: Features, *, progress: Callable[[int], None] = lambda _done: None
@@ -241,6 +244,10 @@ class PairScorer:
     def precision(self) -> AbstractContextManager[object]:
         """Autocast to bf16 where that is wanted."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half)
+
+
+def _round_up(length: int) -> int:
+    return -(-length // LENGTHS) * LENGTHS
 
 
 def _take(projected: Sequence[Projected], which: slice | Tensor) -> list[Projected]:
