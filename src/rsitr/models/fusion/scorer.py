@@ -208,7 +208,11 @@ class PairScorer:
         with inference(self.model), self.precision():
             for first in range(0, len(needed), IMAGES_AT_ONCE):
                 members = needed[first : first + IMAGES_AT_ONCE]
-                projected = self.model.fusion.project_image(sequence[members])
+                # In one piece each: pairs take copies of them, and many small products of such are faster.
+                projected = [
+                    Projected(layer.key.contiguous(), layer.value.contiguous())
+                    for layer in self.model.fusion.project_image(sequence[members])
+                ]
                 small: list[Tensor] = []
                 for place in range(len(members)):
                     group = order[begins[first + place] : begins[first + place + 1]]
