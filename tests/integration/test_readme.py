@@ -68,7 +68,8 @@ def test_the_training_is_a_packaged_one() -> None:
 
 
 def test_the_python_examples_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    CliRunner().invoke(app, COMMANDS[0], prog_name="rsitr")
+    index = next(words for words in COMMANDS if words[0] == "index")
+    CliRunner().invoke(app, index, prog_name="rsitr")
     shown: dict[str, list[str]] = {}
     for page in ("README.md", "docs/guides/python.md"):
         example = "".join(block for language, block in blocks(page) if language == "python")
