@@ -11,7 +11,7 @@ from rsitr.geo import Window, WindowPixels, open_reader, open_scene, read_window
 from rsitr.index import IndexFolder
 from rsitr.types import ImageArray, SceneEntry, Tile
 
-__all__ = ["Corners", "Scenery"]
+__all__ = ["Corners", "Scenery", "widen"]
 
 Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 """Longitude and latitude of a scene's corners: top left, top right, bottom right, bottom left of its pixels."""

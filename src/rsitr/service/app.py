@@ -23,7 +23,7 @@ from rsitr.service.page import Assets
 from rsitr.service.settings import ServiceSettings
 from rsitr.version import __version__
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "hide_paths"]
 
 DESCRIPTION = "Find places in satellite and aerial imagery by words or by example."
 

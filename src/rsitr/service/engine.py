@@ -22,7 +22,7 @@ from rsitr.service.rendering import ByteCache
 from rsitr.service.settings import ServiceSettings
 from rsitr.service.uploads import PictureStore
 
-__all__ = ["Answer", "Engine"]
+__all__ = ["Answer", "Engine", "wait_until_ready"]
 
 Result = TypeVar("Result")
 

@@ -9,15 +9,22 @@ from pydantic import BaseModel, Field
 __all__ = [
     "DetectorReply",
     "DetectorsReply",
+    "HealthIndex",
     "HealthReply",
     "HitReply",
     "IndexReply",
+    "Limits",
+    "ModelReply",
     "PictureReply",
     "PlaceReply",
+    "Problem",
     "ProblemReply",
+    "QueryReply",
     "SceneReply",
     "ScenesReply",
     "SearchReply",
+    "SightingReply",
+    "StageReply",
     "TileReply",
 ]
 
