@@ -26,7 +26,7 @@ from rsitr.build import build_run, find_data_root
 from rsitr.config import TrainConfig, load_config
 from rsitr.errors import RsitrError
 
-EXPECTED_MR = 0.0
+EXPECTED_MR = 32.2
 """Mean validation mR over the two subsets, seed 0; see the docstring. Threads and library versions move it a little."""
 TOLERANCE = 3.0
 EVERY_TRAIN, EVERY_VAL = 6, 4
