@@ -132,6 +132,8 @@ def _run(app: Any, settings: ServiceSettings) -> None:
     """Serve until a signal comes; what is under way is finished, and that is status 0."""
     import uvicorn
 
+    from rsitr.service.engine import WARMING
+
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):  # the server raises what it has caught again when it is done
             signal.signal(number, lambda *_: None)
@@ -149,3 +151,7 @@ def _run(app: Any, settings: ServiceSettings) -> None:
     )
     sys.stderr.write(f"rsitr serves {settings.index} on http://{settings.host}:{settings.port}\n")
     uvicorn.Server(config).run()
+    if any(thread.name == WARMING and thread.is_alive() for thread in threading.enumerate()):
+        # Asked to stop while the model was still loading: libraries abort when the interpreter goes from under them.
+        sys.stderr.flush()
+        os._exit(0)

@@ -22,13 +22,15 @@ from rsitr.service.rendering import ByteCache
 from rsitr.service.settings import ServiceSettings
 from rsitr.service.uploads import PictureStore
 
-__all__ = ["Answer", "Engine", "wait_until_ready"]
+__all__ = ["WARMING", "Answer", "Engine", "wait_until_ready"]
 
 Result = TypeVar("Result")
 
 PICTURE_THREADS = 2
 PICTURE_QUEUE = 256
 WARM_WORDS = "an aerial picture"
+WARMING = "rsitr-warming"
+"""Name of the thread that loads the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Engine:
 
     def start(self) -> None:
         """Load the model in a thread of its own; until it is there, searches are answered 503."""
-        self._warming = threading.Thread(target=self._warm, name="rsitr-warming", daemon=True)
+        self._warming = threading.Thread(target=self._warm, name=WARMING, daemon=True)
         self._warming.start()
 
     def close(self) -> None:

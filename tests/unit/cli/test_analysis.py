@@ -54,7 +54,8 @@ def tiles(run: Run, index: Path, *arguments: object) -> list[str]:
     return [line["tile"] for line in csv.DictReader(io.StringIO(out))]
 
 
-def test_places_in_every_format(run: Run, index: Path, tmp_path: Path) -> None:
+def test_places_in_every_format(run: Run, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # so that no cell is wrapped
     status, out, _ = run("search", index, "red", "-k", 2, "--places", "--format", "json")
     (place,) = json.loads(out)["places"]
     assert status == 0
