@@ -28,11 +28,12 @@ from rsitr.types import ImageArray
 
 __all__ = ["PairScorer", "StartedTexts"]
 
-IMAGES_AT_ONCE = 32
+IMAGES_AT_ONCE = 64
 SMALL_GROUP = 32
 """Fewer texts than this for one image are scored together with other images' texts."""
-BLOCK = 32
-"""Texts per pass on a CPU, where more are no faster. Passes of few shapes are: kernels are made for each."""
+BLOCK, MANY = 32, 256
+"""Texts per pass on a CPU, where more are no faster but padded more; of many texts, twice as many. Passes of few shapes
+are faster, since kernels are made for each."""
 LENGTHS = 4
 """Texts are padded to a multiple of this, for the same reason."""
 
@@ -145,7 +146,7 @@ class PairScorer:
         """Items of these lengths (n,) in blocks of about one length each, so that short ones are hardly padded."""
         order = length.argsort(stable=True)
         rounded = (length[order] + LENGTHS - 1) // LENGTHS
-        step = BLOCK if self.device.type == "cpu" else self.batch_size
+        step = (BLOCK if len(order) < MANY else 2 * BLOCK) if self.device.type == "cpu" else self.batch_size
         found: list[Tensor] = []
         for alike in torch.split(order, torch.unique_consecutive(rounded, return_counts=True)[1].tolist()):
             # Whole blocks of one length may be large; what is left of it goes with the next length.
