@@ -11,7 +11,7 @@ from rsitr.search import Detector, Index, delete_detector, list_detectors, load_
 from rsitr.service.asking import read_marks, read_query
 from rsitr.service.errors import ForbiddenError
 from rsitr.service.replies import DetectorReply, DetectorsReply
-from rsitr.service.routes.common import EngineOf, Writer, errors_of, json_response
+from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
 from rsitr.service.schemas import DetectorBody, DetectorName
 
 __all__ = ["detectors"]

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from rsitr.search import THRESHOLD
 from rsitr.service.replies import HealthReply, IndexReply
-from rsitr.service.routes.common import EngineOf, can_write, errors_of, json_response
+from rsitr.service.routes.wiring import EngineOf, can_write, errors_of, json_response
 from rsitr.version import __version__
 
 __all__ = ["health"]

@@ -7,7 +7,7 @@ from starlette.datastructures import UploadFile
 
 from rsitr.service.errors import TooLargeError, UnsupportedError
 from rsitr.service.replies import PictureReply
-from rsitr.service.routes.common import EngineOf, errors_of, json_response
+from rsitr.service.routes.wiring import EngineOf, errors_of, json_response
 from rsitr.service.uploads import decode_upload
 
 __all__ = ["pictures"]

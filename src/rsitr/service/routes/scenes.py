@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from rsitr.service.engine import Engine
 from rsitr.service.rendering import to_jpeg, to_png
 from rsitr.service.replies import ScenesReply
-from rsitr.service.routes.common import EngineOf, errors_of, json_response, picture_response
+from rsitr.service.routes.wiring import EngineOf, errors_of, json_response, picture_response
 
 __all__ = ["scenes"]
 

@@ -11,7 +11,7 @@ from rsitr.service.answers import show_search
 from rsitr.service.asking import Asked, body_of, read_search
 from rsitr.service.engine import Answer, Engine
 from rsitr.service.replies import SearchReply
-from rsitr.service.routes.common import EngineOf, errors_of, json_response
+from rsitr.service.routes.wiring import EngineOf, errors_of, json_response
 from rsitr.service.schemas import Form, SearchBody, SearchParams
 
 __all__ = ["searches"]

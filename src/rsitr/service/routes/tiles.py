@@ -11,7 +11,7 @@ from rsitr.search import Index
 from rsitr.service.answers import show_tile
 from rsitr.service.rendering import draw_similarity, patch_similarity, to_jpeg
 from rsitr.service.replies import TileReply
-from rsitr.service.routes.common import EngineOf, errors_of, json_response, picture_response
+from rsitr.service.routes.wiring import EngineOf, errors_of, json_response, picture_response
 
 __all__ = ["tiles"]
 
