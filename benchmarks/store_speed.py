@@ -104,12 +104,12 @@ def measure_codes(folder: Path, vectors: FloatArray, *, rank: int) -> str:
     write(folder / "plain", vectors)
     write(folder / "coded", vectors, code_length=coder.length)
     store = LanceStore(folder / "coded", dim=dim, code_length=coder.length)
-    names = [store.load().rows["tile"][int(row)].as_py() for row in rng.choice(n, CANDIDATES * QUERIES, replace=False)]
+    names = store.load().rows["tile"]
     tokens = rng.standard_normal((1, 12, dim), dtype=np.float32)
     words = EncodedTexts(tokens[:, 0], tokens, np.ones((1, 12), bool))
     times_s = []
-    for query in range(QUERIES):
-        candidates = names[query * CANDIDATES : (query + 1) * CANDIDATES]
+    for _ in range(QUERIES):
+        candidates = names.take(rng.choice(n, min(CANDIDATES, n), replace=False)).to_pylist()
         begun = time.perf_counter()
         codes = store.codes(candidates)
         assert codes is not None

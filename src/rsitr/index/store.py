@@ -38,7 +38,7 @@ __all__ = ["TABLE_FOLDERS", "LanceStore"]
 MEMORY_VARIABLE = "RSITR_MEMORY_GB"
 TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
 CACHED_ROWS = (
-    20_000  # from so many tiles on, files that are mapped into memory are opened faster than the table is read
+    20_000  # from so many tiles on, files that hold nothing else are opened faster than the table is read
 )
 
 # A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
@@ -182,6 +182,7 @@ class LanceStore:
         version = int(self._guard(lambda: table.version))
         with self._loading:  # who comes second waits, rather than load the same again
             if self._matrix is None or self._matrix[0] != version:
+                self._matrix = None  # memory need not hold both
                 self._matrix = (version, self._guard(lambda: self._load(table, version)))
             return self._matrix[1]
 

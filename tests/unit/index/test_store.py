@@ -222,7 +222,7 @@ def test_half_precision_ranks_like_full(store: LanceStore) -> None:
         assert half.search(query, k=50, where=where) == full.search(query, k=50, where=where)
 
 
-def test_many_tiles_are_mapped_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_tiles_are_read_from_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the budget: the same hits; the files are made once, and made anew after a change."""
     monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 100)
     rows, query = vectors(600), vectors(1, seed=1)[0]
