@@ -40,10 +40,11 @@ from rsitr.rerank import Reranker
 from rsitr.training.cache import cache_patches
 from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
-from rsitr.training.loop import Position, Trainer
+from rsitr.training.loop import Trainer
 from rsitr.training.mtgfe_run import build_mtgfe_trainer
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
+from rsitr.training.state import Position
 from rsitr.types import EncodedImages, Mixture
 
 __all__ = ["DATA_ROOTS", "Run", "build_model", "build_run", "find_data_root", "load_sets"]

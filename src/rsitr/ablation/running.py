@@ -12,7 +12,7 @@ from rsitr.ablation.record import RECORD_FOLDER, Results, RunRecord, read_record
 from rsitr.build import Run, build_run, load_sets
 from rsitr.errors import ConfigError
 from rsitr.rerank import parse_rerank
-from rsitr.training.loop import STATE_FILE, Position
+from rsitr.training.state import STATE_FILE, Position
 
 __all__ = ["Progress", "load_records", "run_trainings"]
 

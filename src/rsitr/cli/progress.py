@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 if TYPE_CHECKING:
     from rsitr.config import TrainConfig
-    from rsitr.training.loop import Position
+    from rsitr.training.state import Position
 
 
 class TrainingProgress:

@@ -37,9 +37,7 @@ __all__ = ["TABLE_FOLDERS", "LanceStore"]
 
 MEMORY_VARIABLE = "RSITR_MEMORY_GB"
 TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
-CACHED_ROWS = (
-    20_000  # from so many tiles on, files that hold nothing else are opened faster than the table is read
-)
+CACHED_ROWS = 20_000  # from so many tiles on, files that hold nothing else are opened faster than the table is read
 
 # A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
 KEEP_VERSIONS = timedelta(hours=1)

@@ -6,14 +6,13 @@ weights, the optimizer and the banks; a run that was interrupted ends as one tha
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,54 +20,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from rsitr.errors import ConfigError
 from rsitr.models.compact import CompactImageEncoder
 from rsitr.models.dual import Features
 from rsitr.models.precision import has_bf16
+from rsitr.training.batches import BatchReader
 from rsitr.training.eliminated import ELIMINATED_FOLDER
 from rsitr.training.journal import BOARD_FOLDER, LOG_FILE, Journal
 from rsitr.training.optim import build_optimizer, learning_rate
 from rsitr.training.phase import Phase
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.recipe import Recipe, RecipeModule, StepOutcome, TrainedModel
-from rsitr.training.rows import EpochBatches, PictureRows, RowTable
+from rsitr.training.rows import EpochBatches, RowTable
+from rsitr.training.state import STATE_FILE, Position, read_state, write_state
 
-__all__ = ["Interrupted", "Position", "Trainer"]
-
-STATE_FILE = "state.pt"
+__all__ = ["Interrupted", "Trainer"]
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: the run was asked to stop and can go on
     """The run was interrupted; its state is saved."""
-
-
-@dataclass
-class Position:
-    """How far a run is.
-
-    Attributes:
-        phase: index of the current phase; their number when the run is finished.
-        epoch: epochs done over all phases.
-        step, phase_step, total_step: steps done in this epoch, in this phase, in all.
-        seconds: of training and validation, over all resumptions.
-        best, best_epoch: the highest validation mR of this phase and its epoch, counted from 0 over all phases. A phase
-            hands on the weights of its best epoch; the last one's are what the run is for.
-        history: per epoch its number, mean loss and validation results.
-        losses: of this epoch's steps so far.
-    """
-
-    phase: int = 0
-    epoch: int = 0
-    step: int = 0
-    phase_step: int = 0
-    total_step: int = 0
-    seconds: float = 0.0
-    best: float = -1.0
-    best_epoch: int = -1
-    history: list[dict[str, float]] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
 
 
 class Trainer:
@@ -85,10 +56,8 @@ class Trainer:
         seed: of everything random.
         folder: of the run: state, logs.
         validate: called after each epoch with whether the trunk is frozen; returns named results, `mR` among them.
-        patches: cached trunk features (n_images, N, C), one array or several of differently augmented pictures, called
-            for when a phase freezes the trunk.
-        views: pictures of a row that a step sees, each augmented on its own; of cached features, different arrays.
-        augment: further augmentation of a training picture, uint8 (3, S, S); cached features have had theirs.
+        patches: cached trunk features, called for when a phase freezes the trunk; see :class:`BatchReader`.
+        views, augment: see :class:`BatchReader`.
         on_best: called when validation improved.
         on_epoch_end: called after an epoch with its number, before the thresholds move on.
         report: called after each step with the position, steps of the epoch, and the loss.
@@ -127,10 +96,7 @@ class Trainer:
     ) -> None:
         self.model, self.table, self.phases = cast("TrainedModel", model), table, tuple(phases)
         self.recipe = cast("RecipeModule", recipe)
-        self.views, self.augment = views, augment
-        self.per_image, self.crop_scale, self.symmetries = per_image, crop_scale, symmetries
-        self.by_set = by_set
-        self.workers, self.seed, self.folder = workers, seed, folder
+        self.per_image, self.by_set, self.seed, self.folder = per_image, by_set, seed, folder
         self.validate, self.on_best, self.on_epoch_end, self.report = validate, on_best, on_epoch_end, report
         self.device = torch.device(device)
         self.model.to(self.device)
@@ -141,7 +107,19 @@ class Trainer:
         self.position = Position()
         self.average: dict[str, Tensor] = {}
         self.best: dict[str, Tensor] = {}
-        self._patches = patches
+        self.batches = BatchReader(
+            table=table,
+            per_image=per_image,
+            crop_scale=crop_scale,
+            symmetries=symmetries,
+            workers=workers,
+            seed=seed,
+            patches=patches,
+            views=views,
+            augment=augment,
+            ranks=ranks,
+            pin_memory=self.device.type == "cuda",
+        )
         self._stop = False
         rows = len(table) if per_image is None else per_image * len(table.images)
         for phase in self.phases:
@@ -197,26 +175,30 @@ class Trainer:
             "banks": self.recipe.bank_state(),
             "position": self.position.__dict__,
         }
-        part = self.folder / f".{STATE_FILE}.part"
-        torch.save(state, part)
-        part.replace(self.folder / STATE_FILE)
+        write_state(state, self.folder)
 
     def _load(self) -> None:
-        path = self.folder / STATE_FILE
-        try:
-            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise ConfigError(f"{path} is damaged and cannot be resumed from; --fresh starts over") from error
+        state = read_state(self.folder, device=self.device)
         try:
             self.position = Position(**state["position"])
             self._start_phase()
             self.model.load_state_dict(state["model"])
             self.recipe.load_state_dict(state["recipe"])
             self.average, self.best = state["average"], state["best"]
-            self.optimizer.load_state_dict(state["optimizer"])
+            self._load_optimizer(state["optimizer"])
             self.recipe.load_bank_state(state["banks"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path} is of another config; give another --out, or --fresh to start over") from error
+            raise ConfigError(
+                f"{self.folder / STATE_FILE} is of another config; give another --out, or --fresh to start over"
+            ) from error
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        """Raise ValueError where the moments are of other parameters: the optimizer itself knows them by number."""
+        self.optimizer.load_state_dict(state)
+        for parameter, moments in self.optimizer.state.items():
+            for moment in moments.values():
+                if moment.ndim and moment.shape != parameter.shape:
+                    raise ValueError(f"a moment of shape {tuple(moment.shape)} for {tuple(parameter.shape)}")
 
     def _forget(self) -> None:
         """Remove what an earlier run in this folder noted of itself; its best weights stay until there are better."""
@@ -268,7 +250,7 @@ class Trainer:
             self.recipe.start_epoch()
         self.model.train()
         saved = started = time.monotonic()
-        for batch in self._batches(rows, phase, start=position.step):
+        for batch in self._batches(rows, phase):
             result = self._step(phase, batch, total=steps * phase.epochs)
             position.losses.append(float(result.loss.total.detach()))
             position.step += 1
@@ -383,61 +365,14 @@ class Trainer:
     def _take(self, weights: dict[str, Tensor]) -> None:
         self.model.load_state_dict({**self.model.state_dict(), **weights})
 
-    def _batches(self, rows: NDArray[np.int64], phase: Phase, *, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pictures of this rank's share, view by view, and the row indices (B,) of the whole batch."""
-        batches = EpochBatches(rows, batch_size=phase.batch_size, start=start)
-        own = self.ranks.own(phase.batch_size)
-        passed = slice(own.start, own.stop, self.per_image or 1)
+    def _batches(self, rows: NDArray[np.int64], phase: Phase) -> Iterator[tuple[Tensor, Tensor]]:
+        """What is left of the epoch."""
+        position = self.position
+        batches = EpochBatches(rows, batch_size=phase.batch_size, start=position.step)
         if self._is_cached(phase):
-            yield from self._cached_batches(batches, passed=passed)
-            return
-        pictures = PictureRows(
-            self.table,
-            size_px=phase.image_size_px or self.model.image_size_px,
-            crop_scale=self.crop_scale,
-            symmetries=self.symmetries,
-            seed=self.seed,
-            epoch=self.position.epoch,
-            views=self.views,
-            augment=self.augment,
-        )
-        loader = DataLoader(
-            pictures,
-            batch_sampler=[batch[passed] for batch in batches],
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-        )
-        for (inputs, _), batch in zip(loader, batches, strict=True):
-            yield inputs.transpose(0, 1).flatten(0, 1), torch.tensor(batch)
-
-    def _cached_batches(self, batches: EpochBatches, *, passed: slice) -> Iterator[tuple[Tensor, Tensor]]:
-        if self._patches is None:
-            raise ConfigError("a phase without trunk_lr trains on cached features, which only the compact model has")
-        if not self.ranks.is_first:
-            self.ranks.wait()  # the first one computes what is not there yet
-        arrays = self._patches()
-        if self.ranks.is_first:
-            self.ranks.wait()
-        if len(arrays) < self.views and not (self.symmetries and len(arrays) == 1):
-            raise ConfigError(f"a step needs {self.views} views of a picture, and {len(arrays)} are cached: cache more")
-        for number, rows in enumerate(batches, start=batches.start):
-            rng = np.random.default_rng((self.seed, self.position.epoch, number))
-            images = self.table.row_image[np.array(rows[passed])]
-            # Of a single array the views are the same pictures, turned differently.
-            chosen = rng.permutation(len(arrays))[: self.views] if len(arrays) > 1 else (0,) * self.views
-            views = [self._turned(torch.from_numpy(np.array(arrays[place][images])), rng=rng) for place in chosen]
-            yield torch.cat(views), torch.tensor(rows)
-
-    def _turned(self, batch: Tensor, *, rng: np.random.Generator) -> Tensor:
-        """Cached features (B, N, C) turned or mirrored, where symmetries are wanted.
-
-        Turning the feature map is not turning the picture, but near enough to help while it is all there is.
-        """
-        if not self.symmetries:
-            return batch
-        turn, grid = int(rng.integers(8)), int(batch.shape[1] ** 0.5)
-        square = torch.rot90(batch.view(len(batch), grid, grid, -1), turn % 4, (1, 2))
-        return (square.flip(1) if turn > 3 else square).flatten(1, 2)
+            return self.batches.cached(batches, epoch=position.epoch)
+        size_px = phase.image_size_px or self.model.image_size_px
+        return self.batches.decoded(batches, epoch=position.epoch, size_px=size_px)
 
     def _note(self, journal: Journal, result: StepOutcome) -> None:
         if self.position.total_step % 10 and self.position.step != 1:

@@ -29,11 +29,12 @@ from rsitr.models.fusion import FusionModel, PairScorer, save_fusion
 from rsitr.models.fusion.start import FusionStart
 from rsitr.models.precision import has_bf16
 from rsitr.training.cache import VIEW_SEED, cache_patches
-from rsitr.training.loop import Position, Trainer
+from rsitr.training.loop import Trainer
 from rsitr.training.mtgfe import DualVectors, MtgfeRecipe
 from rsitr.training.phase import Phase
 from rsitr.training.ranks import Ranks
 from rsitr.training.rows import RowTable, read_picture
+from rsitr.training.state import Position
 from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Encoder
 

@@ -17,8 +17,8 @@ from rsitr.config import LossConfig, ModelConfig, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.evaluation.fusion import evaluate_fusion
 from rsitr.models.compact import TRUNKS
-from rsitr.training.loop import Position
 from rsitr.training.phase import Phase
+from rsitr.training.state import Position
 from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Mixture
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data

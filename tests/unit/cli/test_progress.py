@@ -12,7 +12,7 @@ from rich.console import Console
 from rsitr.cli import progress as progress_module
 from rsitr.cli.progress import TrainingProgress
 from rsitr.cli.provenance import provenance
-from rsitr.training.loop import Position
+from rsitr.training.state import Position
 from rsitr.version import __version__
 from tiny import tiny_config
 

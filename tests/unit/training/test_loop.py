@@ -20,8 +20,9 @@ from rsitr.build import Run, build_run
 from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.models.compact import TRUNKS
-from rsitr.training.loop import Interrupted, Position, Trainer
+from rsitr.training.loop import Interrupted, Trainer
 from rsitr.training.phase import Phase
+from rsitr.training.state import Position
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
 
 STEPS = 6  # of an epoch: 40 rows in batches of 6
@@ -259,7 +260,7 @@ def test_the_loss_goes_down_on_something_that_can_be_learned(tmp_path: Path, mak
     )
     run = make(config)
     patches = np.random.default_rng(0).normal(size=(len(run.table.images), 4, 12)).astype(np.float16)
-    run.trainer._patches = lambda: [patches]
+    run.trainer.batches.patches = lambda: [patches]
     run.trainer.validate = lambda _frozen: {"mR": 0.0}
     run.trainer.on_best = lambda _position: None
     history = run.trainer.run(resume=False).history
@@ -374,6 +375,22 @@ def test_the_state_of_another_config_is_refused(make: Make, other: str) -> None:
         make(OTHERS[other]()).trainer.run(resume=True)
 
 
+def test_an_optimizer_of_other_parameters_is_refused(make: Make) -> None:
+    """As many of them, in another order: the optimizer knows its parameters by number alone."""
+    run = make(stop_at=1)
+    with pytest.raises(Interrupted):
+        run.trainer.run(resume=True)
+    file = run.folder / "state.pt"
+    state = torch.load(file, weights_only=True)
+    moments = state["optimizer"]["state"]
+    shapes = {number: moment["exp_avg"].shape for number, moment in moments.items()}
+    one, other = 0, next(number for number, shape in shapes.items() if shape != shapes[0])
+    moments[one], moments[other] = moments[other], moments[one]
+    torch.save(state, file)
+    with pytest.raises(ConfigError, match="of another config; give another --out, or --fresh"):
+        make().trainer.run(resume=True)
+
+
 def test_a_state_without_the_losses_of_its_epoch_can_be_resumed(make: Make) -> None:
     """As an earlier version saved it."""
     run = make(stop_at=2)
@@ -460,7 +477,7 @@ def test_a_trunk_that_is_frozen_again_is_cached_again(make: Make) -> None:
 
 def test_a_frozen_trunk_needs_cached_features(make: Make) -> None:
     run = make()
-    run.trainer._patches = None
+    run.trainer.batches.patches = None
     with pytest.raises(ConfigError, match="trains on cached features"):
         run.trainer.run(resume=False)
 

@@ -25,12 +25,13 @@ from rsitr.errors import ConfigError
 from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
 from rsitr.models.fusion import load_fusion, save_fusion
-from rsitr.training.loop import Interrupted, Position
+from rsitr.training.loop import Interrupted
 from rsitr.training.mtgfe import MtgfeRecipe
 from rsitr.training.mtgfe_filter import TeachingConfig, score_lessons
 from rsitr.training.phase import Phase
 from rsitr.training.ranks import Ranks
 from rsitr.training.rows import read_picture
+from rsitr.training.state import Position
 from rsitr.training.tasks import MtgfeConfig
 from tiny import TinyTrunk, tiny_model, write_tiny_data
 
