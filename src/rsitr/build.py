@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from torch.nn import functional as F
 
 from rsitr.config import ModelConfig, TrainConfig, parse
 from rsitr.data import CaptionDataset, CaptionedImage, load_dataset, require_images
@@ -26,18 +23,16 @@ from rsitr.data.merge import merge_training
 from rsitr.data.pictures import require_readable
 from rsitr.errors import ConfigError, DataError, ModelError
 from rsitr.evaluation.pairs import encode_pairs, measure_pairs
-from rsitr.evaluation.protocol import EncodedSplit, SplitResult, encode_captions, encode_split, measure
-from rsitr.evaluation.tuning import tune_rerank
+from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
 from rsitr.models.checkpoint import CheckpointConfig, fingerprint_files, save_checkpoint
 from rsitr.models.compact import CompactConfig, CompactDualEncoder
 from rsitr.models.convert import CONVERTERS
-from rsitr.models.encoder import DualModule, TorchEncoder, inference
+from rsitr.models.encoder import DualModule, TorchEncoder
 from rsitr.models.fusion import FusionConfig, FusionModel, PairScorer
 from rsitr.models.fusion.start import start_fusion
 from rsitr.models.openclip import OpenClipDualEncoder, create_open_clip
 from rsitr.models.zoo import PACKAGED, load_model
 from rsitr.rerank import Reranker
-from rsitr.training.cache import cache_patches
 from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
 from rsitr.training.loop import Trainer
@@ -45,12 +40,12 @@ from rsitr.training.mtgfe_run import build_mtgfe_trainer
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
 from rsitr.training.state import Position
-from rsitr.types import EncodedImages, Mixture
+from rsitr.training.validation import FeatureCache, Validator
+from rsitr.types import Mixture
 
 __all__ = ["DATA_ROOTS", "Run", "build_model", "build_run", "find_data_root", "load_sets"]
 
 DATA_ROOTS = ("data", "../shared/data")
-MIXTURES = tuple(Mixture(alpha=1.0, beta=beta / 10, norm="rms") for beta in range(0, 21, 2))
 
 
 def find_data_root(given: Path | None) -> Path | None:
@@ -283,11 +278,11 @@ def build_run(
         interpolation="bicubic" if config.model.kind == "open_clip" else "bilinear",
         device=device,
     )
-    cache = _Cache(model, everything, folder=cache_folder or folder, on_cache=on_cache)
-    validator = _Validator(encoder, validation, cache=cache, n_training=len(training))
+    cache = FeatureCache(model, everything, folder=cache_folder or folder, on_cache=on_cache)
+    validator = Validator(encoder, validation, cache=cache, n_training=len(training))
 
     def export(position: Position) -> None:
-        result = validator.tuned(config) if config.tune else validator.latest
+        result = validator.tuned(local=config.loss.local_weight > 0) if config.tune else validator.latest
         save_checkpoint(
             folder / "best",
             config=CheckpointConfig(
@@ -451,91 +446,6 @@ def _without_duplicates(
         )
     kept = {entry.image.image_id for entry in merge_training(hashed).kept}
     return [image for image in training if image.image_id in kept]
-
-
-class _Cache:
-    """Trunk features of all pictures, computed when asked for with weights that they were not computed for yet."""
-
-    def __init__(
-        self,
-        model: DualModule,
-        images: Sequence[CaptionedImage],
-        *,
-        folder: Path,
-        on_cache: Callable[[int, int], None],
-    ) -> None:
-        self.model, self.images, self.folder, self.on_cache = model, images, folder, on_cache
-
-    def __call__(self) -> NDArray[np.float16]:
-        return cache_patches(
-            cast("CompactDualEncoder", self.model),
-            self.images,
-            folder=self.folder,
-            progress=lambda done: self.on_cache(done, len(self.images)),
-        )
-
-
-@dataclass(frozen=True)
-class _Validation:
-    results: dict[str, float]
-    mixture: Mixture
-
-
-class _Validator:
-    """Measures the model on every validation split; mR is the mean over the sets."""
-
-    def __init__(
-        self, encoder: TorchEncoder, splits: dict[str, list[CaptionedImage]], *, cache: _Cache, n_training: int
-    ) -> None:
-        self.encoder, self.splits, self.cache = encoder, splits, cache
-        self.n_training = n_training
-        self.encoded: dict[str, EncodedSplit] = {}
-        self.latest = _Validation({}, encoder.mixture)
-
-    def __call__(self, frozen: bool) -> dict[str, float]:
-        self.encoded = {}  # the last epoch's make room first
-        self.encoded = self.encode(frozen=frozen)
-        self.latest = self._measure(self.encoder.mixture)
-        return self.latest.results
-
-    def encode(self, *, frozen: bool) -> dict[str, EncodedSplit]:
-        """The splits as the model sees them now; a frozen trunk's features come from the cache."""
-        encoded = {}
-        first = self.n_training
-        for name, images in self.splits.items():
-            if frozen:
-                encoded[name] = self._from_cache(images, self.cache()[first : first + len(images)])
-            else:
-                encoded[name] = encode_split(self.encoder, images)
-            first += len(images)
-        return encoded
-
-    def tuned(self, config: TrainConfig) -> _Validation:
-        """The best mixture on what was measured last."""
-        mixtures = MIXTURES if config.loss.local_weight else MIXTURES[:1]
-        return max((self._measure(mixture) for mixture in mixtures), key=lambda result: result.results["mR"])
-
-    def reranked(self, method: str, mixture: Mixture) -> str | None:
-        """The method's best settings on what was measured last."""
-        splits = list(self.encoded.values())
-        return tune_rerank(splits, method=method, mixture=mixture, device=self.encoder.device).rerank
-
-    def _measure(self, mixture: Mixture) -> _Validation:
-        device = self.encoder.device
-        each = {name: measure(split, mixture=mixture, device=device) for name, split in self.encoded.items()}
-        results = {f"mR_{name}": result.metrics.mR for name, result in each.items()}
-        return _Validation({**results, "mR": float(np.mean(list(results.values())))}, mixture)
-
-    def _from_cache(self, images: list[CaptionedImage], patches: NDArray[np.float16]) -> EncodedSplit:
-        model = cast("CompactDualEncoder", self.encoder.model)
-        parts = []
-        with inference(model):
-            for first in range(0, len(images), 256):
-                batch = torch.from_numpy(np.array(patches[first : first + 256])).to(self.encoder.device).float()
-                features = model.image(batch)
-                parts.append((F.normalize(features.global_emb, dim=-1).cpu().numpy(), features.tokens.cpu().numpy()))
-        emb, tokens = (np.concatenate(side) for side in zip(*parts, strict=True))
-        return encode_captions(self.encoder, images, encoded=EncodedImages(emb, tokens))
 
 
 def _model_settings(model: nn.Module, *, config: ModelConfig) -> dict[str, object]:
