@@ -145,6 +145,7 @@ def _run(app: Any, settings: ServiceSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the app's own affair, which heeds only proxies that it was told of
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.shutdown_s,
         h11_max_incomplete_event_size=64 * 1024,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +36,8 @@ class ServiceSettings(BaseSettings):
         cors_origins: web sites whose pages may ask this service; none unless set.
         allowed_hosts: names that this service answers to; empty: any. Keeps pages of others from reaching a service
             on this machine under a name of their own (DNS rebinding).
+        trusted_proxies: addresses or networks of reverse proxies, whose X-Forwarded-For names the client that counts
+            for the rate; nobody else's is heeded.
         workers: searches that run at the same time.
         queue_size: searches that may wait or run; more are answered 503.
         encode_batch: texts that are encoded at once.
@@ -67,6 +70,7 @@ class ServiceSettings(BaseSettings):
     keys: Listed = ()
     cors_origins: Listed = ()
     allowed_hosts: Listed = ()
+    trusted_proxies: Listed = ()
     workers: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256)
     queue_size: int = Field(default=128, ge=1)
     encode_batch: int = Field(default=64, ge=1)
@@ -92,10 +96,17 @@ class ServiceSettings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("keys", "cors_origins", "allowed_hosts", "suggestions", mode="before")
+    @field_validator("keys", "cors_origins", "allowed_hosts", "trusted_proxies", "suggestions", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
 
     @property
     def is_local(self) -> bool:

@@ -34,10 +34,18 @@ def make_client(archive: Path, encoder: ColourEncoder) -> Iterator[MakeClient]:
     """Starts services on the archive, each with settings of its own, and waits until they are ready."""
     with ExitStack() as running:
 
-        def make(*, wait: bool = True, headers: dict[str, str] | None = None, **settings: Any) -> TestClient:
+        def make(
+            *,
+            wait: bool = True,
+            headers: dict[str, str] | None = None,
+            peer: tuple[str, int] = ("127.0.0.1", 50000),
+            **settings: Any,
+        ) -> TestClient:
             settings = {"index": archive, "rate_per_s": 0, **settings}
             app = create_app(ServiceSettings(**settings), index=Index.open(archive, encoder=encoder))
-            client = TestClient(app, base_url="http://127.0.0.1", headers=headers, raise_server_exceptions=False)
+            client = TestClient(
+                app, base_url="http://127.0.0.1", headers=headers, raise_server_exceptions=False, client=peer
+            )
             running.enter_context(client)
             if wait:
                 until_ready(app.state.engine)

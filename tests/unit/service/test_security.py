@@ -143,6 +143,17 @@ def test_a_client_that_asks_too_often_waits(make_client: MakeClient) -> None:
     assert client.get("/api/scenes").headers["retry-after"] == "1"
 
 
+@pytest.mark.parametrize("trusted", [(), ("10.0.0.0/8", "192.168.7.1")])
+def test_behind_a_trusted_proxy_each_client_has_a_rate_of_its_own(
+    make_client: MakeClient, trusted: tuple[str, ...]
+) -> None:
+    """Where none is trusted, the header is anybody's word."""
+    client = make_client(rate_per_s=0.001, rate_burst=1, trusted_proxies=trusted, peer=("192.168.7.1", 5000))
+    clients = ["203.0.113.5", "203.0.113.6", "203.0.113.5", "198.51.100.1, 203.0.113.6, 10.1.2.3"]
+    statuses = [client.get("/api/scenes", headers={"X-Forwarded-For": name}).status_code for name in clients]
+    assert statuses == ([200, 200, 429, 429] if trusted else [200, 429, 429, 429])
+
+
 def test_a_bucket_fills_again() -> None:
     now = [0.0]
     rate = RateLimit(per_s=2.0, burst=2, clock=lambda: now[0])
@@ -169,3 +180,6 @@ def test_settings_come_from_the_environment_and_flags_take_their_place(
     assert load_settings(port=1234).port == 1234
     with pytest.raises(ConfigError, match="RSITR_PORT"):
         load_settings(port=99999)
+    monkeypatch.setenv("RSITR_TRUSTED_PROXIES", "10.0.0.1,everyone")
+    with pytest.raises(ConfigError, match="'everyone' does not appear to be .* RSITR_TRUSTED_PROXIES"):
+        load_settings()
