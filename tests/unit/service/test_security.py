@@ -181,5 +181,5 @@ def test_settings_come_from_the_environment_and_flags_take_their_place(
     with pytest.raises(ConfigError, match="RSITR_PORT"):
         load_settings(port=99999)
     monkeypatch.setenv("RSITR_TRUSTED_PROXIES", "10.0.0.1,everyone")
-    with pytest.raises(ConfigError, match="'everyone' does not appear to be .* RSITR_TRUSTED_PROXIES"):
+    with pytest.raises(ConfigError, match=r"'everyone' does not appear to be .* RSITR_TRUSTED_PROXIES"):
         load_settings()
