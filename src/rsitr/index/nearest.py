@@ -50,12 +50,12 @@ class NearestTiles(TileMatrix):
 
     Attributes:
         table: of LanceDB, at the version of the columns.
-        probes: partitions that a search looks into.
+        probes: partitions that a search looks into; None where there is no IVF index, and all vectors are passed over.
         exact_rows: so many tiles are scored one by one rather than through the IVF index.
     """
 
     table: Any = None
-    probes: int = 1
+    probes: int | None = None
     exact_rows: int = 0
 
     @classmethod
@@ -64,7 +64,7 @@ class NearestTiles(TileMatrix):
         rows: Any,
         *,
         table: Any,
-        probes: int,
+        probes: int | None,
         exact_rows: int,
         exact: Callable[[Rows], FloatArray],
     ) -> NearestTiles:

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from rsitr.errors import ConfigError, MissingError, StoreError
 from rsitr.index.cache import choose_precision, open_cached
 from rsitr.index.filtering import Rows
 from rsitr.index.matrix import TileMatrix
-from rsitr.index.nearest import NearestCheck, NearestTiles, build_nearest, read_check
+from rsitr.index.nearest import NearestTiles, build_nearest, read_check
 from rsitr.index.rows import (
     VECTORS,
     codes_from_table,
@@ -36,6 +36,7 @@ from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
 __all__ = ["TABLE_FOLDERS", "LanceStore"]
 
 MEMORY_VARIABLE = "RSITR_MEMORY_GB"
+CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
 CACHED_ROWS = 20_000  # from so many tiles on, files that hold nothing else are opened faster than the table is read
 
@@ -43,6 +44,21 @@ CACHED_ROWS = 20_000  # from so many tiles on, files that hold nothing else are 
 KEEP_VERSIONS = timedelta(hours=1)
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The tiles at one version: all that a search needs comes from the same one, whatever is written meanwhile.
+
+    Attributes:
+        version: of the table.
+        table: of LanceDB, held at that version.
+        matrix: its tiles in memory.
+    """
+
+    version: int
+    table: Any
+    matrix: TileMatrix
 
 
 class LanceStore:
@@ -60,7 +76,7 @@ class LanceStore:
             dim: width of the vectors.
             code_length: numbers in the code that is kept beside each vector; 0 where none is.
             memory_bytes: what the vectors may take of memory while they are searched; None: what `RSITR_MEMORY_GB`
-                says, else half of the machine's.
+                says, else half of what there is.
 
         Raises:
             ConfigError: `RSITR_MEMORY_GB` is no number above 0.
@@ -70,7 +86,7 @@ class LanceStore:
         self._dim = dim
         self._code_length = code_length
         self._memory_bytes = _memory_budget() if memory_bytes is None else memory_bytes
-        self._matrix: tuple[int, TileMatrix] | None = None
+        self._snapshot: Snapshot | None = None
         self._loading = threading.Lock()
         self._tiles = self._guard(lambda: self._open("tiles", tile_schema(dim, code_length=code_length)))
         self._scenes = self._guard(lambda: self._open("scenes", scene_schema()))
@@ -79,6 +95,11 @@ class LanceStore:
     def dim(self) -> int:
         """Width of the vectors."""
         return self._dim
+
+    @property
+    def version(self) -> int:
+        """Number of the latest state of the tiles: another one after every change, whoever made it."""
+        return int(self._guard(lambda: self._latest(self._tiles).version))
 
     def __len__(self) -> int:
         return int(self._guard(self._latest(self._tiles).count_rows))
@@ -110,13 +131,14 @@ class LanceStore:
             )
         names = [entry.scene for entry in entries]
         rows = table_from_tiles(tiles, np.ascontiguousarray(vectors, dtype=np.float32), codes)
-        self._guard(lambda: _replace(self._tiles, "tile", rows, names))
-        self._guard(lambda: _replace(self._scenes, "scene", table_from_scenes(entries), names))
+        # What is there is looked up first: in the latest state, which another process may have written.
+        self._guard(lambda: _replace(self._latest(self._tiles), "tile", rows, names))
+        self._guard(lambda: _replace(self._latest(self._scenes), "scene", table_from_scenes(entries), names))
 
     def remove(self, scenes: Sequence[str]) -> None:
         """Take scenes and their tiles out; first from the list of scenes, so that none is listed without its tiles."""
         for table in (self._scenes, self._tiles):
-            self._guard(partial(table.delete, _of_scenes(scenes)))
+            self._guard(partial(self._latest(table).delete, _of_scenes(scenes)))
 
     def tidy(self) -> None:
         """Join the small pieces that many commits leave, and drop old versions that nobody can be reading.
@@ -163,7 +185,8 @@ class LanceStore:
         """
         if not self._code_length:
             return None
-        return codes_from_table(self._fetch(self._tiles, self._rows(self.load(), tiles), "code"))
+        snapshot = self._latest_snapshot()
+        return codes_from_table(self._fetch(snapshot.table, self._rows(snapshot.matrix, tiles), "code"))
 
     def sample(self, n: int) -> FloatArray:
         """Vectors of up to n tiles, evenly spread over the index, the same in every call."""
@@ -176,47 +199,40 @@ class LanceStore:
         Raises:
             StoreError: the tiles cannot be read.
         """
-        table = self._latest(self._tiles)
-        version = int(self._guard(lambda: table.version))
+        return self._latest_snapshot().matrix
+
+    def _latest_snapshot(self) -> Snapshot:
         with self._loading:  # who comes second waits, rather than load the same again
-            if self._matrix is None or self._matrix[0] != version:
-                self._matrix = None  # memory need not hold both
-                self._matrix = (version, self._guard(lambda: self._load(table, version)))
-            return self._matrix[1]
+            version = self.version
+            if self._snapshot is None or self._snapshot.version != version:
+                self._snapshot = None  # memory need not hold both
+                self._snapshot = self._guard(lambda: self._read(version))
+            return self._snapshot
 
-    def _load(self, table: Any, version: int) -> TileMatrix:
-        n = int(table.count_rows())
-        check = read_check(self._folder)
-        precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
-        if precision == "float32" and n < CACHED_ROWS:
-            return TileMatrix.from_table(table.to_arrow())
-        if precision is None and check is not None:
-            return self._load_nearest(version, check)
-        try:
-            matrix = open_cached(table, folder=self._folder, version=version, precision=precision or "float16")
-        except OSError:  # an index that may only be read, or another process is making the same files
-            return TileMatrix.from_table(table.to_arrow())
-        if precision == "float32":
-            return matrix
-        pinned = self._open_at(version)
-        return replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(pinned, rows, "vector")))
-
-    def _load_nearest(self, version: int, check: NearestCheck) -> TileMatrix:
-        pinned = self._open_at(version)
-        names = [name for name in pinned.schema.names if name not in VECTORS]
-        return NearestTiles.of(
-            pinned.search().select(names).to_arrow(),
-            table=pinned,
-            probes=check.probes,
-            exact_rows=self._memory_bytes // (8 * self._dim),
-            exact=lambda rows: vectors_from_table(self._fetch(pinned, rows, "vector")),
-        )
-
-    def _open_at(self, version: int) -> Any:
-        """The table of tiles as it was, whatever is written meanwhile."""
+    def _read(self, version: int) -> Snapshot:
         table = self._database().open_table("tiles")
         table.checkout(version)
-        return table
+        n = int(table.count_rows())
+        precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
+        if precision is None:
+            return Snapshot(version, table, self._on_disk(table))
+        if precision == "float32" and n < CACHED_ROWS:
+            return Snapshot(version, table, TileMatrix.from_table(table.to_arrow()))
+        matrix = open_cached(table, folder=self._folder, version=version, precision=precision)
+        if precision == "float16":
+            matrix = replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")))
+        return Snapshot(version, table, matrix)
+
+    def _on_disk(self, table: Any) -> NearestTiles:
+        check = read_check(self._folder)
+        names = [name for name in table.schema.names if name not in VECTORS]
+        return NearestTiles.of(
+            table.search().select(names).to_arrow(),
+            table=table,
+            probes=None if check is None else check.probes,
+            exact_rows=self._memory_bytes // (8 * self._dim),
+            exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")),
+        )
 
     def _rows(self, matrix: TileMatrix, tiles: Sequence[str]) -> Rows:
         rows = matrix.find(tiles)
@@ -282,10 +298,10 @@ def _replace(table: Any, key: str, rows: Any, scenes: Sequence[str]) -> None:
 
 
 def _memory_budget() -> int:
-    """Bytes that vectors may take: what `RSITR_MEMORY_GB` says, else half of the machine's memory."""
+    """Bytes that vectors may take: what `RSITR_MEMORY_GB` says, else half of the memory that there is."""
     named = os.environ.get(MEMORY_VARIABLE)
     if named is None:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_container_limits()]) // 2
     try:
         memory_gb = float(named)
     except ValueError:
@@ -293,3 +309,14 @@ def _memory_budget() -> int:
     if not 0 < memory_gb < math.inf:
         raise ConfigError(f"{MEMORY_VARIABLE} is the memory for vectors in GB, a number above 0, not {named!r}")
     return int(memory_gb * 2**30)
+
+
+def _container_limits() -> list[int]:
+    """Bytes of memory that a container may take: of control groups of version 2, and of version 1."""
+    limits = []
+    for file in CONTAINER_LIMITS:
+        try:
+            limits.append(int(file.read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no container, or "max"
+            continue
+    return limits

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from rsitr.errors import ConfigError, StoreError
 from rsitr.index import LanceStore
-from rsitr.index.matrix import best_rows
+from rsitr.index.matrix import TileMatrix, best_rows
 from rsitr.index.nearest import NearestTiles, read_check
+from rsitr.index.store import _memory_budget
 from rsitr.types import BBox, FloatArray, SceneEntry, Tile, TileFilter
 
 DIM = 8
@@ -249,12 +253,96 @@ def test_many_tiles_are_read_from_files_of_their_own(tmp_path: Path, monkeypatch
     assert len(list((tmp_path / "index" / ".cache").iterdir())) == 1
 
 
-def test_an_index_that_may_only_be_read_is_searched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("precision", "memory_bytes"), [("float32", 10**6), ("float16", 2 * 50 * DIM)])
+def test_an_index_that_may_only_be_read_is_searched_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, memory_bytes: int
+) -> None:
+    """Within its budget of memory."""
     monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
     store = LanceStore(tmp_path / "index", dim=DIM)
     store.put([entry("a", 50)], [tile("a", i) for i in range(50)], vectors(50))
     (tmp_path / "index" / ".cache").write_text("in the way")  # nothing can be written there
-    assert len(LanceStore(tmp_path / "index", dim=DIM).search(vectors(1)[0], k=99)) == 50
+    limited = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=memory_bytes)
+    assert limited.load().vectors.dtype == precision
+    assert limited.search(vectors(1)[0], k=99) == store.search(vectors(1)[0], k=99)
+
+
+@pytest.mark.parametrize("name", ["rows.arrow", "vectors.npy"])
+def test_damaged_files_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
+    store = LanceStore(tmp_path / "index", dim=DIM)
+    store.put([entry("a", 50)], [tile("a", i) for i in range(50)], vectors(50))
+    hits = store.search(vectors(1)[0], k=50)
+    (file,) = (tmp_path / "index" / ".cache").glob(f"*/{name}")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert LanceStore(tmp_path / "index", dim=DIM).search(vectors(1)[0], k=50) == hits
+    assert file.read_bytes() == whole
+
+
+def test_what_killed_processes_left_is_cleared_and_what_runs_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
+    store = LanceStore(tmp_path / "index", dim=DIM)
+    store.put([entry("a", 50)], [tile("a", i) for i in range(50)], vectors(50))
+    left, running = (tmp_path / "index" / ".cache" / name for name in (".3-float32.left", ".3-float32.running"))
+    for folder in (left, running):
+        folder.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    store.load()
+    assert (left.exists(), running.exists()) == (False, True)
+
+
+def test_a_writer_looks_at_what_another_has_written(tmp_path: Path) -> None:
+    first, second = (LanceStore(tmp_path / "index", dim=DIM) for _ in range(2))
+    for store in (first, second, first):
+        store.put([entry("a", 3)], [tile("a", i) for i in range(3)], vectors(3))
+        assert (len(first), len(second)) == (3, 3)
+
+
+def test_codes_are_those_of_the_tiles_asked_for_while_another_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def codes(n: int, first: int) -> NDArray[np.float16]:
+        return np.repeat(np.arange(first, first + n, dtype=np.float16)[:, None], 3, axis=1)
+
+    store, other = (LanceStore(tmp_path / "index", dim=DIM, code_length=3) for _ in range(2))
+    names = ("b", "c")
+    for number, name in enumerate(names):
+        store.put([entry(name, 2)], [tile(name, i) for i in range(2)], vectors(2), codes=codes(2, 10 * number))
+    find = store._rows
+
+    def find_then_write(matrix: TileMatrix, tiles: Sequence[str]) -> NDArray[np.int64]:
+        rows = find(matrix, tiles)
+        other.remove(["b"])
+        assert len(store) == 2
+        return rows
+
+    monkeypatch.setattr(store, "_rows", find_then_write)
+    found = store.codes(["c:1", "b:1"])
+    assert found is not None
+    assert found.tolist() == [[11.0] * 3, [1.0] * 3]
+
+
+def test_beyond_memory_and_without_an_ivf_index_all_vectors_are_passed_over_on_disk(tmp_path: Path) -> None:
+    rows, query = vectors(3000), vectors(1, seed=1)[0]
+    store = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=8 * DIM * 100)
+    store.put([entry("a", 3000)], [tile("a", i) for i in range(3000)], rows)
+    hits = store.search(query, k=50)
+    assert [hit.tile.window_px[0] for hit in hits] == np.argsort(-(rows @ query))[:50].tolist()
+    assert store.load().vectors.size == 0
+
+
+def test_a_container_limits_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / name for name in ("max", "v1", "none")]
+    files[0].write_text("max\n")
+    files[1].write_text(f"{2 * 10**6}\n")
+    monkeypatch.delenv("RSITR_MEMORY_GB", raising=False)
+    monkeypatch.setattr("rsitr.index.store.CONTAINER_LIMITS", files)
+    assert _memory_budget() == 10**6
+    files[1].unlink()
+    assert _memory_budget() > 10**8
 
 
 @pytest.mark.parametrize("k", [1, 7, 100, 3000])
