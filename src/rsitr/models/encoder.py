@@ -104,7 +104,7 @@ class TorchEncoder:
 
     def set_image_model(self, model: nn.Module | None, *, name: str) -> None:
         """Encode pictures with another form of the model from now on (:mod:`rsitr.models.fast`); None: the model."""
-        self._image_model: DualModule = self.model if model is None else model  # type: ignore[assignment]
+        self._image_model: DualModule = self.model if model is None else model.eval()  # type: ignore[assignment]
         self._image_dtype = next((weight.dtype for weight in self._image_model.parameters()), torch.float32)
         self._image_path = name
 
@@ -212,14 +212,19 @@ def local_mask(ids: Tensor, *, local_tokens: LocalTokens) -> Tensor:
 
 @contextmanager
 def inference(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; the model's mode is put back afterwards."""
+    """Evaluation mode without gradients; the model's mode is put back afterwards.
+
+    A model that is in evaluation mode is not touched, so that several threads may use it.
+    """
     training = model.training
-    model.eval()
+    if training:
+        model.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
-        model.train(training)
+        if training:
+            model.train()
 
 
 def _numpy(x: Tensor) -> FloatArray:

@@ -132,6 +132,16 @@ def test_inference_puts_the_mode_back() -> None:
         assert module.training is training
 
 
+def test_another_form_of_the_model_leaves_the_mode_alone(encoder: TorchEncoder) -> None:
+    """A wrapper is in training mode when it is made; were that put back, words would be encoded with dropout."""
+    wrapper = torch.nn.Module()
+    wrapper.model = encoder.model
+    wrapper.image_features = encoder.model.image_features  # type: ignore[assignment]
+    encoder.set_image_model(wrapper, name="wrapped")
+    encoder.encode_images(pictures(1))
+    assert not encoder.model.training
+
+
 @pytest.mark.parametrize("name", ["cpux", "cuda:99", "", "meta"])
 def test_a_device_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"device '{name}' cannot be used \(.+\); use cpu"):

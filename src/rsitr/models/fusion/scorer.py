@@ -60,7 +60,7 @@ class StartedTexts:
 
 
 class PairScorer:
-    """A fusion model ready to score.
+    """A fusion model ready to score, in evaluation mode; several threads may use it.
 
     Scores are log-odds of a match: the paper's probability (METHODS 3.6) before the sigmoid, which keeps the order and
     rounds no two confident pairs to a tie.
@@ -90,7 +90,7 @@ class PairScorer:
         half: bool | None = None,
     ) -> None:
         self.device = choose_device(device)
-        self.model = model.to(self.device)
+        self.model = model.to(self.device).eval()
         self.vocabulary = vocabulary
         self.name = name
         self.fingerprint = fingerprint

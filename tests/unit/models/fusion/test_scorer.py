@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,29 @@ def test_the_scorer_leaves_the_model_in_its_mode(scorer: PairScorer, pictures: l
     first = scorer.score_all(texts, images)
     assert scorer.model.training
     assert torch.equal(first, scorer.score_all(texts, images))  # without dropout, whatever the mode
+
+
+def test_two_threads_score_without_dropout(tmp_path: Path) -> None:
+    """The one that began first ends while the other one computes."""
+    scorer = scorer_of(paper_fusion(), tmp_path)
+    expected = scorer.encode_texts(TEXTS).tokens
+    found: dict[str, Tensor] = {}
+    first_inside, both_inside, first_over = threading.Event(), threading.Barrier(2, timeout=60), threading.Event()
+
+    def meet(_module: object, _inputs: object) -> None:
+        first_inside.set()
+        both_inside.wait()
+        assert threading.current_thread() is thread or first_over.wait(60)
+
+    def run_first() -> None:
+        found["first"] = scorer.encode_texts(TEXTS).tokens
+        first_over.set()
+
+    thread = threading.Thread(target=run_first)
+    scorer.model.text.register_forward_pre_hook(meet)
+    thread.start()
+    assert first_inside.wait(60)
+    found["second"] = scorer.encode_texts(TEXTS).tokens
+    thread.join()
+    assert torch.equal(found["first"], expected)
+    assert torch.equal(found["second"], expected)
