@@ -78,16 +78,16 @@ def enclosing_bbox(boxes: Iterable[BBox]) -> BBox | None:
         return None
     # What the boxes leave free of the circle of longitudes: the widest gap is outside, the rest is the box.
     spans = sorted((west, east if west <= east else east + 360.0) for west, _, east, _ in held)
-    gaps, reach = [], spans[0][1]
+    first, last = spans[0][0], max(end for _, end in spans)
+    gaps = [(first + 360.0 - last, last, first)]
+    reach = max(spans[0][1], last - 360.0)  # what goes beyond 180 covers the start of the circle, too
     for start, end in spans[1:]:
-        if start > reach:
-            gaps.append((start - reach, reach, start))
+        gaps.append((start - reach, reach, start))
         reach = max(reach, end)
-    around = spans[0][0] + 360.0 - reach
+    width, east, west = max(gaps, key=lambda gap: gap[0])
     south, north = min(box[1] for box in held), max(box[3] for box in held)
-    if around <= 0 and not gaps:
+    if width <= 0:
         return -180.0, south, 180.0, north
-    _, east, west = max([*gaps, (around, reach, spans[0][0])])
     return west, south, (east if east <= 180.0 else east - 360.0), north
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from rsitr.geo import enclosing_bbox
 from rsitr.search.places import Place, Sighting
 from rsitr.search.result import SearchResult
 from rsitr.types import BBox
@@ -228,13 +229,15 @@ def outline_box(outline: BaseGeometry | None) -> BBox | None:
     """West, south, east, north; west > east where the outline was cut at the antimeridian."""
     if outline is None:
         return None
-    west, south, east, north = (round(side, DEGREE_DIGITS) for side in outline.bounds)
-    if west <= -180.0 and east >= 180.0:
-        parts = [part.bounds for part in shapely.get_parts(outline)]
-        eastern = [part for part in parts if part[2] >= 180.0 and part[0] > -180.0]
-        if eastern and len(eastern) < len(parts):
-            west = round(min(part[0] for part in parts if part[0] > 0), DEGREE_DIGITS)
-            east = round(max(part[2] for part in parts if part[0] <= 0), DEGREE_DIGITS)
+    box = _rounded_box(outline.bounds)
+    if box[0] > -180.0 or box[2] < 180.0:
+        return box
+    # It reaches both sides of the map: its parts hang together there, and leave a gap elsewhere if there is one.
+    return enclosing_bbox(_rounded_box(part.bounds) for part in shapely.get_parts(outline))
+
+
+def _rounded_box(bounds: BBox) -> BBox:
+    west, south, east, north = (round(side, DEGREE_DIGITS) for side in bounds)
     return west, south, east, north
 
 

@@ -7,6 +7,7 @@ import datetime
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pystac
@@ -24,8 +25,9 @@ from rsitr.search import (
     places_to_geoparquet,
     places_to_stac,
 )
+from rsitr.search.exchange import outline_box
 from rsitr.search.query import Part
-from rsitr.types import Hit, Tile, TileFilter
+from rsitr.types import BBox, Hit, Tile, TileFilter
 
 DEGREE = 0.001  # of a tile's side; a pixel is a hundredth of it
 DAYS = {"a.tif": datetime.date(2010, 8, 1), "b.tif": datetime.date(2016, 8, 1), "c.tif": None, "none.tif": None}
@@ -197,3 +199,29 @@ def test_stac_items_are_read_by_pystac_and_undated_places_are_named(
         "place 2 is no STAC item: the day of c.tif is unknown",
         "place 3 is no STAC item: the day of none.tif is unknown",
     )
+
+
+def box_of(*parts: tuple[float, float]) -> BBox | None:
+    return outline_box(shapely.MultiPolygon([shapely.box(west, 0.0, east, 1.0) for west, east in parts]))
+
+
+def test_the_box_of_an_outline_that_was_cut_at_the_antimeridian() -> None:
+    assert box_of((170.0, 180.0), (-180.0, -170.0)) == (170.0, 0.0, -170.0, 1.0)
+    assert box_of((0.0, 180.0), (-180.0, -170.0)) == (0.0, 0.0, -170.0, 1.0)
+    assert box_of((-10.0, 180.0), (-180.0, -150.0)) == (-10.0, 0.0, -150.0, 1.0)
+    assert box_of((170.0, 180.0), (-180.0, 5.0)) == (170.0, 0.0, 5.0, 1.0)
+    assert box_of((170.0, 180.0), (-180.0, -170.0), (150.0, 160.0)) == (150.0, 0.0, -170.0, 1.0)
+    assert box_of((-180.0, 0.0), (0.0, 180.0)) == (-180.0, 0.0, 180.0, 1.0)
+    assert box_of((-180.0, 180.0)) == (-180.0, 0.0, 180.0, 1.0)
+    assert box_of((-170.0, -160.0), (160.0, 170.0)) == (-170.0, 0.0, 170.0, 1.0), "not cut, so not crossing"
+
+
+def test_places_of_a_raster_from_0_to_360_degrees_have_boxes() -> None:
+    def band(west: float, east: float) -> Tile:
+        ring = ((west, 0.0), (east, 0.0), (east, 10.0), (west, 10.0), (west, 0.0))
+        return replace(tile("globe.tif", int(west), 0, size=int(east - west)), footprint=ring, bbox=None, gsd_m=1e5)
+
+    result = answer([band(0.0, 90.0), band(90.0, 180.0), band(180.0, 210.0)])
+    (place,) = result.places()
+    (feature,) = json.loads(places_to_geojson([place], result=result))["features"]
+    assert feature["bbox"] == pytest.approx([0.0, 0.0, -150.0, 10.0])
