@@ -35,7 +35,8 @@ def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:
     try:
         if path.stat().st_size > LONGEST_BYTES:
             raise QueryError(f"{path}: larger than {LONGEST_BYTES >> 20} MB; divide it")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not splitlines: words may hold U+2028 and its like, which JSON lets stand as they are.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise QueryError(f"{path}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:

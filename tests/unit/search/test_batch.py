@@ -59,3 +59,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
     with pytest.raises(QueryError, match="no UTF-8"):
         read_queries(tmp_path / "latin.txt", k=4, where=WHERE)
+
+
+def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "queries.jsonl"
+    file.write_bytes('{"text": "a river\u2028by a\x85bridge"}\r\n{"text": "trees"}'.encode())
+    assert [query.text for query in read_queries(file, k=4, where=WHERE)] == ["a river by a bridge", "trees"]
+    words = tmp_path / "queries.txt"
+    words.write_text("a river\u2028by a bridge\n", encoding="utf-8")
+    assert [query.text for query in read_queries(words, k=4, where=WHERE)] == ["a river by a bridge"]
