@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 
 from rsitr.errors import SceneError
-from rsitr.geo import open_reader
+from rsitr.geo import open_scene
 from rsitr.search.locating import HeatMap
 
 __all__ = ["draw_heat_map", "write_heat_map"]
@@ -88,8 +88,8 @@ def draw_heat_map(heat: HeatMap) -> bytes:
 
 def _placement(heat: HeatMap) -> dict[str, Any]:
     """CRS and transform, or control points, in cells instead of pixels."""
-    with open_reader(heat.path) as reader:
-        placement, width, height = reader.scene.placement, reader.scene.width, reader.scene.height
+    scene = open_scene(heat.path)
+    placement = scene.placement
     if placement is None:
         return {}
     across, down = heat.cell_px
@@ -99,7 +99,7 @@ def _placement(heat: HeatMap) -> dict[str, Any]:
     if placement.gcps:
         crs, points = placement.crs_wkt, placement.gcps
     else:  # a sensor model: points on a grid stand for it
-        cols, rows = (axis.ravel() for axis in np.meshgrid(*(np.linspace(0, side, GRID) for side in (width, height))))
+        cols, rows = (axis.ravel() for axis in np.meshgrid(*(np.linspace(0, side, GRID) for side in scene.whole[2:])))
         lon, lat = placement.locate(cols[None], rows[None])
         crs, points = "EPSG:4326", tuple(zip(cols, rows, lon[0], lat[0], strict=True))
     gcps = [GroundControlPoint(row=row / down, col=col / across, x=x, y=y) for col, row, x, y in points]

@@ -11,6 +11,7 @@ from PIL import Image
 from fakes import ColourEncoder
 from rasters import UTM_14N, quadrants, write_all_nodata, write_gcps, write_utm
 from rsitr.errors import QueryError, SceneError
+from rsitr.geo import SceneReader
 from rsitr.search import HeatMap, draw_heat_map, locate, write_heat_map
 
 
@@ -101,3 +102,12 @@ def test_wrong_questions(tmp_path: Path, encoder: ColourEncoder) -> None:
         locate(write_all_nodata(tmp_path / "empty.tif"), "red", encoder=encoder)
     with pytest.raises(SceneError, match="cannot be written"):
         write_heat_map(locate(scene, "red", encoder=encoder, scales=[1.0]), tmp_path / "none" / "heat.tif")
+
+
+def test_writing_a_map_reads_no_pixel_of_the_scene(
+    tmp_path: Path, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.tile(np.linspace(0, 3000, 128).astype(np.uint16), (1, 128, 1))
+    heat = locate(write_utm(tmp_path / "scene.tif", values), "red", encoder=encoder, scales=[1.0])
+    monkeypatch.setattr(SceneReader, "measure_stretch", lambda _: pytest.fail("pixels are read"))
+    write_heat_map(heat, tmp_path / "heat.tif")
