@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -335,6 +337,7 @@ def build_run(
         ranks=ranks,
     )
 
+    trainer.identity = _identity(config, table)
     frozen = config.model.kind == "compact" and all(phase.trunk_lr is None for phase in config.phases)
     return Run(
         config=config,
@@ -344,6 +347,13 @@ def build_run(
         folder=folder,
         measure_validation=lambda asked: _measure_vectors(validator.encode(frozen=frozen), asked, device=device),
     )
+
+
+def _identity(config: TrainConfig, table: RowTable) -> str:
+    """Digest of all that a run's result depends on; with how many workers its pictures are read is no part of that."""
+    settings = dataclasses.asdict(config)
+    del settings["data"]["workers"]
+    return hashlib.sha256(f"{json.dumps(settings, sort_keys=True)} {table.rows_sha256}".encode()).hexdigest()
 
 
 def _measure_vectors(
@@ -415,6 +425,7 @@ def _build_mtgfe(
         on_cache=on_cache,
         report=report,
     )
+    trainer.identity = _identity(config, table)
     scorer = PairScorer(
         cast("FusionModel", trainer.model),
         vocabulary=start.vocabulary,

@@ -69,7 +69,8 @@ def score_local(
     autograd keeps is the Gram matrices, never a tensor of (n_text, n_image, M, N).
 
     Args:
-        text_tokens: (n_text, M, D), not necessarily normalised.
+        text_tokens: (n_text, M, D), not necessarily normalised. Of half precision with gradients and `l2`, the result
+            is of single precision.
         image_tokens: (n_image, N, D), not necessarily normalised.
         text_mask: (n_text, M) bool, True where a token counts; all count when it is None.
         norm: `l2`, the Frobenius norm, or `rms`, divided by sqrt(N M) and thus within [0, 1].
@@ -93,7 +94,11 @@ def score_local(
         raise ValueError(f"text_mask must be {(n_text, m)}, not {tuple(text_mask.shape)}")
     gradients = torch.is_grad_enabled() and (text_tokens.requires_grad or image_tokens.requires_grad)
     if gradients or _gram_is_cheaper(n_text=n_text, n_image=n_image, m=m, n=n, dim=dim):
-        squared = _squared_by_gram(text_tokens, image_tokens, text_mask, None if gradients else block_bytes)
+        squared = (
+            _squared_with_gradients(text_tokens, image_tokens, text_mask, precise=norm == "l2")
+            if gradients
+            else _squared_by_gram(text_tokens, image_tokens, text_mask, block_bytes)
+        )
     else:
         squared = _squared_pairwise(text_tokens, image_tokens, text_mask, block_bytes)
     if norm == "rms":
@@ -123,10 +128,20 @@ def _strip_length(dim: int) -> int:
     return sum(min(STRIP, dim - first) * (dim - first) for first in range(0, dim, STRIP))
 
 
-def _squared_by_gram(texts: Tensor, images: Tensor, mask: Tensor | None, block_bytes: int | None) -> Tensor:
-    if block_bytes is None:
-        # Whole Gram matrices: twice the product, but strips of them are slow to differentiate.
-        return _gram(texts, mask).flatten(1) @ _gram(images, None).flatten(1).T
+def _squared_with_gradients(texts: Tensor, images: Tensor, mask: Tensor | None, *, precise: bool) -> Tensor:
+    """From whole Gram matrices: twice the product, but strips of them are slow to differentiate.
+
+    `precise`: the product is of single precision at least, whatever the tokens are. Squares up to M N, rounded to
+    bf16's eight bits, would leave few different values; a mean square within [0, 1] bears it.
+    """
+    text_grams, image_grams = _gram(texts, mask).flatten(1), _gram(images, None).flatten(1)
+    if precise:
+        dtype = torch.promote_types(text_grams.dtype, torch.float32)
+        text_grams, image_grams = text_grams.to(dtype), image_grams.to(dtype)
+    return text_grams @ image_grams.T
+
+
+def _squared_by_gram(texts: Tensor, images: Tensor, mask: Tensor | None, block_bytes: int) -> Tensor:
     # One side's strips stay while the other's pass by, built anew for every block of those that stay.
     held = {side: _items_in(int(block_bytes * HELD_SHARE), tokens) for side, tokens in enumerate((texts, images))}
     (n_text, m, _), (n_image, n, _) = texts.shape, images.shape

@@ -26,6 +26,8 @@ from rsitr.training.rows import RowTable
 
 __all__ = ["EbakerRecipe", "MaskedWords", "StepResult", "keyword_vocabulary"]
 
+LOG_LARGEST_SCALE = float(np.log(100.0))  # CLIP's
+
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
@@ -163,8 +165,8 @@ class EbakerRecipe(nn.Module):
         ids = ids.to(device)
         texts = model.text_features(ids[self.ranks.own(len(ids))])
         words = self._reason(model, captions, images=images, rows=rows, epoch=epoch, device=device)
-        # Half precision has three digits: too few to sort similarities by, or for a softmax over scaled cosines. Local
-        # similarities are means over many products, and their Gram matrices cost too much in full precision.
+        # Half precision has three digits: too few to sort similarities by, or for a softmax over scaled cosines. The
+        # Gram matrices of local similarity cost too much in full precision.
         with torch.autocast(device.type, enabled=False):
             return self._align(texts, images, ids=ids, rows=rows, words=words)
 
@@ -209,7 +211,7 @@ class EbakerRecipe(nn.Module):
             mlm_logits=None if words is None else words.logits,
             mlm_labels=None if words is None else words.labels,
             mlm_count=None if words is None else words.count,
-            scale=self.ranks.share(self.log_scale.exp().clamp(max=100.0)),
+            scale=self.ranks.share(self._scale()),
             local_weight=self.local_weight,
             mlm_weight=self.ker_weight,
             positives=repeats if self.repeats == "positive" else None,
@@ -227,6 +229,12 @@ class EbakerRecipe(nn.Module):
             local_similarity=None if local_similarity is None else local_similarity.detach(),
             dropped=dropped,
         )
+
+    def _scale(self) -> Tensor:
+        """Of the logits. A learned one is itself kept within CLIP's bound: a clamped one would have no slope back."""
+        with torch.no_grad():
+            self.log_scale.clamp_(max=LOG_LARGEST_SCALE)
+        return self.log_scale.exp()
 
     def notes(self, outcome: StepResult) -> dict[str, float | int | None]:
         """For the log."""

@@ -66,6 +66,9 @@ class Trainer:
             reports. The recipe must be of the same ranks.
         amp: mixed precision; bf16 on a CPU that has it and on a GPU.
         save_every_s: seconds between saved states.
+
+    Attributes:
+        identity: digest of what is trained on what; the state of another run is refused.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Trainer:
         self.ranks = ranks
         self.autocast_dtype = torch.bfloat16 if amp and has_bf16(self.device) else None
         self.save_every_s = save_every_s
+        self.identity = ""
         self.position = Position()
         self.average: dict[str, Tensor] = {}
         self.best: dict[str, Tensor] = {}
@@ -139,7 +143,7 @@ class Trainer:
 
         Raises:
             Interrupted: the process was asked to stop (SIGINT, SIGTERM); the state is saved.
-            ConfigError: the saved state is damaged, or of another model or config.
+            ConfigError: the saved state is damaged, or of another model, config or data.
         """
         if not resume and self.ranks.is_first:
             self._forget()
@@ -154,6 +158,7 @@ class Trainer:
                     self._run_epoch(phase, journal)
                 self.position.phase += 1
                 self._take(self.best)
+                self.ranks.agree(self.model)  # only the first one has validated
                 self.average = {}
                 if self.position.phase < len(self.phases):
                     self.position.phase_step = 0
@@ -167,6 +172,7 @@ class Trainer:
         if not self.ranks.is_first:
             return
         state = {
+            "identity": self.identity,
             "model": self.model.state_dict(),
             "recipe": self.recipe.state_dict(),
             "average": self.average,
@@ -180,6 +186,8 @@ class Trainer:
     def _load(self) -> None:
         state = read_state(self.folder, device=self.device)
         try:
+            if state.get("identity", self.identity) != self.identity:
+                raise ValueError("the state of another run")
             self.position = Position(**state["position"])
             self._start_phase()
             self.model.load_state_dict(state["model"])
@@ -189,7 +197,7 @@ class Trainer:
             self.recipe.load_bank_state(state["banks"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
-                f"{self.folder / STATE_FILE} is of another config; give another --out, or --fresh to start over"
+                f"{self.folder / STATE_FILE} is of another config or data; give another --out, or --fresh to start over"
             ) from error
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:

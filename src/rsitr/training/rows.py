@@ -71,6 +71,15 @@ class RowTable:
         """Digest of the sorted image ids: tells which samples a checkpoint has seen."""
         return hashlib.sha256("\n".join(sorted(image.image_id for image in self.images)).encode()).hexdigest()
 
+    @property
+    def rows_sha256(self) -> str:
+        """Digest of the rows in their order, with their captions."""
+        parts = [*(image.image_id for image in self.images), *self.captions]
+        digest = hashlib.sha256("\n".join(parts).encode())
+        digest.update(self.row_image.tobytes())
+        digest.update(self.row_caption.tobytes())
+        return digest.hexdigest()
+
     def epoch_rows(self, *, epoch: int, seed: int, per_image: int | None) -> NDArray[np.int64]:
         """The rows of an epoch in their order: all of them, or so many per image, the next ones each epoch.
 

@@ -364,6 +364,9 @@ OTHERS: dict[str, Callable[[], TrainConfig]] = {
     "model": lambda: tiny_config(model=ModelConfig(kind="compact", settings=SIZES | {"dim": 32})),
     "reasoner": lambda: tiny_config(ker=KerConfig(layers=2, vocabulary="keywords")),
     "phases": lambda: tiny_config(phases=tiny_config().phases[1:]),
+    "seed": lambda: tiny_config(seed=1),
+    "loss": lambda: tiny_config(loss=LossConfig(scale=5.0, repeats="positive", learn_scale=True)),
+    "epochs": lambda: tiny_config(phases=tuple(replace(phase, epochs=3) for phase in tiny_config().phases)),
 }
 
 
@@ -371,8 +374,24 @@ OTHERS: dict[str, Callable[[], TrainConfig]] = {
 def test_the_state_of_another_config_is_refused(make: Make, other: str) -> None:
     with pytest.raises(Interrupted):
         make(stop_at=1).trainer.run(resume=True)
-    with pytest.raises(ConfigError, match="of another config; give another --out, or --fresh"):
+    with pytest.raises(ConfigError, match="of another config or data; give another --out, or --fresh"):
         make(OTHERS[other]()).trainer.run(resume=True)
+
+
+def test_the_state_of_other_captions_is_refused(make: Make, tmp_path: Path) -> None:
+    """As many of them, of the same pictures."""
+    with pytest.raises(Interrupted):
+        make(stop_at=1).trainer.run(resume=True)
+    write_tiny_data(tmp_path / "data", seed=1)
+    with pytest.raises(ConfigError, match="of another config or data"):
+        make().trainer.run(resume=True)
+
+
+def test_more_workers_go_on_with_the_same_state(make: Make) -> None:
+    with pytest.raises(Interrupted):
+        make(stop_at=1).trainer.run(resume=True)
+    config = tiny_config(data=DataConfig(sets=("ucm",), symmetries=True, workers=1))
+    assert make(config).trainer.run(resume=True).phase == 2
 
 
 def test_an_optimizer_of_other_parameters_is_refused(make: Make) -> None:
@@ -387,7 +406,7 @@ def test_an_optimizer_of_other_parameters_is_refused(make: Make) -> None:
     one, other = 0, next(number for number, shape in shapes.items() if shape != shapes[0])
     moments[one], moments[other] = moments[other], moments[one]
     torch.save(state, file)
-    with pytest.raises(ConfigError, match="of another config; give another --out, or --fresh"):
+    with pytest.raises(ConfigError, match="of another config or data; give another --out, or --fresh"):
         make().trainer.run(resume=True)
 
 

@@ -85,6 +85,9 @@ def test_two_ranks_learn_what_one_does_with_all_of_the_batch(tmp_path: Path, mon
             gradients = one.keys() - {"loss"}
             assert all(torch.equal(one[name], other[name]) for name in gradients)  # or their weights would drift apart
 
+    weights = [torch.load(tmp_path / f"weights-{rank}.pt", weights_only=True) for rank in range(SIZE)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
     # The first rank reports, validates and saves; the other is silent.
     assert "best: epoch" in said[0]
     assert "epoch" not in said[1]

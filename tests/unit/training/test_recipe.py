@@ -323,7 +323,11 @@ def test_the_scale_is_learned_only_on_request(table: RowTable, model: CompactDua
     with torch.no_grad():
         recipe.log_scale.fill_(10.0)  # CLIP's bound is 100
     expected = info_nce(scores(recipe, model)[0], scale=100.0).item()
-    assert step(recipe, model).loss.global_align.item() == pytest.approx(expected, rel=1e-4)
+    result = step(recipe, model)
+    assert result.loss.global_align.item() == pytest.approx(expected, rel=1e-4)
+    result.loss.total.backward()
+    assert recipe.log_scale.grad is not None
+    assert recipe.log_scale.grad.abs() > 0  # there is a way back
 
 
 def test_similarities_keep_their_digits_in_mixed_precision(table: RowTable, model: CompactDualEncoder) -> None:
