@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ __all__ = ["FileState", "Source", "find_sources", "open_bucket", "stat_source"]
 
 CATALOGUE_SUFFIXES = (".json", ".geojson")
 TIMEOUT_S = 60.0
+LARGEST = 2**63 - 1  # what an index can record
 
 FileState = tuple[int, int]
 """Size in bytes and time of change in nanoseconds: a scene whose file has changed is another scene."""
@@ -62,12 +64,20 @@ def stat_source(location: Path | str) -> FileState:
     """The state of a scene's file.
 
     Raises:
-        OSError: there is no such file, or its server does not answer.
+        OSError: there is no such file, its server does not answer, or what it answers makes no sense.
     """
     if isinstance(location, Path):
         state = location.stat()
         return state.st_size, state.st_mtime_ns
-    return _stat_s3(location) if location.startswith("s3://") else _stat_http(location)
+    try:
+        found = _stat_s3(location) if location.startswith("s3://") else _stat_http(location)
+    except (http.client.HTTPException, ValueError, OverflowError) as error:
+        raise OSError(f"its address or its server's answer makes no sense ({error})") from error
+    if not (0 <= found[0] <= LARGEST and abs(found[1]) <= LARGEST):
+        raise OSError(
+            f"its server's answer makes no sense: {found[0]} bytes, changed {found[1] / 1e9:.0f} s after 1970"
+        )
+    return found
 
 
 def _expand(item: str | Path) -> list[Source]:

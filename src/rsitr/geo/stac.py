@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pystac
 from pystac.stac_io import DefaultStacIO
@@ -20,6 +22,11 @@ __all__ = ["read_stac"]
 SHOWN = ("visual", "image", "data", "analytic")  # assets of these names, or the one image there is
 NOT_SHOWN = frozenset({"thumbnail", "overview", "metadata", "mask", "cloud", "data-mask"})
 IMAGE_TYPES = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/png", "image/jpeg")
+UNREADABLE = (
+    *(pystac.STACError, pystac.STACTypeError, http.client.HTTPException),
+    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+)
+"""What pystac and the servers' answers raise where a catalogue is none."""
 
 
 class _Reader(DefaultStacIO):
@@ -39,7 +46,7 @@ class _Reader(DefaultStacIO):
                 return str(answer.read().decode("utf-8"))
         if self.is_remote:
             raise SceneError(f"{href}: a catalogue on a server may not lead to files on this machine")
-        return Path(href).read_text(encoding="utf-8")
+        return _local_path(href).read_text(encoding="utf-8")
 
 
 def read_stac(location: str) -> list[Source]:
@@ -55,7 +62,7 @@ def read_stac(location: str) -> list[Source]:
         return [_source(item, location) for item in _items(found)]
     except SceneError:
         raise
-    except (pystac.STACError, pystac.STACTypeError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         cause: BaseException | None = error
         while cause is not None:  # pystac wraps what a reader says
             if isinstance(cause, SceneError):
@@ -99,7 +106,24 @@ def _source(item: pystac.Item, catalogue: str) -> Source:
         return Source(href, date=date, sensor=sensor)
     if is_url(catalogue):
         return Source(f"{catalogue}#{item.id}", problem="its asset is a file of the server's, not an address")
-    return Source(Path(href.removeprefix("file://")).resolve(), date=date, sensor=sensor)
+    try:
+        return Source(_local_path(href).resolve(), date=date, sensor=sensor)
+    except SceneError as error:
+        return Source(f"{catalogue}#{item.id}", problem=str(error))
+
+
+def _local_path(href: str) -> Path:
+    """A file that is named by its path or by a `file://` address, in which percent-codes stand for what they code.
+
+    Raises:
+        SceneError: the address names a file of another machine.
+    """
+    if not href.startswith("file://"):
+        return Path(href)
+    host, _, path = href.removeprefix("file://").partition("/")
+    if host not in {"", "localhost"}:
+        raise SceneError(f"{href}: a file of the machine {host}; copy it here, or name it by its path")
+    return Path("/" + unquote(path, errors="surrogateescape"))
 
 
 def _shown(item: pystac.Item) -> pystac.Asset | None:
