@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,6 @@ __all__ = ["Scene", "describe", "open_dataset", "open_scene", "reading"]
 
 PICTURE_DRIVERS = frozenset({"BMP", "GIF", "JPEG", "PNG", "WEBP"})
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-QUIET = threading.Lock()
 # Left alone, GDAL fills the rest of a JPEG or PNG that is cut off with grey or black, and says nothing.
 # And it keeps what it has decoded in up to a twentieth of the memory, of which a reader of windows has no use.
 STRICT = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_CACHEMAX": 256}
@@ -36,6 +36,10 @@ REMOTE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_HTTP_TIMEOUT": "60"
 REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "WEBP", "NITF")
 LARGEST_BLOCK_BYTES = 2**29
 LONGEST_REASON = 200
+# Only of files that are opened in this module: whoever opens others with rasterio is warned as before.
+OWN_NAME = re.compile(rf"{re.escape(__name__)}$")
+WELCOME = ("ignore", None, NotGeoreferencedWarning, OWN_NAME, 0)
+FILTERS = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +112,34 @@ def reading(path: Path | str, *, phase: Literal["open", "decode"]) -> Iterator[N
 
 
 def open_dataset(path: Path | str) -> DatasetReader:
-    """Open a file with rasterio, without its warning about files that have no place on Earth: here they are welcome."""
+    """Open a file, without rasterio's warning about files that have no place on Earth: here they are welcome.
+
+    `rasterio.open` would warn in its own name. What its reader warns of is told in the name of who made the reader.
+    """
+    _keep_quiet()
     if isinstance(path, Path):
         _require_file(path)
-    with QUIET, warnings.catch_warnings():  # the lock: filters of warnings are shared by all threads
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        if isinstance(path, Path):
-            return rasterio.open(path)
-        with rasterio.Env(**REMOTE):
-            return _open_remote(gdal_name(path))
+        return DatasetReader(path)
+    with rasterio.Env(**REMOTE):
+        return _open_remote(gdal_name(path))
+
+
+def _keep_quiet() -> None:
+    """Put this module's filter before all others, where it is not there yet or others were put before it."""
+    with FILTERS:  # filters are shared by all threads
+        if warnings.filters[:1] != [WELCOME]:
+            warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=OWN_NAME.pattern)
 
 
 def _open_remote(name: str) -> DatasetReader:
     """Of a server's files only those that hold pixels: a VRT could name files of this machine."""
     for driver in REMOTE_DRIVERS[:-1]:
         try:
-            return rasterio.open(name, driver=driver)
+            return DatasetReader(name, driver=driver)
         except RasterioIOError as error:
             if "not recognized as" not in str(error):
                 raise
-    return rasterio.open(name, driver=REMOTE_DRIVERS[-1])
+    return DatasetReader(name, driver=REMOTE_DRIVERS[-1])
 
 
 def _require_file(path: Path) -> None:

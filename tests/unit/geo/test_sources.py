@@ -5,14 +5,22 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import boto3
 import numpy as np
 import pytest
+import rasterio
 from moto.server import ThreadedMotoServer
+from PIL import Image
+from rasterio.errors import NotGeoreferencedWarning
 
 from fakes import ColourEncoder
 from rasters import write_palette, write_utm
@@ -232,3 +240,129 @@ def test_inputs_are_taken_once_and_must_be_there(archive: Path) -> None:
     assert found == [Source(path), Source("https://example.org/x.tif")]
     with pytest.raises(SceneError, match="no such file or folder: nowhere"):
         find_sources(["nowhere"])
+
+
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """A server that answers every request in one way; gives its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            answer(self)
+
+        do_GET = do_HEAD
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Last-Modified": "0"},
+        {"Last-Modified": "Mon, 01 Jan 9999 00:00:00 GMT"},
+        {"Last-Modified": "Mon, 01 Jan 999999999999 00:00:00 GMT"},
+        {"Content-Length": "many"},
+        {"Content-Length": "-5"},
+        {"Content-Length": "9" * 30},
+    ],
+)
+def test_answers_that_make_no_sense_are_told_as_such(headers: dict[str, str]) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.end_headers()
+
+    with answering(answer) as address, pytest.raises(OSError, match="its server's answer makes no sense"):
+        stat_source(f"{address}/a.tif")
+
+
+def test_what_is_no_http_is_told_as_such() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"hello\r\n")
+
+    with answering(answer) as address, pytest.raises(OSError, match="makes no sense"):
+        stat_source(f"{address}/a.tif")
+
+
+@pytest.mark.parametrize("name", ["a b.tif", "ü.tif"])
+def test_an_address_that_is_none_leaves_the_other_scenes_alone(server: str, tmp_path: Path, name: str) -> None:
+    inputs = [f"{server}/{name}", "http://[bad/a.tif", f"{server}/bucket/a.tif"]
+    report = ingest(inputs, into=tmp_path / "index", encoder=ColourEncoder(image_size_px=64))
+    assert [entry.scene for entry in report.indexed] == inputs[2:]
+    assert [failure.scene for failure in report.failures] == inputs[:2]
+    assert all(
+        failure.reason.startswith("its address or its server's answer makes no sense (") for failure in report.failures
+    )
+
+
+def test_a_catalogue_at_an_address_that_is_none(server: str) -> None:
+    with pytest.raises(SceneError, match="not a STAC item"):
+        find_sources([f"{server}/a b.json"])
+
+
+def test_a_slow_server_keeps_nobody_else_from_opening_files(archive: Path) -> None:
+    asked, enough = threading.Event(), threading.Event()
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        enough.wait(60)
+        request.send_error(404)
+
+    with answering(answer) as address, ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(open_scene, f"{address}/a.tif")
+        try:
+            assert asked.wait(60)
+            assert pool.submit(open_scene, archive / "bucket" / "a.tif").result(timeout=30).width == 128
+        finally:
+            enough.set()
+        with pytest.raises(SceneError):
+            slow.result(timeout=60)
+
+
+def test_files_without_a_place_are_welcome_and_other_readers_are_warned_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(path)
+    assert open_scene(path).placement is None
+    before = list(warnings.filters)
+    warnings.simplefilter("error")  # a person's own filter comes before those that are there
+    assert open_scene(path).placement is None
+    assert [one for one in warnings.filters if one not in before] == []
+    with pytest.raises(NotGeoreferencedWarning):
+        rasterio.open(path)
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    rasterio.open(path).close()
+
+
+def test_file_addresses_in_a_catalogue_in_a_folder(archive: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "with blank"
+    folder.mkdir()
+    write_utm(folder / "a b.tif")
+    kind = "image/tiff; application=geotiff"
+    coded = (folder / "a b.tif").as_uri()
+    assert coded.endswith("with%20blank/a%20b.tif")
+    write_json(folder / "one.json", item("one", {"data": {"href": coded, "type": kind}}))
+    write_json(folder / "two.json", item("two", {"data": {"href": str(archive / "bucket" / "a.tif"), "type": kind}}))
+    away = "file://elsewhere/share/a.tif"
+    write_json(folder / "three.json", item("three", {"data": {"href": away, "type": kind}}))
+    links = [
+        {"rel": "item", "href": (folder / "one.json").as_uri()},
+        {"rel": "item", "href": f"file://localhost{folder / 'two.json'}"},
+        {"rel": "item", "href": "with blank/three.json"},
+    ]
+    content = {"type": "Catalog", "stac_version": "1.0.0", "id": "c", "description": "c", "links": links}
+    one, two, three = find_sources([write_json(tmp_path / "catalog.json", content)])
+    assert one.location == folder / "a b.tif"
+    assert two.location == archive / "bucket" / "a.tif"
+    assert three.problem == f"{away}: a file of the machine elsewhere; copy it here, or name it by its path"
