@@ -118,15 +118,16 @@ class OpenClipDualEncoder(nn.Module):
         if hasattr(visual, "trunk"):
             return _timm_features(visual, pixels)
         if hasattr(visual, "attnpool"):
-            pooled, spatial = _capture(visual.layer4, visual, pixels)
+            found = visual.forward_intermediates(pixels, indices=1)
+            spatial = found["image_intermediates"][0].flatten(2).transpose(1, 2)
             pool = visual.attnpool
             # Without attention weights, attention pooling of one position is its value, projected.
-            return Features(global_emb=pooled, tokens=pool.c_proj(pool.v_proj(spatial.flatten(2).transpose(1, 2))))
-        pooled, hidden = _capture(visual.transformer, visual, pixels)
-        if isinstance(pooled, tuple):
-            pooled = pooled[0]
-        tokens = visual.ln_post(hidden)[:, 1:]
-        return Features(global_emb=pooled, tokens=tokens if visual.proj is None else tokens @ visual.proj)
+            tokens = pool.c_proj(pool.v_proj(spatial))
+        else:
+            found = visual.forward_intermediates(pixels, indices=1, output_fmt="NLC")
+            tokens = visual.ln_post(found["image_intermediates"][0])
+            tokens = tokens if visual.proj is None else tokens @ visual.proj
+        return Features(global_emb=found["image_features"], tokens=tokens)
 
     def text_features(self, ids: Tensor) -> Features:
         """BPE ids (B, M), zero-padded after [EOS] -> global (B, D), local (B, M, D).
@@ -302,17 +303,6 @@ def _fingerprint(name: str, model: nn.Module) -> str:
         # Flat first: the learned scale has no dimension, and bytes of such a tensor cannot be looked at.
         digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _capture(module: Any, call: Any, argument: Tensor) -> tuple[Any, Tensor]:
-    """Run `call(argument)` and also return what `module` put out on the way."""
-    seen: list[Tensor] = []
-    handle = module.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    try:
-        result = call(argument)
-        return result, seen[-1]
-    finally:
-        handle.remove()
 
 
 @contextmanager

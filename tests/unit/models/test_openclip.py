@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,13 +138,42 @@ def test_patches_take_the_way_of_the_class_token() -> None:
     model = make("tiny-vit")
     visual = model.clip.visual
     hidden: list[Tensor] = []
-    visual.transformer.register_forward_hook(lambda _module, _inputs, output: hidden.append(output))
+    visual.transformer.resblocks[-1].register_forward_hook(lambda _module, _inputs, output: hidden.append(output))
     with torch.inference_mode():
         found = model.image_features(torch.rand(2, 3, 32, 32))
         expected = visual.ln_post(hidden[0]) @ visual.proj
     assert found.tokens.shape == (2, 16, 24)
     torch.testing.assert_close(expected[:, 0], found.global_emb, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(expected[:, 1:], found.tokens, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("architecture", "last"), [("tiny-vit", "ln_post"), ("tiny-rn", "attnpool")])
+def test_two_threads_each_get_their_own_patches(architecture: str, last: str) -> None:
+    """One picture goes all the way while another one has passed the transformer, but not yet what follows."""
+    model = make(architecture)
+    one, other = torch.rand(2, 1, 3, model.image_size_px, model.image_size_px).unbind()
+    with torch.inference_mode():
+        expected = model.image_features(one).tokens
+    inside, other_over = threading.Event(), threading.Event()
+
+    def wait(_module: nn.Module, _inputs: object) -> None:
+        inside.set()
+        assert threading.current_thread() is not thread or other_over.wait(60)
+
+    def run() -> None:
+        with torch.inference_mode():
+            found.append(model.image_features(one).tokens)
+
+    found: list[Tensor] = []
+    thread = threading.Thread(target=run)
+    getattr(model.clip.visual, last).register_forward_pre_hook(wait)
+    thread.start()
+    assert inside.wait(60)
+    with torch.inference_mode():
+        assert not torch.allclose(model.image_features(other).tokens, expected, atol=1e-3)
+    other_over.set()
+    thread.join()
+    torch.testing.assert_close(found[0], expected)
 
 
 @pytest.mark.parametrize("architecture", ["tiny-vit-avg"])
