@@ -96,7 +96,7 @@ class ModelConfig:
             or file of the pretrained weights, or null for random; for fusion what its image side starts from: a ViT's
             folder or hub id, or a compact checkpoint.
         init_text: for fusion what its text side and, if it is a BERT, its fusion encoder start from.
-        init_sha256: of that file, checked before use, or null.
+        init_sha256: of the file `init`, checked before use, or null; not for fusion, whose parts have fingerprints.
         local_tokens: text tokens that count as local (METHODS 1.1).
     """
 
@@ -198,11 +198,12 @@ class TrainConfig:
     Attributes:
         name: what the trained model is called, and its folder under `runs/`.
         recipe: the method.
-        data, model, loss, ker, eba, mtgfe: see there; `loss`, `ker` and `eba` are EBAKER's.
+        data, model, loss, ker, eba, mtgfe: see there; `loss`, `ker` and `eba` are EBAKER's, and so are `mixture`
+            and `rerank`.
         phases: run one after another.
         seed: of everything random.
         mixture: of similarities, by which epochs are compared on validation, and which the trained model is given.
-        tune: after training, choose the model's mixture on validation instead.
+        tune: after training, choose the model's mixture on validation instead, where it has one.
         rerank: name of a training-free re-ranking (METHODS 2) whose settings are chosen on validation, with that
             mixture, and recorded in the trained model; null records none. Epochs are compared without it.
     """
@@ -232,7 +233,26 @@ class TrainConfig:
         )
         _require(self.seed >= 0, f"seed must be at least 0, not {self.seed}")
         _require(self.rerank in (None, *METHODS), f"rerank is {self.rerank!r}; it may be {', '.join(METHODS)}, or null")
-        _require(self.rerank is None or self.recipe == "ebaker", "rerank is for recipe ebaker: leave it out")
+        idle = self._find_idle()
+        _require(not idle, f"{', '.join(idle)}: recipe {self.recipe} does not heed that, leave it out")
+
+    def _find_idle(self) -> list[str]:
+        """What is set and would change nothing, since it belongs to the other recipe."""
+        settings: dict[str, tuple[object, object]]
+        if self.recipe == "ebaker":
+            settings = {"mtgfe": (self.mtgfe, PAPERS_TASKS), "model.init_text": (self.model.init_text, None)}
+        else:
+            settings = {
+                "loss": (self.loss, LossConfig()),
+                "ker": (self.ker, KerConfig()),
+                "eba": (self.eba, EbaConfig()),
+                "mixture": (self.mixture, GLOBAL_ONLY),
+                "rerank": (self.rerank, None),
+                "data.batches": (self.data.batches, "mixed"),
+                "model.local_tokens": (self.model.local_tokens, "valid"),
+                "model.init_sha256": (self.model.init_sha256, None),
+            }
+        return [name for name, (value, default) in settings.items() if value != default]
 
 
 def list_configs() -> list[str]:

@@ -29,6 +29,7 @@ from rsitr.config import (
 from rsitr.errors import ConfigError
 from rsitr.models.fusion import FusionConfig
 from rsitr.training.phase import Phase
+from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Mixture
 from tiny import SIZES, tiny_yaml
 
@@ -298,3 +299,26 @@ def test_every_setting_is_documented(kind: typing.Any) -> None:
     listed = kind.__doc__.split("Attributes:")[1]
     for field in dataclasses.fields(kind):
         assert re.search(rf"(^|[ ,]){field.name}(,.*)?[:,]", listed, flags=re.MULTILINE), field.name
+
+
+FUSION = {"name": "f", "recipe": "mtgfe", "data": DataConfig(sets=("ucm",)), "phases": (Phase(),)}
+EBAKER = {**FUSION, "recipe": "ebaker"}
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "model", "idle"),
+    [
+        (FUSION | {"rerank": "sar"}, "fusion", {}, "rerank"),
+        (FUSION | {"eba": EbaConfig(drop_ratio=0.5)}, "fusion", {}, "eba"),
+        (FUSION | {"data": DataConfig(sets=("ucm",), batches="by_set")}, "fusion", {}, "data.batches"),
+        (FUSION, "fusion", {"local_tokens": "all"}, "model.local_tokens"),
+        (FUSION, "fusion", {"init_sha256": "0" * 64}, "model.init_sha256"),
+        (EBAKER | {"mtgfe": MtgfeConfig(mlm_weight=0.5)}, "compact", {}, "mtgfe"),
+        (EBAKER, "compact", {"init_text": "bert"}, "model.init_text"),
+    ],
+)
+def test_what_a_recipe_would_not_heed_is_refused(
+    config: dict[str, typing.Any], kind: str, model: dict[str, typing.Any], idle: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^{re.escape(idle)}: recipe {config['recipe']} does not heed that"):
+        TrainConfig(**config, model=ModelConfig(kind=kind, **model))  # type: ignore[arg-type]

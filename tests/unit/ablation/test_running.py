@@ -13,7 +13,7 @@ from rsitr.ablation import Cell, Grid, Measure, Progress, RunRecord, Training, l
 from rsitr.ablation import run_trainings as run_all
 from rsitr.ablation.record import read_record
 from rsitr.build import build_run
-from rsitr.config import LossConfig, ModelConfig, TrainConfig
+from rsitr.config import EbaConfig, KerConfig, LossConfig, ModelConfig, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.evaluation.fusion import evaluate_fusion
 from rsitr.models.compact import TRUNKS
@@ -191,6 +191,9 @@ def test_a_fusion_model_is_measured_by_its_pairs(base: TrainConfig, run: Run, tm
         recipe="mtgfe",
         model=ModelConfig(kind="fusion", settings=compact_fusion_settings()),
         mtgfe=MtgfeConfig(projection_width=16, prediction_width=8, mlm_vocabulary="captions"),
+        loss=LossConfig(),
+        ker=KerConfig(),
+        eba=EbaConfig(),
         phases=(Phase(epochs=1, batch_size=8, lr=1e-3, warmup_steps=2),),
     )
     cells = (Cell(name="ITM", train={"mtgfe.mlm_weight": 0.0, "mtgfe.mvjrc_weight": 0.0}), Cell(name="all"))

@@ -12,11 +12,10 @@ import pytest
 
 from rsitr.build import build_run
 from rsitr.cli.app import main
-from rsitr.config import ModelConfig, load_config
-from rsitr.errors import ConfigError
+from rsitr.config import load_config
 from rsitr.models import CheckpointConfig, save_checkpoint
 from rsitr.models.compact import TRUNKS
-from tiny import TinyTrunk, tiny_config, tiny_model, tiny_yaml, write_tiny_data
+from tiny import TinyTrunk, tiny_model, tiny_yaml, write_tiny_data
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -119,8 +118,3 @@ def test_a_config_may_have_its_re_ranking_chosen(run: Run, tmp_path: Path) -> No
     status, _, err = run("train", "tiny.yaml", "--data-root", "data")
     assert status == 2
     assert "rerank is 'magic'; it may be sar, mean-rank" in err
-
-
-def test_only_vectors_are_re_ranked_so() -> None:
-    with pytest.raises(ConfigError, match="rerank is for recipe ebaker"):
-        tiny_config(recipe="mtgfe", model=ModelConfig(kind="fusion"), rerank="sar")
