@@ -40,6 +40,8 @@ CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memo
 TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
 CACHED_ROWS = 20_000  # from so many tiles on, files that hold nothing else are opened faster than the table is read
 
+SMALL_PIECES = 8  # in a table are joined: each costs a search some time, and joining writes all of them anew
+
 # A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
 KEEP_VERSIONS = timedelta(hours=1)
 
@@ -143,12 +145,19 @@ class LanceStore:
     def tidy(self) -> None:
         """Join the small pieces that many commits leave, and drop old versions that nobody can be reading.
 
-        Vectors that are too many for the budget of memory get an IVF index, whose recall is checked.
+        Vectors that are too many for the budget of memory get an IVF index, whose recall is checked. Where there is
+        nothing to be done it takes no time: it may be called after every change, and whenever an interrupted run is
+        taken up again.
         """
+        joined = False
         for table in (self._tiles, self._scenes):
-            self._guard(partial(table.optimize, cleanup_older_than=KEEP_VERSIONS))
+            pieces = self._guard(self._latest(table).stats)["fragment_stats"]["num_small_fragments"]
+            if pieces >= SMALL_PIECES:
+                self._guard(partial(table.optimize, cleanup_older_than=KEEP_VERSIONS))
+                joined = True
         n = len(self)
-        if choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes) is None:
+        precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
+        if precision is None and (joined or read_check(self._folder) is None):
             self._guard(lambda: build_nearest(self._tiles, folder=self._folder, n=n))
 
     def search(self, vector: FloatArray, *, k: int, where: TileFilter | None = None) -> list[Hit]:

@@ -60,7 +60,6 @@ class Writer:
         self._journal = Journal(folder / JOURNAL, dim=manifest.model.dim, code_length=manifest.code_length)
         self._states: dict[str, FileState] = {}
         self._waiting: list[tuple[SceneEntry, Finished]] = []
-        self._commits = 0
         self._last_commit = time.monotonic()
 
     def open_existing(self) -> None:
@@ -110,7 +109,6 @@ class Writer:
         gone = [scene for scene in local if _is_gone(self._root / scene, folders)]
         if gone:
             self._index.store.remove(gone)
-            self._commits += 1
         return tuple(gone)
 
     def note(
@@ -139,11 +137,11 @@ class Writer:
             self._commit()
 
     def finish(self) -> None:
-        """Commit what is left, and tidy up: after many commits, or after nothing came of a new index."""
+        """Commit what is left, and tidy up: what many commits have left, or all if nothing came of a new index."""
         if self._waiting:
             self._commit()
         self._journal.remove()
-        if self._index and self._commits > 1:
+        if self._index:
             self._index.store.tidy()
         if self._is_new and not self.written:
             clear_index(self._folder)
@@ -158,7 +156,6 @@ class Writer:
         self._journal.forget(entry.scene for entry in entries)
         self.written += entries
         self._waiting = []
-        self._commits += 1
         self._last_commit = time.monotonic()
 
     def _create(self) -> IndexFolder:

@@ -405,13 +405,21 @@ def test_another_reader_sees_what_was_written_since(store: LanceStore, tmp_path:
     assert reader.load() is matrix  # nothing new, nothing read again
 
 
-def test_tidying_changes_nothing_that_can_be_seen(store: LanceStore) -> None:
-    for i in range(6):
+@pytest.mark.parametrize(("n", "joined"), [(7, False), (9, True)])
+def test_tidying_changes_nothing_that_can_be_seen(store: LanceStore, tmp_path: Path, n: int, *, joined: bool) -> None:
+    """Few pieces stay as they are; many are joined, whoever has left them."""
+
+    def pieces() -> int:
+        return int(LanceStore(tmp_path / "index", dim=DIM)._tiles.stats()["fragment_stats"]["num_fragments"])
+
+    for i in range(n):
         store.put([entry(f"s{i}")], [tile(f"s{i}", 0)], vectors(1, seed=i))
     before = store.search(vectors(1)[0], k=10)
-    store.tidy()
+    assert pieces() == n
+    LanceStore(tmp_path / "index", dim=DIM).tidy()
+    assert pieces() == (1 if joined else n)
     assert store.search(vectors(1)[0], k=10) == before
-    assert len(store.scenes()) == 6
+    assert len(store.scenes()) == n
 
 
 def test_vectors_that_cannot_be(store: LanceStore) -> None:
