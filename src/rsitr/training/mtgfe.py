@@ -276,6 +276,9 @@ def _match_probabilities(
         u = model.fusion.finish(started.tokens, mask=started.mask, image=one)
         columns.append(torch.sigmoid(match_score(model.match(u))))
     model.fusion.train(training)
+    # Older versions of torch (2.6 does) would go on with the weights that autocast cast here, through which no gradient
+    # flows. Its cache is emptied rather than switched off: each pass above would cast all weights again.
+    torch.clear_autocast_cache()
     return torch.stack(columns, dim=1)
 
 

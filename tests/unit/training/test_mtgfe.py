@@ -273,6 +273,19 @@ def test_a_rank_learns_from_its_share_and_the_sum_is_the_mean(make: Make, rank: 
         torch.testing.assert_close(shared[name], value / 2, rtol=1e-4, atol=1e-7, msg=name)
 
 
+def test_looking_for_hard_negatives_leaves_every_weight_its_gradient(make: Make) -> None:
+    """They are looked for without gradients and under autocast, whose casts older versions of torch kept and reused."""
+    tasks = MtgfeConfig(**TASKS, negatives="itm")
+    run = make(fusion_config(mtgfe=tasks))
+    model, recipe = run.trainer.model.eval(), run.trainer.recipe  # without dropout, which makes some gradients 0
+    images = model.image_features(torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = recipe.step(model, images=images, rows=np.arange(0, 40, 5), epoch=0, device=torch.device("cpu"))
+    result.loss.total.backward()
+    learning = {name for name, value in model.fusion.named_parameters() if value.grad is not None and value.grad.any()}
+    assert learning == {name for name, _ in model.fusion.named_parameters()}
+
+
 def test_a_share_without_a_masked_word_has_gradients_of_zero(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make(fusion_config())
     model, recipe = run.trainer.model, run.trainer.recipe
