@@ -24,7 +24,8 @@ def refuse_vector_options(**options: object) -> None:
     Raises:
         ConfigError: one is given.
     """
-    given = [name for name, value in options.items() if value not in (None, False, "none")]
+    # By identity: 0 equals False, and `--beta 0` is given.
+    given = [name for name, value in options.items() if not (value is None or value is False or value == "none")]
     if given:
         raise ConfigError(
             f"a fusion model scores pairs: {', '.join('--' + name.replace('_', '-') for name in given)} is for dual "

@@ -109,6 +109,7 @@ def test_how_a_dual_encoder_is_re_ranked_is_chosen_on_validation(run: Run, tmp_p
         (("tune", "dual", *DATA, "--rerank", "fusion:fusion", "--write"), "give what is found here with --rerank"),
         (("ablate", "table2", "mtgfe-tasks"), "compact-ablation and mtgfe-small-ucm: run them one after the other"),
         (("evaluate", "fusion", *DATA, "--alpha", 1), "--alpha is for dual encoders"),
+        (("evaluate", "fusion", *DATA, "--beta", 0), "--beta is for dual encoders"),
         (("evaluate", "fusion", *DATA, "--rerank", "sar"), "--rerank is for dual encoders"),
         (("evaluate", "fusion", *DATA, "--filter", "dual"), "a retrieval filter is needed"),
         (("evaluate", "dual", *DATA, "--filter", "dual"), "--filter belongs to a fusion model"),
