@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -36,6 +37,8 @@ IGNORED_LABEL = -100
 """The label of a position that is not predicted; `torch.nn.functional.cross_entropy` ignores it by default."""
 
 _SELECTED, _MASKED, _REPLACED = 0.15, 0.8, 0.1
+_KEPT = 2**16
+"""Captions, and words, whose tokens are kept: some 40 MB. A training set's fit; a service's queries have no end."""
 
 
 class BpeTokenizer(Protocol):
@@ -75,7 +78,7 @@ class _Tokens:
 
 
 class CaptionMasker:
-    """Tokenises captions and masks words. Tokenises each distinct caption once.
+    """Tokenises captions and masks words. Keeps the tokens of the captions that it met last.
 
     `keyword` and `attribute` mask every BPE token of every occurrence of a listed word, whatever its case. A word is
     what the tokenizer takes for one: a run of letters, so that `Buildings,` is an occurrence of `buildings`. With
@@ -124,8 +127,8 @@ class CaptionMasker:
         self.strategy = strategy
         self.mask_position = mask_position
         self._tokenizer = tokenizer
-        self._word_ids: dict[str, list[int]] = {}
-        self._captions: dict[str, _Tokens] = {}
+        self._encode_word = lru_cache(maxsize=_KEPT)(self._encode_new_word)
+        self._tokens = lru_cache(maxsize=_KEPT)(self._read)
 
     def tokenize(self, captions: Sequence[str]) -> NDArray[np.int64]:
         """BPE ids (n, M) int64 as the tokenizer itself gives them, nothing masked."""
@@ -158,12 +161,6 @@ class CaptionMasker:
             chosen[row, self._tokens(caption).chosen] = True
         return chosen
 
-    def _tokens(self, caption: str) -> _Tokens:
-        tokens = self._captions.get(caption)
-        if tokens is None:
-            tokens = self._captions[caption] = self._read(caption)
-        return tokens
-
     def _read(self, caption: str) -> _Tokens:
         """Tokenise as `SimpleTokenizer` does, but word by word, to know which tokens are whose."""
         start, end = self._tokenizer.sot_token_id, self._tokenizer.eot_token_id
@@ -183,13 +180,9 @@ class CaptionMasker:
             chosen=np.array([position for position in chosen if position < last], dtype=np.intp),
         )
 
-    def _encode_word(self, word: str) -> list[int]:
-        ids = self._word_ids.get(word)
-        if ids is None:
-            symbols = "".join(self._tokenizer.byte_encoder[byte] for byte in word.encode("utf-8"))
-            ids = [self._tokenizer.encoder[part] for part in self._tokenizer.bpe(symbols).split(" ")]
-            self._word_ids[word] = ids
-        return ids
+    def _encode_new_word(self, word: str) -> list[int]:
+        symbols = "".join(self._tokenizer.byte_encoder[byte] for byte in word.encode("utf-8"))
+        return [self._tokenizer.encoder[part] for part in self._tokenizer.bpe(symbols).split(" ")]
 
 
 def mask_at_random(

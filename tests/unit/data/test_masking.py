@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
+from rsitr.data import masking
 from rsitr.data.adjectives import ADJECTIVES
 from rsitr.data.keywords import STOP_WORDS
 from rsitr.data.masking import MASK_ID, CaptionMasker, MaskedCaptions, mask_at_random
@@ -156,3 +159,17 @@ def test_masking_at_random_whatever_the_tokenizer(disturb: bool) -> None:
     assert (masked.ids[chosen] == 99_999).mean() == pytest.approx(0.8 if disturb else 1.0, abs=0.02)
     kept = (masked.ids[chosen] == ids[chosen]).mean()
     assert kept == pytest.approx(0.1 if disturb else 0.0, abs=0.02)
+
+
+def test_what_is_kept_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def count() -> int:
+        return sum(type(kept) is masking._Tokens for kept in gc.get_objects())
+
+    monkeypatch.setattr(masking, "_KEPT", 8, raising=False)
+    masker = CaptionMasker(TOKENIZER, context_length=M, strategy="random")
+    captions = [f"pond {number}" for number in range(100)]
+    before = count()
+    found = masker.tokenize(captions)
+    assert count() <= before + 8
+    assert np.array_equal(masker.tokenize(captions), found)
+    assert np.array_equal(found, TOKENIZER(captions, M).numpy())
