@@ -254,6 +254,10 @@ class Store(Protocol):
     def dim(self) -> int:
         """Width of the vectors."""
 
+    @property
+    def version(self) -> int:
+        """Number of the latest state of the tiles: another one after every change, whoever made it."""
+
     def __len__(self) -> int:
         """Number of tiles."""
 

@@ -28,12 +28,17 @@ class Backgrounds:
     def __init__(self, folder: IndexFolder) -> None:
         self._folder = folder
         self._kept: OrderedDict[Recipe, Background] = OrderedDict()
+        self._version: int | None = None
         self._lock = threading.Lock()
 
-    def find(self, query: Query, *, n_tiles: int, encoder: Encoder) -> Background:
-        """What the collection is like for queries made as this one is; measured again when the index has grown."""
-        recipe: Recipe = (n_tiles, *((part.kind == "words", part.weight) for part in query.parts))
+    def find(self, query: Query, *, encoder: Encoder) -> Background:
+        """What the collection is like for queries made as this one is; measured again when the index has changed."""
+        recipe: Recipe = tuple((part.kind == "words", part.weight) for part in query.parts)
         with self._lock:  # who comes second waits, rather than measure the same again
+            version = self._folder.store.version
+            if version != self._version:
+                self._version = version
+                self._kept.clear()
             if recipe not in self._kept:
                 self._kept[recipe] = self._measure(query, encoder=encoder)
                 while len(self._kept) > KEPT:

@@ -376,7 +376,7 @@ class Index:
 
     def _background(self, query: Query) -> Background:
         """What the collection is like for queries made as this one is."""
-        return self._backgrounds.find(query, n_tiles=len(self), encoder=self.encoder)
+        return self._backgrounds.find(query, encoder=self.encoder)
 
 
 def _mix(parts: Sequence[EncodedPart]) -> FloatArray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 
 import numpy as np
 
@@ -16,6 +18,9 @@ __all__ = ["Corners", "Scenery", "widen"]
 Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 """Longitude and latitude of a scene's corners: top left, top right, bottom right, bottom left of its pixels."""
 
+SETTLED_S = 2.0
+"""How long after its tiles a scene's own record may be written: two commits, of which the version tells the first."""
+
 
 class Scenery:
     """Reads pictures from an index's scenes, with the contrast that they were indexed with. Safe for many threads."""
@@ -23,6 +28,8 @@ class Scenery:
     def __init__(self, folder: IndexFolder) -> None:
         self._folder = folder
         self._entries: dict[str, SceneEntry] = {}
+        self._version: int | None = None
+        self._read_again_at = math.inf
         self._lock = threading.Lock()
 
     def entry(self, scene: str) -> SceneEntry:
@@ -31,13 +38,24 @@ class Scenery:
         Raises:
             MissingError: it is not in the index.
         """
-        if scene not in self._entries:
-            with self._lock:  # another process may have added to the index
+        with self._lock:
+            if self._is_stale(scene):
                 self._entries = {entry.scene: entry for entry in self._folder.store.scenes()}
-        try:
-            return self._entries[scene]
-        except KeyError:
-            raise MissingError(f"{self._folder.path}: there is no scene {scene!r} in this index") from None
+            try:
+                return self._entries[scene]
+            except KeyError:
+                raise MissingError(f"{self._folder.path}: there is no scene {scene!r} in this index") from None
+
+    def _is_stale(self, scene: str) -> bool:
+        """Whether the scenes are to be read (again): another process may have added or replaced some."""
+        version, now = self._folder.store.version, time.monotonic()
+        if version != self._version:
+            self._version, self._read_again_at = version, now + SETTLED_S
+            return True
+        if now >= self._read_again_at:
+            self._read_again_at = math.inf
+            return True
+        return scene not in self._entries
 
     def picture(self, tile: Tile, *, max_px: int, context: float = 1.0) -> ImageArray:
         """The picture of a tile, or of so many times its window, as far as the scene reaches.

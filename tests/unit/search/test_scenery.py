@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fakes import COLOURS, ColourEncoder
-from rasters import write_polar, write_utm
+from rasters import quadrants, write_polar, write_utm
 from rsitr.errors import MissingError
 from rsitr.index import ingest
 from rsitr.search import Index
-from rsitr.search.scenery import widen
+from rsitr.search.scenery import Scenery, widen
+from rsitr.types import SceneEntry
 
 
 @pytest.fixture
@@ -106,3 +110,62 @@ def test_many_threads_get_what_one_gets(index_path: Path, encoder: ColourEncoder
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(index.search, word, k=5, minus="white" if i % 2 else None) for i, word in enumerate(words)]
         assert [one.result().hits for one in asked] == expected
+
+
+def values(highest: int, *, px: int = 128) -> Any:
+    return np.tile(np.linspace(0, highest, px).astype(np.uint16), (1, px, 1))
+
+
+def test_a_scene_that_was_indexed_again_is_shown_as_it_is_now(tmp_path: Path, encoder: ColourEncoder) -> None:
+    scene, into = tmp_path / "scenes" / "a.tif", tmp_path / "index"
+    write_utm(scene, values(3_000))
+    ingest([scene], into=into, encoder=encoder, tile_px=64)
+    index = Index.open(into, encoder=encoder)
+    tile = index.search("grey", k=1).hits[0].tile
+    index.picture(tile)
+    corners = index.corners("a.tif")
+    write_utm(scene, values(30_000, px=192))
+    ingest([scene], into=into, encoder=encoder)
+    fresh = Index.open(into, encoder=encoder)
+    assert np.array_equal(index.overview("a.tif").image, fresh.overview("a.tif").image)
+    assert np.array_equal(index.picture(tile), fresh.picture(tile))
+    assert index.corners("a.tif") == fresh.corners("a.tif") != corners
+
+
+def test_relevance_is_measured_again_where_scenes_were_replaced(tmp_path: Path, encoder: ColourEncoder) -> None:
+    scenes, into = tmp_path / "scenes", tmp_path / "index"
+    for name in ("a", "b"):
+        write_utm(scenes / f"{name}.tif")
+    ingest([scenes], into=into, encoder=encoder, tile_px=64)
+    index = Index.open(into, encoder=encoder)
+    before = index.search("red", k=8, minus="green").hits[-1].relevance
+    write_utm(scenes / "b.tif", quadrants(names=("yellow", "white", "grey", "yellow")))
+    ingest([scenes], into=into, encoder=encoder)
+    assert len(index) == 8
+    fresh = Index.open(into, encoder=encoder).search("red", k=8, minus="green")
+    assert fresh.hits[-1].relevance != before
+    assert index.search("red", k=8, minus="green").hits == fresh.hits
+
+
+def test_a_record_that_follows_its_tiles_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = SceneEntry("a.tif", size_bytes=1, mtime_ns=1, size_px=(10, 10), n_tiles=1, n_left_out=0)
+    held, n_read = [entry], 0
+
+    def scenes() -> list[SceneEntry]:
+        nonlocal n_read
+        n_read += 1
+        return list(held)
+
+    now = [100.0]
+    monkeypatch.setattr("rsitr.search.scenery.time.monotonic", lambda: now[0])
+    store = SimpleNamespace(version=1, scenes=scenes)
+    scenery = Scenery(SimpleNamespace(store=store, path=tmp_path))  # type: ignore[arg-type]
+    assert scenery.entry("a.tif").size_px == (10, 10)
+    now[0] += 60.0
+    assert scenery.entry("a.tif").size_px == (10, 10)
+    store.version = 2  # the tiles are written ...
+    assert scenery.entry("a.tif").size_px == (10, 10)
+    held[0] = replace(entry, size_px=(20, 20))  # ... and then the record
+    now[0] += 5.0
+    assert [scenery.entry("a.tif").size_px for _ in range(3)] == [(20, 20)] * 3
+    assert n_read == 4, "twice for each version, and no more"
