@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from rsitr.types import Encoder, FloatArray
+from rsitr.types import EncodedTexts, Encoder, FloatArray
 
-__all__ = ["CAPTIONS", "load_bank"]
+if TYPE_CHECKING:
+    from rsitr.search.codes import LocalCoder
+
+__all__ = ["CAPTIONS", "Bank", "CodedTexts", "load_bank"]
 
 SUBJECTS = (
     *("airport runway", "airplane", "harbour", "boats", "ship", "bridge", "river", "lake", "pond", "sea", "beach"),
@@ -38,6 +46,54 @@ CAPTIONS = tuple(frame.format(subject) for subject in SUBJECTS for frame in FRAM
 """Every subject in every frame."""
 
 FILE = "reference-captions.safetensors"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedTexts:
+    """Texts as an index's codes are compared with them: `global_emb` (n, D) with unit rows; `codes` (n, length)."""
+
+    global_emb: FloatArray
+    codes: NDArray[np.float16]
+
+
+class Bank:
+    """The captions with their local features, made when a re-ranking first asks for them. Safe for many threads.
+
+    Where codes do, the tokens that they are made of are not kept: those of a ViT take 64 MB.
+
+    Args:
+        encoder: the index's model.
+        coder: what made the codes that the index keeps, or None.
+    """
+
+    def __init__(self, *, encoder: Callable[[], Encoder], coder: Callable[[], LocalCoder | None]) -> None:
+        self._encoder = encoder
+        self._coder = coder
+        self._texts: EncodedTexts | None = None
+        self._coded: CodedTexts | None = None
+        self._lock = threading.Lock()
+
+    def texts(self) -> EncodedTexts:
+        """The captions as the model encodes them."""
+        with self._lock:  # who comes second waits, rather than encode the same again
+            if self._texts is None:
+                self._texts = self._encoder().encode_texts(CAPTIONS)
+            return self._texts
+
+    def coded(self) -> CodedTexts:
+        """The captions as codes.
+
+        Raises:
+            ValueError: the index keeps no codes.
+        """
+        with self._lock:
+            if self._coded is None:
+                coder = self._coder()
+                if coder is None:
+                    raise ValueError("codes need what made them")
+                texts = self._texts or self._encoder().encode_texts(CAPTIONS)
+                self._coded = CodedTexts(texts.global_emb, coder.encode_texts(texts))
+            return self._coded
 
 
 def load_bank(folder: Path, encoder: Encoder) -> FloatArray:

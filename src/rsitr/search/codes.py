@@ -58,11 +58,19 @@ class LocalCoder:
         """The codes of n pictures, (n, length)."""
         return np.asarray(self._code.encode_images(torch.from_numpy(images.tokens)).numpy(), dtype=np.float16)
 
+    def encode_texts(self, texts: EncodedTexts) -> NDArray[np.float16]:
+        """The codes of n texts, (n, length)."""
+        codes = self._code.encode_texts(torch.from_numpy(texts.tokens), mask=torch.from_numpy(texts.token_mask))
+        return np.asarray(codes.numpy(), dtype=np.float16)
+
     def score(self, texts: EncodedTexts, *, codes: NDArray[np.float16]) -> FloatArray:
         """Approximate local similarity of texts and tiles (n_text, n_tile), higher is more similar."""
-        of_texts = self._code.encode_texts(torch.from_numpy(texts.tokens), mask=torch.from_numpy(texts.token_mask))
-        found = self._code.score(text_codes=of_texts, image_codes=torch.from_numpy(np.array(codes)))
-        return np.asarray(found.numpy(), dtype=np.float32)
+        return self.score_codes(text_codes=self.encode_texts(texts), tile_codes=codes)
+
+    def score_codes(self, *, text_codes: NDArray[np.float16], tile_codes: NDArray[np.float16]) -> FloatArray:
+        """The same, of texts whose codes are known."""
+        texts, tiles = torch.from_numpy(text_codes), torch.from_numpy(np.array(tile_codes))
+        return np.asarray(self._code.score(text_codes=texts, image_codes=tiles).numpy(), dtype=np.float32)
 
     def save(self, path: Path) -> None:
         """Write the projections."""

@@ -13,6 +13,7 @@ import numpy as np
 from rsitr.errors import QueryError, SceneError
 from rsitr.geo import WindowPixels, read_picture
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
+from rsitr.search.bank import Bank
 from rsitr.search.codes import LocalCoder, load_coder
 from rsitr.search.collection import Backgrounds
 from rsitr.search.detectors import Detector, apply_detector, list_detectors, load_detector, save_detector
@@ -43,6 +44,7 @@ class Index:
         self._models = Models(folder, encoder=encoder, model=model, device=device)
         self._scenery = Scenery(folder)
         self._backgrounds = Backgrounds(folder)
+        self._bank = Bank(encoder=lambda: self.encoder, coder=lambda: self._coder)
 
     @classmethod
     def open(
@@ -173,6 +175,7 @@ class Index:
             parts=parts,
             words=[(part.weight, part.value) for part in query.parts if part.kind == "words"],
             references=lambda: self._background(query).references,
+            bank=self._bank,
             vectors=store.vectors,
             picture=self._picture_for_model,
             encoder=lambda: self.encoder,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rsitr.errors import QueryError, SceneError
 from rsitr.rerank import FusionPlan, Ranking, Reading, Stage, parse_method, rank_candidates_in_stages
-from rsitr.search.bank import CAPTIONS
+from rsitr.search.bank import Bank
 from rsitr.search.codes import LocalCoder
 from rsitr.similarity import score_local, score_pairs
 from rsitr.types import EncodedImages, EncodedTexts, Encoder, FloatArray, Hit, ImageArray, Mixture, Tile
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rsitr.models.fusion import PairScorer, TextStates
 
 __all__ = ["CandidateRanker", "EncodedPart", "HitStage", "RankingSettings", "explain_stages"]
+
+Score = Callable[[NDArray[np.int64]], FloatArray]
+"""Positions of candidates -> a score for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,34 @@ class HitStage:
     note: str
 
 
+class _Looking:
+    """Scores candidates until a picture cannot be read; from then on NaN, as for candidates that were not looked at."""
+
+    def __init__(self, score: Score) -> None:
+        self._score = score
+        self._n_scored = 0
+        self._trouble: SceneError | None = None
+
+    def __call__(self, positions: NDArray[np.int64]) -> FloatArray:
+        if self._trouble is None:
+            try:
+                found = self._score(positions)
+            except SceneError as error:
+                self._trouble = error
+            else:
+                self._n_scored += len(positions)
+                return found
+        return np.full(len(positions), np.nan, dtype=np.float32)
+
+    @property
+    def note(self) -> str:
+        """Why it left candidates out; empty where no picture was in its way."""
+        if self._trouble is None:
+            return ""
+        ended = f"ended after {self._n_scored} candidates" if self._n_scored else "left out"
+        return f"{ended}: {self._trouble}"
+
+
 class CandidateRanker:
     """Ranks the candidates of one query; reads their pictures when local similarity or a fusion model asks for them.
 
@@ -90,7 +121,8 @@ class CandidateRanker:
         candidates: of the first stage, best first.
         parts: of the query.
         words: of the parts that are words, with their weights.
-        references: vectors of the reference captions.
+        references: vectors of the reference captions, mixed as the query is.
+        bank: the reference captions with their local features.
         vectors: of tiles by id.
         picture: of a tile.
         encoder: the index's model.
@@ -106,6 +138,7 @@ class CandidateRanker:
         parts: Sequence[EncodedPart],
         words: Sequence[tuple[float, str]],
         references: Callable[[], FloatArray],
+        bank: Bank,
         vectors: Callable[[Sequence[str]], FloatArray],
         picture: Callable[[Tile], ImageArray],
         encoder: Callable[[], Encoder],
@@ -117,6 +150,7 @@ class CandidateRanker:
         self._parts = parts
         self._words = words
         self._references = references
+        self._bank = bank
         self._vectors = vectors
         self._picture = picture
         self._encoder = encoder
@@ -127,7 +161,9 @@ class CandidateRanker:
         self._tokens: dict[int, FloatArray] = {}
 
     def rank(self, settings: RankingSettings, *, mixture: Mixture) -> Ranking:
-        """The candidates in stages. What looks at their pictures is left out where these cannot be read; that is told.
+        """The candidates in stages. What looks at their pictures ends where one cannot be read, and that is told.
+
+        The models and the reference captions are made ready first: the budget is for what each query costs.
 
         Raises:
             QueryError: re-ranking with local similarity, where the query is no text: the bank holds captions only; or
@@ -145,38 +181,33 @@ class CandidateRanker:
             )
         is_same_norm = self._coder is not None and self._coder.norm == used.norm
         self._by_code = settings.codes and self._is_text and is_same_norm
-        reading = self._reading(method) if isinstance(method, FusionPlan) else None
-        reranker = None if isinstance(method, FusionPlan) else method
+        looks = {"local": _Looking(lambda positions: self._score_local(positions, mixture=used))}
+        reading, reranker = None, None
+        if isinstance(method, FusionPlan):
+            looks["fusion"] = _Looking(self._read_with(method))
+            reading = Reading("fusion", looks["fusion"], top=method.top, weight=method.weight)
+        else:
+            reranker = method
+        if reranker is not None and used.beta and self._candidates:
+            self._bank.coded() if self._by_code else self._bank.texts()
+        found = rank_candidates_in_stages(
+            np.array([hit.score for hit in self._candidates], dtype=np.float32),
+            mixture=used,
+            local=looks["local"],
+            reranker=reranker,
+            references=lambda positions, seen: self._score_references(positions, mixture=used, local=seen),
+            reading=reading,
+            budget_s=settings.budget_s,
+        )
+        stages = tuple(self._told(stage, looks.get(stage.name)) for stage in found.stages)
+        return dataclasses.replace(found, stages=stages)
 
-        def run(mixture: Mixture, reading: Reading | None) -> Ranking:
-            return rank_candidates_in_stages(
-                np.array([hit.score for hit in self._candidates], dtype=np.float32),
-                mixture=mixture,
-                local=lambda positions: self._score_local(positions, mixture=mixture),
-                reranker=reranker,
-                references=lambda positions, local: self._score_references(positions, mixture=mixture, local=local),
-                reading=reading,
-                budget_s=settings.budget_s,
-            )
+    def _told(self, stage: Stage, look: _Looking | None) -> Stage:
+        """A stage that says what it is made of, and why it ended."""
+        name = "local codes" if stage.name == "local" and self._by_code else stage.name
+        return dataclasses.replace(stage, name=name, note=(look.note if look else "") or stage.note)
 
-        try:
-            return self._named(run(used, reading))
-        except SceneError as error:
-            found = run(dataclasses.replace(used, beta=0.0), None)
-            nothing = np.full(len(self._candidates), np.nan, dtype=np.float32)
-            first, *later = found.stages
-            names = [*(["local"] if used.beta else []), *([] if reading is None else [reading.name])]
-            lost = [Stage(name, nothing, 0.0, f"left out: {error}") for name in names]
-            return dataclasses.replace(found, stages=(first, *lost, *later))
-
-    def _named(self, ranking: Ranking) -> Ranking:
-        """The local stage says of what it is made."""
-        if not self._by_code:
-            return ranking
-        stages = [dataclasses.replace(s, name="local codes") if s.name == "local" else s for s in ranking.stages]
-        return dataclasses.replace(ranking, stages=tuple(stages))
-
-    def _reading(self, plan: FusionPlan) -> Reading:
+    def _read_with(self, plan: FusionPlan) -> Score:
         """The query read with candidates: the parts' log-odds, mixed by their weights."""
         scorer = self._reader(plan.checkpoint)
         total = sum(abs(weight) for weight, _ in self._words)
@@ -190,7 +221,7 @@ class CandidateRanker:
             weights = torch.tensor([weight / total for weight, _ in self._words])
             return np.asarray((weights @ found).numpy(), dtype=np.float32)
 
-        return Reading("fusion", score, top=plan.top, weight=plan.weight)
+        return score
 
     @property
     def _is_text(self) -> bool:
@@ -221,17 +252,19 @@ class CandidateRanker:
         for part in self._parts:
             if part.tokens is not None and part.token_mask is not None:
                 words = EncodedTexts(part.global_emb[None], part.tokens, part.token_mask)
-                scores += np.float32(part.weight / total) * self._score_by_code(words, positions)[0]
+                found = self._known_coder.score(words, codes=self._fetched_codes[positions])
+                scores += np.float32(part.weight / total) * found[0]
         return scores
 
-    def _score_by_code(self, texts: EncodedTexts, positions: NDArray[np.int64]) -> FloatArray:
-        """Approximate local similarity (n_text, len(positions)) from stored codes, which are fetched once."""
+    @property
+    def _known_coder(self) -> LocalCoder:
         if self._coder is None:
             raise ValueError("codes need what made them")
-        return self._coder.score(texts, codes=self._fetched_codes[positions])
+        return self._coder
 
     @cached_property
     def _fetched_codes(self) -> NDArray[np.float16]:
+        """Of all candidates."""
         found = self._codes([hit.tile.tile for hit in self._candidates])
         if found is None:
             raise ValueError("an index with a coder keeps codes")
@@ -242,12 +275,12 @@ class CandidateRanker:
         vectors = self._vectors([self._candidates[position].tile.tile for position in positions])
         if not local:
             return np.asarray(mixture.alpha * (self._references() @ vectors.T), dtype=np.float32)
-        bank = self._encoder().encode_texts(CAPTIONS)
         if self._by_code:
-            mixed = mixture.alpha * (bank.global_emb @ vectors.T) + mixture.beta * self._score_by_code(bank, positions)
-            return np.asarray(mixed, dtype=np.float32)
+            bank = self._bank.coded()
+            by_code = self._known_coder.score_codes(text_codes=bank.codes, tile_codes=self._fetched_codes[positions])
+            return np.asarray(mixture.alpha * (bank.global_emb @ vectors.T) + mixture.beta * by_code, dtype=np.float32)
         images = EncodedImages(vectors, self._encode(positions))
-        return np.asarray(score_pairs(texts=bank, images=images, mixture=mixture).numpy())
+        return np.asarray(score_pairs(texts=self._bank.texts(), images=images, mixture=mixture).numpy())
 
     def _encode(self, positions: NDArray[np.int64]) -> FloatArray:
         """Tokens of candidates (len(positions), N, D); each is encoded once."""

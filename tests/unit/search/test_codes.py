@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ from fakes import COLOURS, ColourEncoder
 from rsitr.errors import ConfigError, StoreError
 from rsitr.geo import find_sources
 from rsitr.index import CODE_FILE, Settings, ingest, sample_pictures
+from rsitr.models.fusion import PairScorer
 from rsitr.search import Index, RankingSettings, fit_coder, load_coder
-from rsitr.types import Mixture
+from rsitr.search.bank import CAPTIONS
+from rsitr.types import EncodedTexts, Mixture
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +100,50 @@ def test_what_cannot_be_fitted(local_encoder: ColourEncoder) -> None:
         fit_coder(local_encoder, [], rank=4)
     with pytest.raises(ConfigError, match="rank of a local code must be between 1 and"):
         fit_coder(local_encoder, [np.zeros((64, 64, 3), np.uint8)], rank=4_000)
+
+
+def test_a_fusion_model_without_pictures_leaves_the_scores_of_codes_alone(
+    coded: Path, local_encoder: ColourEncoder, archive: Path, fusion: PairScorer, tmp_path: Path
+) -> None:
+    gone = Index.open(coded, encoder=local_encoder, root=archive.parent / "nowhere")
+    plain = gone.search("green", k=4)
+    settings = RankingSettings(rerank=f"fusion:{tmp_path / 'fusion'}", budget_s=None)
+    result = gone.search("green", k=4, ranking=settings)
+    assert [stage.name for stage in result.stages] == ["global", "local codes", "fusion"]
+    assert result.hits == plain.hits
+    assert result.stages[1].scores == plain.stages[1].scores
+    assert result.stages[1].note == ""
+    assert result.stages[2].note.startswith("left out: ")
+    assert result.stages[2].scores == (None,) * 4
+
+
+def test_codes_of_the_reference_captions_are_made_once_and_not_from_the_budget(
+    coded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    n_banks = 0
+
+    class SlowEncoder(ColourEncoder):
+        """Reading the reference captions takes it longer than a search may take."""
+
+        mixture = Mixture(alpha=0.6, beta=0.4, norm="rms")
+
+        def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> EncodedTexts:
+            nonlocal n_banks
+            if len(texts) == len(CAPTIONS):
+                n_banks += 1
+                clock[0] += 60.0
+            return super().encode_texts(texts, batch_size=batch_size)
+
+    index = Index.open(coded, encoder=SlowEncoder(image_size_px=64))
+    index.search("red", k=1)
+    n_banks = 0
+    monkeypatch.setattr("rsitr.rerank.stages.time.perf_counter", lambda: clock[0])
+    settings = RankingSettings(rerank="sar:k=4")
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(index.search, "green", k=4, ranking=settings) for _ in range(8)]
+        results = [one.result() for one in asked]
+    assert n_banks == 1
+    assert all(result.hits == results[0].hits for result in results)
+    assert {stage.note for result in results for stage in result.stages} == {""}
+    assert {stage.time_s for result in results for stage in result.stages} == {0.0}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fakes import COLOURS, ColourEncoder
-from fusions import compact_fusion, scorer_of
 from rsitr.errors import ConfigError, ModelError, QueryError, StoreError
-from rsitr.models.compact import TRUNKS
-from rsitr.models.fusion import PairScorer, save_fusion
+from rsitr.models.fusion import PairScorer
 from rsitr.search import Index, Part, RankingSettings
-from rsitr.types import Mixture
-from tiny import TinyTrunk
+from rsitr.search.bank import CAPTIONS
+from rsitr.types import EncodedTexts, Mixture
 
 
 @pytest.fixture
@@ -130,15 +130,6 @@ def test_what_is_there_matches_and_what_is_not_does_not(index: Index) -> None:
     assert all(hit.relevance is not None and 0 <= hit.relevance <= 1 for hit in (*there, *absent))
 
 
-@pytest.fixture
-def fusion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PairScorer:
-    """A fusion model; its checkpoint is `fusion` in the test's folder."""
-    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
-    scorer = scorer_of(compact_fusion())
-    save_fusion(tmp_path / "fusion", scorer.model, name="tiny", vocabulary=scorer.vocabulary, training={})
-    return scorer
-
-
 def test_a_fusion_model_reads_the_candidates_again(index: Index, fusion: PairScorer, tmp_path: Path) -> None:
     plain = index.search("green", k=5)
     settings = RankingSettings(rerank=f"fusion:{tmp_path / 'fusion'},top=4", budget_s=None)
@@ -179,3 +170,44 @@ def test_what_a_fusion_model_cannot_read(
     result = elsewhere.search("green", k=2, ranking=settings)
     assert [hit.tile.tile for hit in result] == [hit.tile.tile for hit in elsewhere.search("green", k=2)]
     assert result.stages[1].note.startswith("left out: ")
+
+
+def test_a_stage_that_meets_a_missing_scene_keeps_what_it_has_seen(
+    index_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(index_path.parent / "scenes", tmp_path / "scenes")
+    (tmp_path / "scenes" / "photo.png").unlink()
+    monkeypatch.setattr("rsitr.rerank.stages.BATCH", 1)
+    encoder = ColourEncoder(image_size_px=64)
+    encoder.mixture = Mixture(alpha=0.6, beta=0.4, norm="rms")
+    plain = Index.open(index_path, encoder=encoder).search("green", k=13, ranking=RankingSettings(local=False))
+    n_before = [hit.tile.scene for hit in plain].index("photo.png")
+    assert 0 < n_before < 12
+    result = Index.open(index_path, encoder=encoder, root=tmp_path / "scenes").search("green", k=13)
+    stage = result.stages[1]
+    assert stage.note.startswith(f"ended after {n_before} candidates: ")
+    assert "no such file" in stage.note
+    assert [score is not None for score in stage.scores] == [True] * n_before + [False] * (13 - n_before)
+    assert [hit.tile for hit in result.hits[n_before:]] == [hit.tile for hit in plain.hits[n_before:]]
+
+
+class ReadingEncoder(ColourEncoder):
+    """Counts how often it has read the reference captions."""
+
+    mixture = Mixture(alpha=0.6, beta=0.4, norm="rms")
+    n_banks = 0
+
+    def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> EncodedTexts:
+        self.n_banks += len(texts) == len(CAPTIONS)
+        return super().encode_texts(texts, batch_size=batch_size)
+
+
+def test_reference_captions_are_read_once_for_an_index(index_path: Path) -> None:
+    encoder = ReadingEncoder(image_size_px=64)
+    index = Index.open(index_path, encoder=encoder)
+    index.search("red", k=1)  # the vectors of the captions are kept beside the index
+    before, settings = encoder.n_banks, RankingSettings(rerank="sar:k=5")
+    first, second = (index.search(words, k=5, ranking=settings) for words in ("green", "green"))
+    assert encoder.n_banks == before + 1
+    assert first.stages[2].name == "sar:k=5"
+    assert first.stages[2].scores == second.stages[2].scores
