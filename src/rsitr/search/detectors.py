@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
 import re
-from collections.abc import Collection
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ __all__ = [
     "Detector",
     "Find",
     "apply_detector",
+    "changing",
     "delete_detector",
     "find_all",
     "find_in_scenes",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 FOLDER = "detectors"
+LOCK = ".lock"
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}")
 LOOK_AT = 256
@@ -47,6 +51,7 @@ class Detector:
         bias: so that relevance is 0.5 at the border between right and wrong.
         right: tiles that were marked right.
         wrong: tiles that were marked wrong.
+        gone: tiles that were marked earlier, and had left the index when it last learned: their marks were let go.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Detector:
     bias: float
     right: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises QueryError for a name that could not be a file's, or weights that say nothing."""
@@ -66,6 +72,11 @@ class Detector:
             )
         if not np.isfinite(self.weights).all() or not np.linalg.norm(self.weights) > 0:
             raise QueryError(f"the detector {self.name} has no direction: mark other hits")
+
+    @property
+    def marks(self) -> tuple[tuple[str, bool], ...]:
+        """The marked tiles, and whether each is right."""
+        return (*((tile, True) for tile in self.right), *((tile, False) for tile in self.wrong))
 
     @property
     def direction(self) -> FloatArray:
@@ -87,6 +98,24 @@ class Find:
     hit: Hit
 
 
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Hold an index's detectors from reading one to writing it again; whoever comes second, anywhere, waits.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    path = folder / FOLDER / LOCK
+    try:
+        path.parent.mkdir(exist_ok=True)
+        handle = path.open("a")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # threads, too: each has opened the file for itself
+        yield
+
+
 def save_detector(folder: Path, detector: Detector) -> Path:
     """Write a detector into an index's folder, whole or not at all, in place of one of the same name.
 
@@ -94,12 +123,14 @@ def save_detector(folder: Path, detector: Detector) -> Path:
         StoreError: the folder cannot be written.
     """
     path = _path(folder, detector.name)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(exist_ok=True)
         part.write_text(json.dumps({"format": FORMAT, **asdict(detector)}) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
@@ -135,9 +166,16 @@ def delete_detector(folder: Path, name: str) -> None:
 
     Raises:
         QueryError: there is none of this name.
+        StoreError: its file is damaged, or cannot be removed.
     """
-    load_detector(folder, name)
-    _path(folder, name).unlink()
+    load_detector(folder, name)  # before the lock, which would make a folder for it
+    with changing(folder):
+        load_detector(folder, name)
+        path = _path(folder, name)
+        try:
+            path.unlink()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from error
 
 
 def find_in_scenes(index: IndexFolder, scenes: Collection[str], *, threshold: float = 0.5) -> list[Find]:

@@ -81,6 +81,7 @@ def learn_detector(
     vectors: FloatArray,
     background: FloatArray,
     fingerprint: str,
+    gone: Sequence[str] = (),
 ) -> Detector:
     """A detector from marks.
 
@@ -92,6 +93,7 @@ def learn_detector(
         vectors: (len(marks), dim) of the marked tiles.
         background: (b, dim) tiles of the collection.
         fingerprint: of the model.
+        gone: tiles whose earlier marks were let go, since they are no longer in the index.
 
     Raises:
         QueryError: no tile is marked right, or the name cannot be one.
@@ -100,7 +102,10 @@ def learn_detector(
     right = [row for row in rows if marks[row].right]
     wrong = [row for row in rows if not marks[row].right]
     if not right:
-        raise QueryError("no hit is marked right: a detector needs at least one; ask with other words to find some")
+        lost = f" (of those marked earlier, {len(gone)} left the index)" if gone else ""
+        raise QueryError(
+            f"no hit is marked right{lost}: a detector needs at least one; ask with other words to find some"
+        )
     weights, bias = fit_head(start, right=vectors[right], wrong=vectors[wrong], background=background)
     return Detector(
         name=name,
@@ -110,6 +115,7 @@ def learn_detector(
         bias=bias,
         right=tuple(marks[row].tile for row in right),
         wrong=tuple(marks[row].tile for row in wrong),
+        gone=tuple(gone),
     )
 
 

@@ -10,13 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from rsitr.errors import QueryError, SceneError
+from rsitr.errors import MissingError, QueryError, SceneError
 from rsitr.geo import WindowPixels, read_picture
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
 from rsitr.search.bank import Bank
 from rsitr.search.codes import LocalCoder, load_coder
 from rsitr.search.collection import Backgrounds
-from rsitr.search.detectors import Detector, apply_detector, list_detectors, load_detector, save_detector
+from rsitr.search.detectors import (
+    Detector,
+    apply_detector,
+    changing,
+    list_detectors,
+    load_detector,
+    save_detector,
+)
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
 from rsitr.search.loading import Models
 from rsitr.search.query import Part, Query, make_query
@@ -227,26 +234,39 @@ class Index:
     def learn(self, name: str, *, query: Query, marks: Sequence[Mark]) -> Detector:
         """Learn a detector from marks and keep it with the index; marks of one of the same name are added to.
 
+        Of these, the marks on tiles that have left the index since are let go; the detector's `gone` names them.
+
         Raises:
             QueryError: no tile is marked right, or the name cannot be one.
             StoreError: a marked tile is not in the index, or the detector cannot be written.
         """
-        folder = self._folder
-        if name in list_detectors(folder.path):
-            known = load_detector(folder.path, name)
-            before = [*((tile, True) for tile in known.right), *((tile, False) for tile in known.wrong)]
-            marks = [*(Mark(tile, right) for tile, right in before), *marks]
-        learned = learn_detector(
-            name,
-            query=query.describe(),
-            start=self.encode(query),
-            marks=marks,
-            vectors=folder.store.vectors([mark.tile for mark in marks]),
-            background=folder.store.sample(BACKGROUND_TILES),
-            fingerprint=folder.manifest.model.fingerprint,
-        )
-        save_detector(folder.path, learned)
+        folder, start = self._folder, self.encode(query)
+        with changing(folder.path):
+            earlier = load_detector(folder.path, name).marks if name in list_detectors(folder.path) else ()
+            there = self._there([tile for tile, _ in earlier])
+            every = [*(Mark(tile, right) for tile, right in earlier if tile in there), *marks]
+            learned = learn_detector(
+                name,
+                query=query.describe(),
+                start=start,
+                marks=every,
+                vectors=folder.store.vectors([mark.tile for mark in every]),
+                background=folder.store.sample(BACKGROUND_TILES),
+                fingerprint=folder.manifest.model.fingerprint,
+                gone=[tile for tile, _ in earlier if tile not in there],
+            )
+            save_detector(folder.path, learned)
         return learned
+
+    def _there(self, tiles: Sequence[str]) -> set[str]:
+        """Which of the tiles are in the index."""
+        try:
+            return {tile.tile for tile in self._folder.store.tiles(tiles)}
+        except MissingError:
+            if len(tiles) == 1:
+                return set()
+            half = len(tiles) // 2
+            return self._there(tiles[:half]) | self._there(tiles[half:])
 
     def refine(self, query: Query, marks: Sequence[Mark], *, threshold: float = THRESHOLD) -> SearchResult:
         """Answer a query again, moved towards tiles marked right and away from those marked wrong; nothing is kept.

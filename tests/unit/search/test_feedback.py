@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +31,8 @@ from rsitr.search import (
     make_query,
     read_marks,
 )
-from rsitr.search.feedback import push_away
+from rsitr.search.detectors import save_detector
+from rsitr.search.feedback import learn_detector, push_away
 from rsitr.types import TileFilter
 
 DIM = 12
@@ -197,3 +203,101 @@ def test_a_query_moves_away_from_what_is_wrong_and_keeps_what_all_tiles_share() 
     moved = push_away(start, wrong=wrong, background=common[None])
     # t - 0.5 e1, of unit length: the shared direction e3 is untouched.
     np.testing.assert_allclose(moved, np.array([1.0, -0.5, 0.0, 0.0]) / np.sqrt(1.25), atol=1e-6)
+
+
+def best(index: Index, colour: str) -> str:
+    return index.search(colour, k=1).hits[0].tile.tile
+
+
+def test_a_detector_learns_on_when_marked_tiles_have_left_the_index(
+    index: Index, folder: Path, encoder: ColourEncoder
+) -> None:
+    query = make_query(text="red", k=5)
+    red, yellow, green = best(index, "red"), best(index, "yellow"), best(index, "green")
+    assert yellow.startswith("photo.png")
+    first = index.learn("roofs", query=query, marks=[Mark(red, True), Mark(yellow, False)])
+    assert first.gone == ()
+    (folder.parent / "scenes" / "photo.png").unlink()
+    report = ingest([folder.parent / "scenes"], into=folder, encoder=encoder, sync=True)
+    assert report.removed == ("photo.png",)
+    learned = index.learn("roofs", query=query, marks=[Mark(green, False)])
+    assert (learned.right, learned.wrong, learned.gone) == ((red,), (green,), (yellow,))
+    assert load_detector(folder, "roofs") == learned
+    assert index.learn("roofs", query=query, marks=[Mark(green, False)]).gone == ()
+    # A tile that the person names now is another matter.
+    with pytest.raises(MissingError, match=r"no tile 'photo\.png"):
+        index.learn("roofs", query=query, marks=[Mark(yellow, False)])
+
+
+def test_a_detector_of_which_no_right_tile_is_left_says_so(index: Index, folder: Path, encoder: ColourEncoder) -> None:
+    query = make_query(text="yellow", k=5)
+    index.learn("yellows", query=query, marks=[Mark(best(index, "yellow"), True)])
+    (folder.parent / "scenes" / "photo.png").unlink()
+    ingest([folder.parent / "scenes"], into=folder, encoder=encoder, sync=True)
+    with pytest.raises(QueryError, match=r"no hit is marked right \(of those marked earlier, 1 left the index\)"):
+        index.learn("yellows", query=query, marks=[Mark(best(index, "green"), False)])
+
+
+def test_marks_that_many_give_at_once_all_count(index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*args: Any, **options: Any) -> Detector:
+        learned = learn_detector(*args, **options)
+        time.sleep(0.05)
+        return learned
+
+    query = make_query(text="red", k=13)
+    tiles = [hit.tile.tile for hit in index.answer(query)][:6]
+    monkeypatch.setattr("rsitr.search.index.learn_detector", slowly)
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(index.learn, "red", query=query, marks=[Mark(tile, True)]) for tile in tiles]
+        for one in asked:
+            one.result()
+    assert set(load_detector(folder, "red").right) == set(tiles)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index.learn("red", query=make_query(text="red", k=5), marks=[Mark(best(index, "green"), False)]),
+        lambda index: delete_detector(index.path, "red"),
+    ],
+)
+def test_who_changes_detectors_waits_for_others_who_do(
+    index: Index, folder: Path, change: Callable[[Index], Any]
+) -> None:
+    index.learn("red", query=make_query(text="red", k=5), marks=[Mark(best(index, "red"), True)])
+    with ThreadPoolExecutor(1) as pool, (folder / "detectors" / ".lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # as another process would
+        waiting = pool.submit(change, index)
+        time.sleep(0.3)
+        assert not waiting.done()
+        fcntl.flock(other, fcntl.LOCK_UN)
+        waiting.result(timeout=60)
+
+
+def test_a_detector_that_many_save_at_once_is_one_of_theirs(tmp_path: Path) -> None:
+    some = [Detector(name="x", query=str(n), fingerprint="", weights=(1.0,) * 500, bias=0.0) for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda n: save_detector(tmp_path, some[n % 8]), range(200)):
+            pass
+    assert load_detector(tmp_path, "x") in some
+    assert [path.name for path in (tmp_path / "detectors").iterdir()] == ["x.json"]
+
+
+def test_detectors_that_cannot_be_written(folder: Path, index: Index) -> None:
+    shutil.rmtree(folder / "detectors", ignore_errors=True)
+    (folder / "detectors").write_text("a file where a folder is wanted", encoding="utf-8")
+    one = Detector(name="x", query="", fingerprint="", weights=(1.0,), bias=0.0)
+    with pytest.raises(StoreError, match="cannot be written"):
+        save_detector(folder, one)
+    with pytest.raises(StoreError, match="cannot be written"):
+        index.learn("x", query=make_query(text="red", k=5), marks=[Mark(best(index, "red"), True)])
+
+
+def test_detectors_that_cannot_be_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    save_detector(folder, Detector(name="x", query="", fingerprint="", weights=(1.0,), bias=0.0))
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(StoreError, match="cannot be removed"):
+        delete_detector(folder, "x")
