@@ -59,7 +59,11 @@ def evaluate_embeddings(
     beta: Annotated[float | None, typer.Option(help="Weight of the local similarity.")] = None,
     norm: Annotated[str | None, typer.Option(help="Local norm: l2 or rms.")] = None,
     rerank: Annotated[
-        str | None, typer.Option(metavar="METHOD", help="Re-rank without training: sar:k=20, csls, dual-softmax, ...")
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Re-rank without training: sar:k=20, csls, ..., or none. [default: the model's own, if it has one]",
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:

@@ -10,7 +10,7 @@ from rsitr.errors import ConfigError
 from rsitr.evaluation.metrics import bootstrap_intervals
 from rsitr.evaluation.protocol import EncodedSplit, encode_split, measure
 from rsitr.evaluation.report import EvaluationReport
-from rsitr.models import choose_device
+from rsitr.models import TorchEncoder, choose_device
 from rsitr.rerank import parse_rerank
 from rsitr.types import Encoder, Mixture
 
@@ -27,6 +27,7 @@ class EmbeddingsSource:
         model: name of the encoder.
         fingerprint: of its weights and settings; empty where unknown.
         mixture: how it mixes its similarities.
+        rerank: the re-ranking that was chosen for it on validation, if there is one.
         data: the data set, `NAME:FOLDER`.
         split: of the data set.
         data_sha256: of its annotation file; empty where unknown.
@@ -35,6 +36,7 @@ class EmbeddingsSource:
     model: str
     fingerprint: str = ""
     mixture: Mixture = GLOBAL_ONLY
+    rerank: str | None = None
     data: str = "unknown data"
     split: str = "unknown split"
     data_sha256: str = ""
@@ -97,6 +99,7 @@ def encode_embeddings(
             model=encoder.name,
             fingerprint=encoder.fingerprint,
             mixture=encoder.mixture,
+            rerank=encoder.rerank if isinstance(encoder, TorchEncoder) else None,
             data=data,
             split=split,
             data_sha256=dataset.sha256,
@@ -117,16 +120,18 @@ def evaluate_embeddings(
     Args:
         embeddings: from :func:`encode_embeddings`, or read from a file.
         mixture: of global and local similarity; the embeddings' own when None.
-        rerank: a training-free method as :func:`rsitr.rerank.parse_rerank` reads it.
+        rerank: a training-free method as :func:`rsitr.rerank.parse_rerank` reads it, or `none`; the embeddings' own
+            when None.
         device: where to score.
         bootstrap: resamples for confidence intervals; 0 leaves them out.
 
     Raises:
         ConfigError: a setting is out of range, or asks for local features that are not there.
     """
-    reranker = None if rerank is None else parse_rerank(rerank)
-    where = str(choose_device(device))
     source, split = embeddings.source, embeddings.split
+    method = rerank or source.rerank or "none"
+    reranker = None if method == "none" else parse_rerank(method)
+    where = str(choose_device(device))
     chosen = mixture or source.mixture
     if chosen.beta and not (split.images.tokens.shape[1] and split.texts.tokens.shape[1]):
         raise ConfigError(

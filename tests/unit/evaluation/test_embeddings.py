@@ -23,7 +23,9 @@ from rsitr.evaluation import (
     read_embeddings,
     write_embeddings,
 )
+from rsitr.models.compact import TRUNKS
 from rsitr.types import Mixture
+from tiny import TinyTrunk, tiny_encoder, tiny_model
 
 
 class MixedEncoder(ColourEncoder):
@@ -113,6 +115,18 @@ def test_the_file_is_measured_as_the_model_is(data: str, file: Path, rerank: str
         assert found["settings"]["mixture"] == expected["settings"]["mixture"]
         assert found["intervals"] == expected["intervals"]
     assert stored.per_query_csv() == direct.per_query_csv()
+
+
+def test_the_models_own_re_ranking_comes_along(tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    encoder = tiny_encoder(tiny_model(), rerank="sar:k=5")
+    write_embeddings(tmp_path / "own.parquet", encode_embeddings(encoder, data=data, split="train"))
+    again = read_embeddings(tmp_path / "own.parquet")
+    for rerank, used in ((None, "sar:k=5"), ("none", None), ("csls", "csls:k=10")):
+        direct = evaluate(encoder, data=data, split="train", rerank=rerank, device="cpu")
+        stored = evaluate_embeddings(again, rerank=rerank, device="cpu")
+        assert stored.settings["rerank"] == direct.settings["rerank"] == used
+        assert stored.per_query_csv() == direct.per_query_csv()
 
 
 def test_without_tokens_the_file_is_small_and_measured_by_its_global_features(
