@@ -20,6 +20,9 @@ LocalTokens = Literal["valid", "valid_sos", "all"]
 Resize = Literal["squash", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
 EOS_ID = 49407
+CPU_BATCH = 16
+"""Pictures at once on a CPU: a larger batch's feature maps are too large for the allocator to keep, and asking the
+system for zeroed memory at every layer costs up to as much again as the arithmetic."""
 
 
 class DualModule(nn.Module, DualEncoder):
@@ -113,11 +116,13 @@ class TorchEncoder:
         return preprocess(image, size_px=self.image_size_px, resize=self.resize, interpolation=self.interpolation)
 
     def encode_images(self, images: Sequence[ImageArray], *, batch_size: int = 64) -> EncodedImages:
-        """Encode pictures of any size, each (H, W, 3) uint8 RGB.
+        """Encode pictures of any size, each (H, W, 3) uint8 RGB; at once `batch_size`, on a CPU 16 at most.
 
         Returns:
             Unit global features (n, D) and local features (n, N, D), float32.
         """
+        if self.device.type == "cpu":
+            batch_size = min(batch_size, CPU_BATCH)
         global_emb: list[FloatArray] = []
         tokens: list[FloatArray] = []
         with inference(self._image_model):

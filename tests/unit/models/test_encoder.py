@@ -8,6 +8,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from rsitr.errors import ConfigError
 from rsitr.models import TorchEncoder, choose_device, local_mask
 from rsitr.models.compact import TRUNKS
+from rsitr.models.dual import Features
 from rsitr.models.encoder import cut_padding, inference
 from rsitr.types import Encoder
 from tiny import TinyTrunk, tiny_encoder, tiny_model
@@ -45,6 +46,20 @@ def test_the_size_of_batches_does_not_matter(encoder: TorchEncoder) -> None:
     one_text, all_text = (encoder.encode_texts(TEXTS, batch_size=size) for size in (1, 5))
     np.testing.assert_allclose(one_text.global_emb, all_text.global_emb, atol=1e-5)
     np.testing.assert_allclose(one_text.tokens, all_text.tokens, atol=1e-5)
+
+
+def test_a_cpu_gets_few_pictures_at_once(encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its allocator hands large feature maps back to the system, and that is slow."""
+    sizes = []
+    encode = encoder.model.image_features
+
+    def count(batch: torch.Tensor) -> Features:
+        sizes.append(len(batch))
+        return encode(batch)
+
+    monkeypatch.setattr(encoder.model, "image_features", count)
+    assert len(encoder.encode_images(pictures(37))) == 37
+    assert sizes == [16, 16, 5]
 
 
 def test_texts_are_cut_to_the_longest_and_their_words_count(encoder: TorchEncoder) -> None:
