@@ -49,7 +49,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class _Snapshot:
     """The tiles at one version: all that a search needs comes from the same one, whatever is written meanwhile.
 
     Attributes:
@@ -88,7 +88,7 @@ class LanceStore:
         self._dim = dim
         self._code_length = code_length
         self._memory_bytes = _memory_budget() if memory_bytes is None else memory_bytes
-        self._snapshot: Snapshot | None = None
+        self._snapshot: _Snapshot | None = None
         self._loading = threading.Lock()
         self._tiles = self._guard(lambda: self._open("tiles", tile_schema(dim, code_length=code_length)))
         self._scenes = self._guard(lambda: self._open("scenes", scene_schema()))
@@ -109,6 +109,11 @@ class LanceStore:
     def scenes(self) -> list[SceneEntry]:
         """The scenes whose tiles are here, sorted by name."""
         return scenes_from_table(self._guard(self._latest(self._scenes).to_arrow))
+
+    def scene_names(self) -> list[str]:
+        """Names of the scenes whose tiles are here, sorted; many times faster than all that is known of them."""
+        query = self._guard(self._latest(self._scenes).search).select(["scene"])
+        return sorted(self._guard(query.to_arrow)["scene"].to_pylist())
 
     def put(
         self,
@@ -210,7 +215,7 @@ class LanceStore:
         """
         return self._latest_snapshot().matrix
 
-    def _latest_snapshot(self) -> Snapshot:
+    def _latest_snapshot(self) -> _Snapshot:
         with self._loading:  # who comes second waits, rather than load the same again
             version = self.version
             if self._snapshot is None or self._snapshot.version != version:
@@ -218,19 +223,19 @@ class LanceStore:
                 self._snapshot = self._guard(lambda: self._read(version))
             return self._snapshot
 
-    def _read(self, version: int) -> Snapshot:
+    def _read(self, version: int) -> _Snapshot:
         table = self._database().open_table("tiles")
         table.checkout(version)
         n = int(table.count_rows())
         precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
         if precision is None:
-            return Snapshot(version, table, self._on_disk(table))
+            return _Snapshot(version, table, self._on_disk(table))
         if precision == "float32" and n < CACHED_ROWS:
-            return Snapshot(version, table, TileMatrix.from_table(table.to_arrow()))
+            return _Snapshot(version, table, TileMatrix.from_table(table.to_arrow()))
         matrix = open_cached(table, folder=self._folder, version=version, precision=precision)
         if precision == "float16":
             matrix = replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")))
-        return Snapshot(version, table, matrix)
+        return _Snapshot(version, table, matrix)
 
     def _on_disk(self, table: Any) -> NearestTiles:
         check = read_check(self._folder)
