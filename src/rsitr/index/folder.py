@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 LOCK = ".lock"
+ROOT_SAMPLE = 64  # scenes are looked for where an archive may lie
 CODE_FILE = "local-code.safetensors"
 """What makes the codes of the tiles, in the index's folder."""
 # What a run that was killed while it made an index may leave: with nothing else, a folder counts as empty.
@@ -91,12 +92,14 @@ def open_index(folder: Path, *, root: Path | None = None) -> IndexFolder:
         StoreError: the folder is missing, no index, or damaged.
     """
     manifest = read_manifest(folder)
-    return IndexFolder(
-        path=folder,
-        manifest=manifest,
-        store=LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length),
-        root=(root or manifest.find_root(folder)).resolve(),
-    )
+    store = LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length)
+
+    def known() -> list[str]:
+        local = [scene for scene in store.scene_names() if not is_url(scene)]
+        return local[:: max(1, -(-len(local) // ROOT_SAMPLE))]
+
+    found = (root or manifest.find_root(folder, known=known)).resolve()
+    return IndexFolder(path=folder, manifest=manifest, store=store, root=found)
 
 
 def create_index(folder: Path, manifest: Manifest, *, held: ExitStack, coder: TileCoder | None = None) -> IndexFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -119,10 +120,23 @@ class Manifest(_Record):
         """The same, for an archive that lies elsewhere now."""
         return self.model_copy(update={"root": _record_root(folder, root)})
 
-    def find_root(self, folder: Path) -> Path:
-        """The folder of the scenes: as seen from here (index and archive may have moved together), else as it was."""
-        near = folder / self.root.relative
-        return near.resolve() if near.is_dir() else Path(self.root.absolute)
+    def find_root(self, folder: Path, *, known: Callable[[], Sequence[str]] = tuple) -> Path:
+        """The folder of the scenes: as seen from here (index and archive may have moved together), or as it was.
+
+        Where both are folders, that in which more of the known scenes lie; as seen from here if that is as many.
+
+        Args:
+            folder: the index.
+            known: gives some of its scenes that are files; called only if both are folders.
+        """
+        near, recorded = (folder / self.root.relative).resolve(), Path(self.root.absolute)
+        if near == recorded or (not recorded.is_dir() and not near.is_dir()):
+            return recorded
+        scenes = known()
+        if not scenes:
+            return near if near.is_dir() else recorded
+        here, there = (sum((root / scene).is_file() for scene in scenes) for root in (near, recorded))
+        return near if here >= max(1, there) else recorded
 
     def check_encoder(self, encoder: Encoder, *, folder: Path) -> None:
         """Raises StoreError unless the encoder's vectors are comparable with those in the index."""

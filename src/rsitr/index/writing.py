@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +47,20 @@ class Writer:
     """Notes encoded batches and commits finished scenes, several at a time; made by `open_writer`."""
 
     def __init__(
-        self, folder: Path, manifest: Manifest, *, root: Path, held: ExitStack, coder: TileCoder | None
+        self,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        root: Path | None,
+        held: ExitStack,
+        coder: TileCoder | None,
     ) -> None:
         self.manifest = manifest
         self._coder = coder
         self.written: list[SceneEntry] = []
         self._folder = folder
-        self._root = root
+        self._given_root = root
+        self._root = root or Path.cwd()  # until an index that is there says where its scenes lie
         self._held = held
         self._index: IndexFolder | None = None
         self._is_new = False
@@ -65,10 +72,15 @@ class Writer:
     def open_existing(self) -> None:
         """Take hold of the index that is there."""
         self._held.enter_context(writing(self._folder))
-        self._index = open_index(self._folder, root=self._root)
+        self._index = open_index(self._folder, root=self._given_root)
+        self._root = self._index.root
 
     def plan(self, sources: Sequence[Source]) -> Plan:
-        """Compare the files with the index, and take up what an interrupted run has left."""
+        """Compare the files with the index, and take up what an interrupted run has left.
+
+        Raises:
+            StoreError: the archive seems to have moved, and nobody has said where to.
+        """
         known = {entry.scene: entry for entry in self._index.store.scenes()} if self._index else {}
         to_do: dict[str, Source] = {}
         unchanged: list[str] = []
@@ -93,12 +105,37 @@ class Writer:
             else:
                 to_do[scene] = source
                 self._states[scene] = state
+        self._require_not_moved(known)
         finished = self._journal.read(self._states) if self._index else {}
         jobs = [
             Job(scene, source, *self._states[scene], finished=finished.get(scene, Finished()))
             for scene, source in to_do.items()
         ]
         return Plan(tuple(jobs), tuple(unchanged), tuple(failures))
+
+    def _require_not_moved(self, known: Mapping[str, SceneEntry]) -> None:
+        """Files outside of the root that are those that are missing in it would be indexed under other names again."""
+        if self._given_root is not None:
+            return
+        outside = {
+            (PurePosixPath(scene).name, state[0]): scene
+            for scene, state in self._states.items()
+            if scene.startswith("../") and scene not in known
+        }
+        moved = [
+            (scene, outside[PurePosixPath(scene).name, entry.size_bytes])
+            for scene, entry in known.items()
+            if (PurePosixPath(scene).name, entry.size_bytes) in outside and not (self._root / scene).exists()
+        ]
+        if moved:
+            scene, offered = moved[0]
+            path = Path(os.path.normpath(self._root / offered))
+            ends_alike = path.as_posix().endswith(f"/{scene}")
+            now = path.parents[scene.count("/")] if ends_alike else path.parent
+            raise StoreError(
+                f"{self._folder}: {len(moved):,} of its scenes are missing in {self._root}, and files of the same "
+                f"names and sizes are offered from elsewhere ({path}); where the archive has moved to is said by --root {now}"
+            )
 
     def remove_missing(self, inputs: Sequence[str | Path]) -> tuple[str, ...]:
         """Take scenes out of the index that lay in the inputs' folders and are no longer there; returns their names."""
@@ -204,7 +241,7 @@ def open_writer(
     manifest.check_encoder(encoder, folder=into)
     manifest.check_settings(given, folder=into)
     manifest.check_code(record_code(coder), folder=into)
-    writer = Writer(into, manifest, root=(root or manifest.find_root(into)).resolve(), held=held, coder=coder)
+    writer = Writer(into, manifest, root=root and root.resolve(), held=held, coder=coder)
     writer.open_existing()
     if root is not None:
         write_manifest(into, manifest.with_root(into, root))

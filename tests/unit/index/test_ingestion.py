@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -342,6 +343,27 @@ def test_an_archive_that_moved_is_relinked(tmp_path: Path) -> None:
     assert open_index(into).scene_path("a.tif") == tmp_path / "new" / "a.tif"
     with pytest.raises(StoreError, match="no such index"):
         relink_index(tmp_path / "nowhere", tmp_path)
+
+
+def test_an_index_that_left_its_archive_knows_its_scenes_again(tmp_path: Path) -> None:
+    write_utm(tmp_path / "archive" / "2010" / "a.tif")
+    write_utm(tmp_path / "archive" / "2012" / "b.tif")
+    into = tmp_path / "archive" / "index"
+    ingest([tmp_path / "archive"], into=into, encoder=ColourEncoder())
+    copied = tmp_path / "elsewhere" / "index"
+    shutil.copytree(into, copied)
+    assert open_index(copied).root == tmp_path / "archive"
+    assert ingest([tmp_path / "archive"], into=copied, encoder=ColourEncoder()).unchanged == (
+        "2010/a.tif",
+        "2012/b.tif",
+    )
+    # The archive moves, too, and nobody says where to.
+    (tmp_path / "archive").rename(tmp_path / "moved")
+    with pytest.raises(StoreError, match=rf"2 of its scenes are missing in .*--root {tmp_path / 'moved'}$"):
+        ingest([tmp_path / "moved"], into=copied, encoder=ColourEncoder())
+    assert len(open_index(copied).store.scenes()) == 2
+    moved = ingest([tmp_path / "moved"], into=copied, encoder=ColourEncoder(), root=tmp_path / "moved")
+    assert len(moved.unchanged) == 2
 
 
 def test_readers_see_what_is_appended_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

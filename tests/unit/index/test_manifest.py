@@ -74,3 +74,21 @@ def test_only_the_model_that_made_it_fits(folder: Path) -> None:
         manifest.check_encoder(ColourEncoder(fingerprint="ff" * 32), folder=folder)
     with pytest.raises(StoreError, match=r"made by the model 'colour', not by 'other'.*make a new index"):
         manifest.check_encoder(ColourEncoder(name="other", fingerprint="ff" * 32), folder=folder)
+
+
+def test_a_root_that_only_looks_near_is_not_taken(tmp_path: Path) -> None:
+    """An index inside its archive has the folder above it as root: every folder that it is copied to has one."""
+    archive, elsewhere = tmp_path / "archive", tmp_path / "elsewhere"
+    for folder in (archive / "2010", archive / "index", elsewhere / "index"):
+        folder.mkdir(parents=True)
+    (archive / "2010" / "a.tif").touch()
+    manifest = Manifest.create(archive / "index", encoder=ColourEncoder(), settings=Settings(), root=archive)
+    known = ["2010/a.tif"]
+    assert manifest.find_root(archive / "index", known=lambda: known) == archive
+    assert manifest.find_root(elsewhere / "index", known=lambda: known) == archive
+    (elsewhere / "2010").mkdir()
+    (elsewhere / "2010" / "a.tif").touch()  # copied together
+    assert manifest.find_root(elsewhere / "index", known=lambda: known) == elsewhere
+    (elsewhere / "2010" / "a.tif").unlink()
+    archive.rename(tmp_path / "moved")  # nobody knows: the place that was recorded is not there, and that can be told
+    assert manifest.find_root(elsewhere / "index", known=lambda: known) == archive
