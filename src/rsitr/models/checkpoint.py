@@ -1,9 +1,13 @@
-"""Checkpoint folders: `config.json`, `model.safetensors`, and a model card. No pickles."""
+"""Checkpoint folders: `config.json`, `model.safetensors`, and a model card. No pickles.
+
+The config names the SHA-256 of the weights that it was saved with, so that nobody takes others for its own.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from rsitr.types import Mixture
 
 FORMAT = 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+WEIGHTS_PART = f".{WEIGHTS_FILE}.part"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,7 @@ class CheckpointConfig:
         model: that builder's settings.
         inference: local tokens and preprocessing; mixture and, if there is one, re-ranking, as tuned on validation.
         training: how the weights came about: config, commit, data, hash of the ids trained on, validation results.
+        weights_sha256: of the weights' file; :func:`save_checkpoint` sets it. Empty in older checkpoints.
     """
 
     kind: str
@@ -37,6 +43,7 @@ class CheckpointConfig:
     model: dict[str, Any]
     inference: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +58,17 @@ class Checkpoint:
 def save_checkpoint(
     folder: Path, *, config: CheckpointConfig, weights: dict[str, Tensor], dtype: torch.dtype = torch.float16
 ) -> None:
-    """Write a checkpoint folder; each file appears whole or not at all."""
+    """Write a checkpoint folder; who reads it gets what was there, or what is saved, or for a moment an error."""
     folder.mkdir(parents=True, exist_ok=True)
     stored = {name: _stored(value, dtype=dtype) for name, value in weights.items()}
-    part = folder / f".{WEIGHTS_FILE}.part"
+    part = folder / WEIGHTS_PART
     save_file(stored, part, metadata={"format": "pt"})
-    part.replace(folder / WEIGHTS_FILE)
     # save_file leaves the mode of a temporary file; others on the machine may read a model.
-    (folder / WEIGHTS_FILE).chmod(0o644)
+    part.chmod(0o644)
+    # The config first: it tells that older weights are not its own, which an older config cannot.
+    config = replace(config, weights_sha256=fingerprint_files(part))
     write_json(folder / CONFIG_FILE, {"format": FORMAT, **asdict(config)})
+    part.replace(folder / WEIGHTS_FILE)
 
 
 def read_config(folder: Path) -> CheckpointConfig:
@@ -68,12 +77,24 @@ def read_config(folder: Path) -> CheckpointConfig:
     Raises:
         ModelError: it is missing or malformed.
     """
+    return _parse_config(folder, _read_config(folder))
+
+
+def _read_config(folder: Path) -> bytes:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise ModelError(f"{folder} is no checkpoint, it has no {CONFIG_FILE}: name a folder that `rsitr train` wrote")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:  # json's and the decoder's errors are ValueErrors
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error}); restore it or train again") from error
+
+
+def _parse_config(folder: Path, content: bytes) -> CheckpointConfig:
+    path = folder / CONFIG_FILE
+    try:
+        raw = json.loads(content.decode("utf-8"))
+    except ValueError as error:  # json's and the decoder's errors are ValueErrors
         raise ModelError(f"{path} cannot be read as JSON ({error}); restore it or train again") from error
     if not isinstance(raw, dict) or "format" not in raw:
         raise ModelError(f"{path} is not a checkpoint's config, it names no format; restore it or train again")
@@ -90,18 +111,31 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """Read a checkpoint folder.
 
     Raises:
-        ModelError: a file is missing or malformed.
+        ModelError: a file is missing or malformed, or the weights are not those that the config was saved with.
     """
-    config = read_config(folder)
-    weights_path = folder / WEIGHTS_FILE
+    written = _read_config(folder)
+    config = _parse_config(folder, written)
+    path = folder / WEIGHTS_FILE
+    fingerprint, digest = hashlib.sha256(written), hashlib.sha256()
     try:
-        stored = load_file(weights_path)
-        weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
+        with path.open("rb") as file:
+            stored = load_file(path)
+            for chunk in iter(lambda: file.read(2**20), b""):
+                fingerprint.update(chunk)
+                digest.update(chunk)
+            # As long as it is open, no other file can be taken for it: what was loaded is what was digested.
+            same = os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError as error:
         raise ModelError(f"{folder} has no {WEIGHTS_FILE}; copy the whole checkpoint folder") from error
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{weights_path} cannot be read as safetensors ({error}); copy it again") from error
-    return Checkpoint(config=config, weights=weights, fingerprint=fingerprint_files(folder / CONFIG_FILE, weights_path))
+        raise ModelError(f"{path} cannot be read as safetensors ({error}); copy it again") from error
+    if config.weights_sha256 and not (same and config.weights_sha256 == digest.hexdigest()):
+        raise ModelError(
+            f"{path} is not what {CONFIG_FILE} was saved with: somebody is saving, then try again; or was interrupted, "
+            f"then rename {WEIGHTS_PART} to {WEIGHTS_FILE}; or has copied one file without the other"
+        )
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
+    return Checkpoint(config=config, weights=weights, fingerprint=fingerprint.hexdigest())
 
 
 def record_mixture(folder: Path, checkpoint: Checkpoint, *, mixture: Mixture, rerank: str | None = None) -> None:

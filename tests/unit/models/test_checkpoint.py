@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from rsitr.errors import ModelError, RsitrError
-from rsitr.models import CheckpointConfig, load_checkpoint, load_model, save_checkpoint
+from rsitr.models import CheckpointConfig, checkpoint, load_checkpoint, load_model, save_checkpoint
 from rsitr.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, fingerprint_files
 from rsitr.models.compact import TRUNKS
 from rsitr.types import Mixture
@@ -92,10 +93,68 @@ def test_the_fingerprint_follows_weights_and_settings(folder: Path) -> None:
     assert before == load_checkpoint(folder).fingerprint == load_model(str(folder), device="cpu").fingerprint
     edit(folder, lambda content: content["inference"].update(resize="squash"))
     settings = load_checkpoint(folder).fingerprint
-    weights = bytearray((folder / WEIGHTS_FILE).read_bytes())
-    weights[-1] ^= 1
-    (folder / WEIGHTS_FILE).write_bytes(weights)
-    assert len({before, settings, load_checkpoint(folder).fingerprint}) == 3
+    assert settings == fingerprint_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
+    edit(folder, lambda content: content.update(weights_sha256=""))
+    unnamed = load_checkpoint(folder).fingerprint
+    change_weights(folder)
+    assert len({before, settings, unnamed, load_checkpoint(folder).fingerprint}) == 4
+
+
+def test_a_checkpoint_from_before_the_digest_loads(folder: Path) -> None:
+    weights = load_checkpoint(folder).weights
+    edit(folder, lambda content: content.pop("weights_sha256"))
+    assert all(torch.equal(value, weights[name]) for name, value in load_checkpoint(folder).weights.items())
+
+
+@pytest.mark.parametrize("digest", [True, False])
+@pytest.mark.parametrize("replaced", [0, 1, 2])
+def test_an_interrupted_save_mixes_nothing(
+    folder: Path, replaced: int, digest: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after so many of its two files were put in place of the old ones, which may be of an older version."""
+    if not digest:
+        edit(folder, lambda content: content.pop("weights_sha256"))
+    old = load_checkpoint(folder)
+    weights = {name: value + 1 for name, value in old.weights.items()}
+    put, left = Path.replace, iter(range(replaced))
+
+    def replace_or_die(part: Path, target: Path) -> Path:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return put(part, target)
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(Path, "replace", replace_or_die)
+        save_checkpoint(folder, config=replace(old.config, name="new"), weights=weights)
+    if replaced == 1:
+        with pytest.raises(ModelError, match=r"is not what config\.json was saved with: .*rename \.model\.safet"):
+            load_checkpoint(folder)
+        (folder / f".{WEIGHTS_FILE}.part").replace(folder / WEIGHTS_FILE)
+    found = load_checkpoint(folder)
+    is_new = replaced > 0
+    assert found.config.name == ("new" if is_new else "tiny")
+    for name, value in (weights if is_new else old.weights).items():
+        assert torch.equal(found.weights[name], as_stored(value))
+
+
+def test_who_reads_while_another_saves_gets_no_mixture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are loaded, then put in place are those that the config speaks of already."""
+    path, read = folder / WEIGHTS_FILE, checkpoint.load_file
+    new = tiny_model()
+    torch.nn.init.zeros_(new.image.embed.weight)
+    save_checkpoint(folder / "new", config=load_checkpoint(folder).config, weights=dict(new.state_dict()))
+    (folder / "new" / CONFIG_FILE).replace(folder / CONFIG_FILE)
+
+    def load(file: Path) -> dict[str, torch.Tensor]:
+        found = read(file)
+        (folder / "new" / WEIGHTS_FILE).replace(path)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "load_file", load)
+        with pytest.raises(ModelError, match="then try again"):
+            load_checkpoint(folder)
+    assert not load_checkpoint(folder).weights["image.embed.weight"].any()
 
 
 def test_a_fingerprint_is_sha256_over_all_files(tmp_path: Path) -> None:
@@ -104,6 +163,12 @@ def test_a_fingerprint_is_sha256_over_all_files(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one")
     (tmp_path / "b").write_bytes(b"two")
     assert fingerprint_files(tmp_path / "a", tmp_path / "b") == hashlib.sha256(b"onetwo").hexdigest()
+
+
+def change_weights(folder: Path) -> None:
+    weights = bytearray((folder / WEIGHTS_FILE).read_bytes())
+    weights[-1] ^= 1
+    (folder / WEIGHTS_FILE).write_bytes(weights)
 
 
 def lack_config(folder: Path) -> None:
@@ -209,6 +274,7 @@ def no_architecture(folder: Path) -> None:
         (extra_key, "is not a checkpoint's config .*extra"),
         (truncate, "cannot be read as safetensors"),
         (empty_weights, "cannot be read as safetensors"),
+        (change_weights, r"is not what config\.json was saved with"),
         (unknown_kind, "of kind 'bert'"),
         (unknown_size, "does not fit this rsitr: .*depth"),
         (impossible_size, "does not fit this rsitr: .*text_heads"),
