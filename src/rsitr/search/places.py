@@ -1,13 +1,14 @@
 """From tiles to places: hits that touch become one outline, and the same ground on several days one place.
 
 Our own rules. Within a scene, windows that overlap or share an edge belong together, whatever their scale; of different
-scenes, outlines do when they share at least half of the smaller one.
+scenes, outlines do when they share at least half of the smaller one and their tiles show ground of comparable size: a
+tile of 20 km lies over many places of 100 m and is none of them.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -23,6 +24,8 @@ __all__ = ["Place", "Sighting", "merge_hits"]
 
 SHARED = 0.5
 """Part of the smaller outline that two scenes' outlines share when they show the same ground."""
+COMPARABLE = 16.0
+"""How many times the ground of one tile another may show in the same place: four times its side."""
 PRECISION_DEG = 1e-7  # about a centimetre
 DEGREE_M = 111_320.0
 LEAST_GAP_DEG = 1e-6
@@ -117,13 +120,11 @@ def merge_hits(hits: Sequence[Hit], *, merge: bool = True) -> tuple[Place, ...]:
         sorted(hits, key=lambda hit: (hit.tile.scene, hit.rank)), key=lambda hit: hit.tile.scene
     ):
         found = list(of_scene)
-        groups = _connected(len(found), _touching(found)) if merge else [[i] for i in range(len(found))]
+        groups = _touching(found) if merge else [[i] for i in range(len(found))]
         sightings += [_sighting([found[i] for i in group]) for group in groups]
-    groups = _connected(len(sightings), _sharing(sightings)) if merge else [[i] for i in range(len(sightings))]
-    members = sorted(
-        ([sightings[i] for i in group] for group in groups), key=lambda group: min(s.hits[0].rank for s in group)
-    )
-    return tuple(_place(group, rank=rank) for rank, group in enumerate(members, start=1))
+    sightings.sort(key=lambda seen: seen.hits[0].rank)
+    groups = _sharing(sightings) if merge else [[i] for i in range(len(sightings))]
+    return tuple(_place([sightings[i] for i in group], rank=rank) for rank, group in enumerate(groups, start=1))
 
 
 def _sighting(hits: Sequence[Hit]) -> Sighting:
@@ -166,37 +167,76 @@ def _tidy(shape: BaseGeometry) -> BaseGeometry:
     return shapely.orient_polygons(shapely.set_precision(shape, PRECISION_DEG))
 
 
-def _touching(hits: Sequence[Hit]) -> NDArray[np.bool_]:
-    """(n, n): which windows overlap or share part of an edge; a corner alone is no contact."""
-    boxes = np.array([hit.tile.window_px for hit in hits])
+def _touching(hits: Sequence[Hit]) -> list[list[int]]:
+    """Groups of windows that overlap or share part of an edge; a corner alone is no contact."""
+    boxes = np.array([hit.tile.window_px for hit in hits], dtype=np.float64)
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    overlap = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
-    touching: NDArray[np.bool_] = (overlap >= 0).all(axis=2) & (overlap > 0).any(axis=2)
-    return touching
+    group = np.arange(len(hits))
+    for i, others in _meeting(shapely.box(*low.T, *high.T)):
+        overlap = np.minimum(high[i], high[others]) - np.maximum(low[i], low[others])
+        for j in others[(overlap > 0).any(axis=1)]:
+            _join_groups(group, i, j)
+    return _members(group)
 
 
-def _sharing(sightings: Sequence[Sighting]) -> NDArray[np.bool_]:
-    """(n, n): which outlines of different scenes show the same ground."""
-    placed = [i for i, sighting in enumerate(sightings) if sighting.outline is not None]
+def _sharing(sightings: Sequence[Sighting]) -> list[list[int]]:
+    """Groups of outlines of several scenes that show the same ground; the best ranked choose first."""
+    placed = np.array([i for i, sighting in enumerate(sightings) if sighting.outline is not None], dtype=np.int64)
     shapes = np.array([sightings[i].outline for i in placed], dtype=object)
-    shared = np.zeros((len(sightings), len(sightings)), dtype=bool)
-    if len(placed) < 2:
-        return shared
-    first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
     area = shapely.area(shapes)
-    common = shapely.area(shapely.intersection(shapes[first], shapes[second]))
-    same = common >= SHARED * np.minimum(area[first], area[second])
-    for a, b in zip(first[same].tolist(), second[same].tolist(), strict=True):
-        i, j = placed[a], placed[b]
-        shared[i, j] = sightings[i].scene != sightings[j].scene
-    return shared
+    scene = np.unique([sightings[i].scene for i in placed], return_inverse=True)[1]
+    # Of each group, the largest of its sightings' smallest tiles and the smallest of their largest: while these are
+    # comparable, any two of its sightings have tiles that are, and no chain leads from a street to a country.
+    sizes = np.array([_tile_sizes(sightings[i]) for i in placed]).reshape(-1, 2)
+    group = np.arange(len(placed))
+
+    def may_join(i: int, others: NDArray[np.int64]) -> NDArray[np.bool_]:
+        least, most = sizes[group[i]], sizes[group[others]]
+        comparable = np.maximum(least[0], most[:, 0]) <= COMPARABLE * np.minimum(least[1], most[:, 1])
+        found: NDArray[np.bool_] = comparable & (group[i] != group[others]) & (scene[i] != scene[others])
+        return found
+
+    for i, others in _meeting(shapes):
+        open_to = others[may_join(i, others)]
+        common = shapely.area(shapely.intersection(shapes[i], shapes[open_to]))
+        for j in open_to[common >= SHARED * np.minimum(area[i], area[open_to])]:
+            if may_join(i, j[None])[0]:
+                one, two = sizes[group[i]], sizes[group[j]]
+                joined = max(one[0], two[0]), min(one[1], two[1])
+                sizes[_join_groups(group, i, j)] = joined
+    whole = np.arange(len(sightings))
+    whole[placed] = placed[group]
+    return _members(whole)
 
 
-def _connected(count: int, linked: NDArray[np.bool_]) -> list[list[int]]:
-    """Groups of what is linked, directly or through others; members in order, groups by their first."""
-    if not count:
-        return []
-    from scipy.sparse.csgraph import connected_components  # slow to import, and only merging needs it
+def _meeting(shapes: NDArray[np.object_]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each position with the later ones whose shapes it meets; one by one, since all pairs may be very many."""
+    tree = shapely.STRtree(shapes)
+    for i, shape in enumerate(shapes):
+        found = tree.query(shape, predicate="intersects")
+        later = np.sort(found[found > i])
+        if len(later):
+            yield i, later
 
-    _, labels = connected_components(linked, directed=False)
-    return [np.flatnonzero(labels == label).tolist() for label in dict.fromkeys(labels.tolist())]
+
+def _join_groups(group: NDArray[np.int64], one: int, other: int) -> int:
+    """Make one group of those of two positions, in place; a group goes by its first position, which is returned."""
+    low, high = sorted((int(group[one]), int(group[other])))
+    if low != high:
+        group[group == high] = low
+    return low
+
+
+def _members(group: NDArray[np.int64]) -> list[list[int]]:
+    """Positions by group; groups by their first, members in order."""
+    found: dict[int, list[int]] = {}
+    for position, first in enumerate(group.tolist()):
+        found.setdefault(first, []).append(position)
+    return list(found.values())
+
+
+def _tile_sizes(sighting: Sighting) -> tuple[float, float]:
+    """Ground of its smallest and its largest tile, in square degrees: near each other, these compare."""
+    rings = [hit.tile.footprint for hit in sighting.hits if hit.tile.footprint is not None]
+    areas = shapely.area([shapely.Polygon(ring) for ring in rings])
+    return float(areas.min()), float(areas.max())

@@ -6,6 +6,7 @@ import csv
 import datetime
 import io
 import json
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -92,6 +93,40 @@ def test_the_same_ground_on_several_days_is_one_place_with_a_time_line() -> None
 def test_neighbours_of_other_scenes_that_share_little_stay_apart() -> None:
     assert len(merge_hits(hits([tile("a.tif", 0, 0), tile("b.tif", 60, 0)]))) == 2
     assert len(merge_hits(hits([tile("a.tif", 0, 0), tile("b.tif", 40, 0)]))) == 1
+
+
+def test_a_coarse_scene_swallows_no_distant_places() -> None:
+    coarse = replace(tile("coarse.tif", 0, 0, size=22_000), gsd_m=100.0)
+    found = merge_hits(hits([coarse, tile("a.tif", 1000, 1000), tile("b.tif", 20_000, 20_000)]))
+    assert [(place.n_tiles, place.place) for place in found] == [
+        (1, coarse.tile), (1, "a.tif:1000,1000,100,100"), (1, "b.tif:20000,20000,100,100"),
+    ]  # fmt: skip
+    world = ((-180.0, -90.0), (180.0, -90.0), (180.0, 90.0), (-180.0, 90.0), (-180.0, -90.0))
+    globe = replace(coarse, tile="world.tif:0,0,9,9", scene="world.tif", footprint=world)
+    found = merge_hits(hits([tile("a.tif", 0, 0), globe, tile("b.tif", 0, 0)]))
+    assert [[seen.scene for seen in place.sightings] for place in found] == [["a.tif", "b.tif"], ["world.tif"]]
+
+
+def test_no_chain_of_scales_leads_from_small_to_large() -> None:
+    chain = [tile(f"{size}.tif", 0, 0, size=size) for size in (100, 300, 900, 2700)]
+    assert [place.n_tiles for place in merge_hits(hits(chain))] == [2, 2]
+    assert [place.n_tiles for place in merge_hits(hits(chain[:2]))] == [2]
+
+
+def test_a_scene_of_several_scales_meets_others_at_the_scale_they_share() -> None:
+    found = merge_hits(hits([tile("a.tif", 0, 0, size=800), tile("a.tif", 0, 0), tile("b.tif", 10, 10)]))
+    assert [place.n_tiles for place in found] == [3]
+
+
+def test_thousands_of_hits_take_seconds_and_little_memory() -> None:
+    many = [tile(f"s{i % 20}.tif", 200 * (i // 20 % 32) + i % 3, 200 * (i // 640)) for i in range(6000)]
+    ranked = [Hit(one, score=1.0 - i / 1e6, rank=i + 1) for i, one in enumerate(many)]
+    tracemalloc.start()
+    try:
+        assert len(merge_hits(ranked)) == 300
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_scenes_without_a_place_have_places_without_an_outline() -> None:
