@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from rsitr.types import BBox, Encoder, TileFilter
 
 __all__ = ["Format", "run_search", "search"]
+
+MOST_HITS = 100_000
+"""More can be listed by `--bbox` and the like in parts; no search holds as many answers that anyone looks at."""
 
 
 def search(
@@ -41,7 +46,7 @@ def search(
     area: Path | None = typer.Option(None, metavar="FILE", help="Only tiles that meet the polygons of this GeoJSON."),
     scene: str | None = typer.Option(None, metavar="GLOB", help="Only tiles of scenes whose names match, e.g. 2016/*."),
     since: str | None = typer.Option(
-        None, metavar="DAY", help="Only tiles taken on this day or later, e.g. 2016-08-16."
+        None, metavar="DAY", help="Only tiles taken on this day or later, e.g. 2016-08-16, 2016-08 or 2016."
     ),
     until: str | None = typer.Option(None, metavar="DAY", help="Only tiles taken on this day or earlier."),
     sensor: str | None = typer.Option(None, metavar="NAME", help="Only tiles of this sensor."),
@@ -146,6 +151,7 @@ def run_search(
     from rsitr.search import Index, RankingSettings, make_query, read_queries
 
     chosen = choose_format(output_format, out)
+    _require_sane(k=k, threshold=threshold)
     if out is not None and not (queries and chosen.is_single):
         require_writable(out)
     ranking = RankingSettings(
@@ -157,6 +163,7 @@ def run_search(
         if parts or detector:
             raise QueryError("--queries takes its queries from the file: leave out words, examples and --detector")
         asked = read_queries(queries, k=k, where=where)
+        _require_sane(k=max(query.k for query in asked), threshold=threshold)
     elif detector is not None:
         if parts:
             raise QueryError("--detector looks for what it has learned: leave out words and examples")
@@ -173,6 +180,13 @@ def run_search(
     for note in (*rendered.missing, *_notes(results, opened, index)):
         sys.stderr.write(f"{note}\n")
     return 1 if rendered.missing else 0
+
+
+def _require_sane(*, k: int, threshold: float) -> None:
+    if k > MOST_HITS:
+        raise QueryError(f"-k is at most {MOST_HITS:,}, not {k:,}: narrow the search, e.g. with --bbox or --since")
+    if not 0.0 <= threshold <= 1.0:
+        raise QueryError(f"--threshold is a relevance from 0 to 1, not {threshold:g}")
 
 
 def _answer(opened: Index, asked: list[Query], *, ranking: RankingSettings, threshold: float) -> list[SearchResult]:
@@ -259,7 +273,18 @@ def _parse_bbox(text: str) -> BBox:
 
 
 def _parse_day(option: str, text: str | None) -> datetime.date | None:
+    """A day; of a year or a month the first day for `--since`, the last one for `--until`."""
+    if text is None:
+        return None
+    is_last = option == "until"
     try:
-        return None if text is None else datetime.date.fromisoformat(text)
+        if re.fullmatch(r"\d{4}", text):
+            return datetime.date(int(text), 12 if is_last else 1, 31 if is_last else 1)
+        if month := re.fullmatch(r"(\d{4})-(\d{2})", text):
+            year, number = int(month[1]), int(month[2])
+            return datetime.date(year, number, calendar.monthrange(year, number)[1] if is_last else 1)
+        return datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise QueryError(f"--{option} takes a day as YYYY-MM-DD, e.g. 2016-08-16, not {text!r}") from error
+        raise QueryError(
+            f"--{option} takes a day as YYYY-MM-DD, or a month or year, e.g. 2016-08-16, 2016-08 or 2016, not {text!r}"
+        ) from error

@@ -178,6 +178,21 @@ def test_a_box_with_a_minus_a_picture_and_days(run: Run, index: Path, scenes: Pa
     assert (found["query"]["text"], found["query"]["image"]) == (None, "dateline.tif")
 
 
+@pytest.mark.parametrize(
+    ("limits", "since", "until"),
+    [
+        (("--since", "2016", "--until", "2016"), "2016-01-01", "2016-12-31"),
+        (("--since", "2016-08", "--until", "2016-08"), "2016-08-01", "2016-08-31"),
+        (("--since", "2016-08-16", "--until", "2024-02"), "2016-08-16", "2024-02-29"),
+    ],
+)
+def test_months_and_years_are_days(run: Run, index: Path, limits: tuple[str, ...], since: str, until: str) -> None:
+    status, out, _ = run("search", index, "red", *limits, "--format", "json")
+    query = json.loads(out)["query"]
+    assert (status, query["since"], query["until"]) == (0, since, until)
+    assert {hit["date"] for hit in json.loads(out)["hits"]} == {"2016-08-16"}
+
+
 def test_no_hits_is_said(run: Run, index: Path) -> None:
     status, out, err = run("search", index, "red", "--bbox", "0,0,1,1", "--format", "csv")
     assert (status, out.count("\n"), err) == (0, 1, "no tile lies within these limits\n")
@@ -215,7 +230,12 @@ def test_missing_pictures_are_listed_with_status_1(run: Run, index: Path, scenes
         (["search", "{tmp}/index", "red", "-k", "0"], "at least 1, not 0"),
         (["search", "{tmp}/index", "red", "--bbox", "1,2,3"], "--bbox takes west,south,east,north"),
         (["search", "{tmp}/index", "red", "--bbox", "1,9,3,4"], "its south lies north of its north"),
-        (["search", "{tmp}/index", "red", "--since", "2016"], "--since takes a day as YYYY-MM-DD"),
+        (["search", "{tmp}/index", "red", "--since", "16"], "--since takes a day as YYYY-MM-DD"),
+        (["search", "{tmp}/index", "red", "--until", "2016-13"], "--until takes a day as YYYY-MM-DD"),
+        (["search", "{tmp}/index", "red", "-k", "100001"], "-k is at most 100,000, not 100,001"),
+        (["search", "{tmp}/index", "red", "--threshold", "nan"], "--threshold is a relevance from 0 to 1, not nan"),
+        (["search", "{tmp}/index", "red", "--threshold", "2"], "--threshold is a relevance from 0 to 1, not 2"),
+        (["search", "{tmp}/index", "red", "--threshold", "-1"], "--threshold is a relevance from 0 to 1, not -1"),
         (["search", "{tmp}/index", "--image", "{tmp}/missing.png"], "missing.png: no such file"),
         (["search", "{tmp}/index", "--image", "{tmp}/text.tif"], "text.tif: not an image or raster"),
         (["search", "{tmp}/index", "red", "--out", "{tmp}/no/folder/a.html"], "cannot write {tmp}/no/folder/a.html"),
