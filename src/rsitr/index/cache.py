@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rsitr.index.filtering import TileColumns
-from rsitr.index.matrix import TileMatrix
+from rsitr.index.matrix import TileMatrix, require_sound
 from rsitr.index.rows import VECTORS
 
 __all__ = ["CACHE", "Precision", "choose_precision", "open_cached"]
@@ -105,13 +105,18 @@ def _shape(table: Any) -> tuple[int, int]:
 
 
 def _read(table: Any, *, into: NDArray[np.floating[Any]]) -> Any:
-    """Read a table in pieces: its vectors go into an array (n, dim), the other columns are returned."""
+    """Read a table in pieces: its vectors go into an array (n, dim), the other columns are returned.
+
+    Vectors are looked at here, once: files that are made of them are opened without that.
+    """
     names = [name for name in table.schema.names if name not in VECTORS]
     schema = pa.schema([table.schema.field(name) for name in names])
     done = 0
     pieces = []
     for batch in table.search().select([*names, "vector"]).to_batches(SCAN_ROWS):
-        into[done : done + len(batch)] = batch["vector"].flatten().to_numpy().reshape(-1, into.shape[1])
+        vectors = batch["vector"].flatten().to_numpy().reshape(-1, into.shape[1])
+        require_sound(vectors)
+        into[done : done + len(batch)] = vectors
         done += len(batch)
         pieces.append(batch.select(names))
     if done != len(into):

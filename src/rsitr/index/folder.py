@@ -92,7 +92,7 @@ def open_index(folder: Path, *, root: Path | None = None) -> IndexFolder:
         StoreError: the folder is missing, no index, or damaged.
     """
     manifest = read_manifest(folder)
-    store = LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length)
+    store = LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length, must_exist=True)
 
     def known() -> list[str]:
         local = [scene for scene in store.scene_names() if not is_url(scene)]

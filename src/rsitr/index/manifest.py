@@ -123,7 +123,7 @@ class Manifest(_Record):
     def find_root(self, folder: Path, *, known: Callable[[], Sequence[str]] = tuple) -> Path:
         """The folder of the scenes: as seen from here (index and archive may have moved together), or as it was.
 
-        Where both are folders, that in which more of the known scenes lie; as seen from here if that is as many.
+        Where both are folders, the known scenes decide: as seen from here, unless far more of them lie where they lay.
 
         Args:
             folder: the index.
@@ -136,7 +136,7 @@ class Manifest(_Record):
         if not scenes:
             return near if near.is_dir() else recorded
         here, there = (sum((root / scene).is_file() for scene in scenes) for root in (near, recorded))
-        return near if here >= max(1, there) else recorded
+        return near if 2 * here >= max(1, there) else recorded
 
     def check_encoder(self, encoder: Encoder, *, folder: Path) -> None:
         """Raises StoreError unless the encoder's vectors are comparable with those in the index."""

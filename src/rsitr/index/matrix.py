@@ -11,14 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from rsitr.errors import StoreError
 from rsitr.index.filtering import Rows, TileColumns
 from rsitr.index.rows import VECTORS, tile_from_row, vectors_from_table
 from rsitr.types import FloatArray, Hit, TileFilter
 
-__all__ = ["HALF_ERROR", "Ranked", "TileMatrix", "best_rows", "make_hits"]
+__all__ = ["HALF_ERROR", "Ranked", "TileMatrix", "best_rows", "is_sound", "make_hits", "require_sound"]
 
 HALF_ERROR = 2.0**-11
 """How far the cosine of a unit vector rounded to fp16 may be off: half a unit in the last of its 11 digits."""
+LENGTH_TOLERANCE = 0.01  # of unit vectors, those of models that compute in halves included
+DAMAGED = (
+    "the index is damaged: vectors in it are not of unit length, as all are when they are written; delete its folder "
+    ".cache, and if that is no help, make the index again"
+)
 BLOCK_ROWS = 32_768  # of fp16 vectors are widened at once
 BLOCK_SCORES = 1024
 GATHER_SHARE = 0.2  # with more rows than this passing, a product over all is cheaper than copying those
@@ -69,17 +75,28 @@ class TileMatrix:
         return make_hits(self.rows, self.rank(vector, k=k, where=where))
 
     def rank(self, vector: FloatArray, *, k: int, where: TileFilter | None = None) -> Ranked:
-        """As `search`, as rows and scores."""
+        """As `search`, as rows and scores.
+
+        Raises:
+            StoreError: vectors are damaged.
+        """
         passed = self.columns.passing(where)
-        scores = self._score(vector, passed)
+        with np.errstate(all="ignore"):  # of damage the next line tells
+            scores = self._score(vector, passed)
+        if not np.isfinite(scores.max(initial=0.0)):
+            raise StoreError(DAMAGED)
         if self.vectors.dtype == np.float32 or self.exact is None:
             chosen = best_rows(scores, k=k)
             rows = chosen if passed is None else passed[chosen]
-            return self._ordered(rows, scores[chosen], k=k)
+            best = self._ordered(rows, scores[chosen], k=k)
+            require_sound(self.vectors[best.rows])
+            return best
         # Whoever could be among the best k but for the rounding is scored again with what was rounded.
         chosen = best_rows(scores, k=k, margin=2 * HALF_ERROR)
         rows = chosen if passed is None else passed[chosen]
-        return self._ordered(rows, self.exact(rows) @ vector, k=k)
+        exact = self.exact(rows)
+        require_sound(exact)
+        return self._ordered(rows, exact @ vector, k=k)
 
     def find(self, tiles: Sequence[str]) -> NDArray[np.int64]:
         """Rows of tiles by their ids, -1 for one that is not there."""
@@ -119,6 +136,20 @@ class TileMatrix:
         names = self.rows["tile"].take(rows).to_pylist()
         order = sorted(range(len(rows)), key=lambda i: (-scores[i], names[i]))[:k]
         return Ranked(rows=rows[order], scores=scores[order])
+
+
+def is_sound(vectors: NDArray[np.floating[Any]]) -> bool:
+    """Whether (n, dim) vectors are all of unit length, as none is that holds NaN or infinity."""
+    wide = np.asarray(vectors, dtype=np.float32)
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+        return bool((np.abs(lengths - 1.0) <= LENGTH_TOLERANCE).all())
+
+
+def require_sound(vectors: NDArray[np.floating[Any]]) -> None:
+    """Raises StoreError if one of the vectors, (n, dim), cannot be what was written."""
+    if not is_sound(vectors):
+        raise StoreError(DAMAGED)
 
 
 def best_rows(scores: FloatArray, *, k: int, margin: float = 0.0) -> Rows:

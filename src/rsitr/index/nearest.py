@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rsitr.index.filtering import Rows, TileColumns
-from rsitr.index.matrix import Ranked, TileMatrix, best_rows
+from rsitr.index.matrix import Ranked, TileMatrix, best_rows, require_sound
 from rsitr.types import FloatArray, TileFilter
 
 __all__ = ["NEAREST", "NearestCheck", "NearestTiles", "build_nearest", "read_check"]
@@ -96,8 +96,12 @@ class NearestTiles(TileMatrix):
     def _rank_exactly(self, vector: FloatArray, rows: Rows, *, k: int) -> Ranked:
         if self.exact is None:
             raise ValueError("tiles whose vectors are on disk need a way to read them")
-        blocks = [self.exact(rows[start : start + BLOCK_ROWS]) @ vector for start in range(0, len(rows), BLOCK_ROWS)]
-        scores: FloatArray = np.concatenate([np.empty(0, np.float32), *blocks])
+        blocks = [np.empty(0, np.float32)]
+        for start in range(0, len(rows), BLOCK_ROWS):
+            vectors = self.exact(rows[start : start + BLOCK_ROWS])
+            require_sound(vectors)
+            blocks.append(vectors @ vector)
+        scores: FloatArray = np.concatenate(blocks)
         chosen = best_rows(scores, k=k)
         return self._ordered(rows[chosen], scores[chosen], k=k)
 

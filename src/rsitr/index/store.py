@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rsitr.errors import ConfigError, MissingError, StoreError
 from rsitr.index.cache import choose_precision, open_cached
 from rsitr.index.filtering import Rows
-from rsitr.index.matrix import TileMatrix
+from rsitr.index.matrix import TileMatrix, is_sound, require_sound
 from rsitr.index.nearest import NearestTiles, build_nearest, read_check
 from rsitr.index.rows import (
     VECTORS,
@@ -70,7 +70,15 @@ class LanceStore:
     `scenes`, and writes it again, in place of the rows that are there.
     """
 
-    def __init__(self, folder: Path, *, dim: int, code_length: int = 0, memory_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        dim: int,
+        code_length: int = 0,
+        memory_bytes: int | None = None,
+        must_exist: bool = False,
+    ) -> None:
         """Open the tables in a folder, or make them.
 
         Args:
@@ -79,15 +87,17 @@ class LanceStore:
             code_length: numbers in the code that is kept beside each vector; 0 where none is.
             memory_bytes: what the vectors may take of memory while they are searched; None: what `RSITR_MEMORY_GB`
                 says, else half of what there is.
+            must_exist: a table that is not there is damage, and none is made.
 
         Raises:
             ConfigError: `RSITR_MEMORY_GB` is no number above 0.
-            StoreError: the tables are damaged, or hold vectors of another width.
+            StoreError: the tables are damaged or missing, or hold vectors of another width.
         """
         self._folder = folder
         self._dim = dim
         self._code_length = code_length
         self._memory_bytes = _memory_budget() if memory_bytes is None else memory_bytes
+        self._must_exist = must_exist
         self._snapshot: _Snapshot | None = None
         self._loading = threading.Lock()
         self._tiles = self._guard(lambda: self._open("tiles", tile_schema(dim, code_length=code_length)))
@@ -132,9 +142,10 @@ class LanceStore:
             raise StoreError(f"{self._folder}: {len(tiles)} tiles of width {self._dim}, but vectors {vectors.shape}")
         if (0 if codes is None else codes.shape[1]) != self._code_length:
             raise StoreError(f"{self._folder}: codes of {self._code_length} numbers are kept here, and no others")
-        if not np.isfinite(vectors).all():
+        if not is_sound(vectors):
             raise StoreError(
-                f"{self._folder}: the model gave vectors with NaN or infinity in them; try another --device"
+                f"{self._folder}: the model gave vectors with NaN or infinity in them, or not of unit length; try "
+                "another --device"
             )
         names = [entry.scene for entry in entries]
         rows = table_from_tiles(tiles, np.ascontiguousarray(vectors, dtype=np.float32), codes)
@@ -231,7 +242,9 @@ class LanceStore:
         if precision is None:
             return _Snapshot(version, table, self._on_disk(table))
         if precision == "float32" and n < CACHED_ROWS:
-            return _Snapshot(version, table, TileMatrix.from_table(table.to_arrow()))
+            matrix = TileMatrix.from_table(table.to_arrow())
+            require_sound(matrix.vectors)
+            return _Snapshot(version, table, matrix)
         matrix = open_cached(table, folder=self._folder, version=version, precision=precision)
         if precision == "float16":
             matrix = replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")))
@@ -272,6 +285,8 @@ class LanceStore:
     def _open(self, name: str, schema: Any) -> Any:
         database = self._database()
         if name not in database.list_tables().tables:
+            if self._must_exist:
+                raise OSError(f"its table of {name} is missing")
             return database.create_table(name, schema=schema)
         table = database.open_table(name)
         if table.schema != schema:

@@ -134,7 +134,7 @@ class Writer:
             now = path.parents[scene.count("/")] if ends_alike else path.parent
             raise StoreError(
                 f"{self._folder}: {len(moved):,} of its scenes are missing in {self._root}, and files of the same "
-                f"names and sizes are offered from elsewhere ({path}); where the archive has moved to is said by --root {now}"
+                f"names and sizes are offered from elsewhere ({path}); --root {now} says where the archive lies now"
             )
 
     def remove_missing(self, inputs: Sequence[str | Path]) -> tuple[str, ...]:

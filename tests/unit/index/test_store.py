@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -425,6 +426,8 @@ def test_tidying_changes_nothing_that_can_be_seen(store: LanceStore, tmp_path: P
 def test_vectors_that_cannot_be(store: LanceStore) -> None:
     with pytest.raises(StoreError, match=r"1 tiles of width 8, but vectors \(1, 4\)"):
         store.put([entry("a")], [tile("a", 0)], np.ones((1, 4), np.float32))
+    with pytest.raises(StoreError, match="not of unit length"):
+        store.put([entry("a")], [tile("a", 0)], np.ones((1, DIM), np.float32))
     with pytest.raises(StoreError, match="NaN or infinity"):
         store.put([entry("a")], [tile("a", 0)], np.full((1, DIM), np.nan, np.float32))
     assert len(store) == 0
@@ -440,6 +443,53 @@ def test_damage_is_said_in_one_line(store: LanceStore, tmp_path: Path) -> None:
     ) as caught:
         reader.search(vectors(1)[0], k=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["tiles", "scenes"])
+def test_a_table_that_is_missing_is_damage_and_not_made_anew(store: LanceStore, tmp_path: Path, name: str) -> None:
+    store.put([entry("a")], [tile("a", 0)], vectors(1))
+    shutil.rmtree(tmp_path / "index" / f"{name}.lance")
+    with pytest.raises(StoreError, match=f"its table of {name} is missing"):
+        LanceStore(tmp_path / "index", dim=DIM, must_exist=True)
+    assert not (tmp_path / "index" / f"{name}.lance").exists()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 7e28, 0.0])
+@pytest.mark.parametrize("cached_rows", [10, 10_000])
+@pytest.mark.parametrize("memory_bytes", [10**6, 2 * 50 * DIM])
+def test_vectors_that_were_overwritten_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float, cached_rows: int, memory_bytes: int
+) -> None:
+    """In the table, whether it is read into memory or into files beside it."""
+    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", cached_rows)
+    rows = vectors(50)
+    LanceStore(tmp_path / "index", dim=DIM).put([entry("a", 50)], [tile("a", i) for i in range(50)], rows)
+    (file,) = (tmp_path / "index" / "tiles.lance").rglob("data/*.lance")
+    damaged = np.full(DIM, wrong, np.float32).tobytes()
+    file.write_bytes(file.read_bytes().replace(rows[20].tobytes(), damaged))
+    reader = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=memory_bytes)
+    with pytest.raises(StoreError, match="vectors in it are not of unit length"):
+        reader.search(vectors(1)[0], k=50)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 7e28])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_files_beside_the_table_that_were_overwritten_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float, precision: str
+) -> None:
+    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
+    memory_bytes = 10**6 if precision == "float32" else 2 * 50 * DIM
+    query = vectors(1)[0]
+    store = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=memory_bytes)
+    store.put([entry("a", 50)], [tile("a", i) for i in range(50)], vectors(50))
+    assert len(store.search(query, k=5)) == 5
+    (file,) = (tmp_path / "index" / ".cache").glob("*/vectors.npy")
+    held = np.load(file)
+    with np.errstate(all="ignore"):
+        held[20] = np.where(query > 0, wrong, -wrong)
+    np.save(file, held)
+    with pytest.raises(StoreError, match="vectors in it are not of unit length"):
+        LanceStore(tmp_path / "index", dim=DIM, memory_bytes=memory_bytes).search(query, k=5)
 
 
 def test_a_table_of_another_width_is_refused(store: LanceStore, tmp_path: Path) -> None:
