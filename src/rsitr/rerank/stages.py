@@ -20,6 +20,7 @@ __all__ = ["Ranking", "Reading", "Stage", "rank_candidates_in_stages"]
 
 BATCH = 16
 """Candidates that a costly stage scores together; after each batch the clock is looked at."""
+SHORTEST_S = 1e-6  # that a clock can be trusted with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,13 +87,15 @@ def rank_candidates_in_stages(
     reranker: Reranker | None = None,
     references: Callable[[NDArray[np.int64], bool], FloatArray] | None = None,
     reading: Reading | None = None,
+    found_s: float = 0.0,
     budget_s: float | None = None,
 ) -> Ranking:
     """Rank the candidates of one query.
 
     A later stage re-sorts what it has seen and leaves the rest below, in the order it had. Local similarity is computed
-    best candidates first, in batches, until the budget would be exceeded at the pace measured so far; the re-ranking
-    runs if there is time left when its turn comes. A model that reads pairs comes last, in batches as local similarity.
+    best candidates first, in batches that fit the budget at the pace measured so far; the first of them, which shows
+    the pace, is a single candidate. The re-ranking runs if there is time left when its turn comes. A model that reads
+    pairs comes last, in batches as local similarity.
 
     Args:
         global_scores: (n_candidate,) S_g of the query.
@@ -102,6 +105,7 @@ def rank_candidates_in_stages(
         references: (positions, with_local) -> (n_reference, len(positions)) scores of the reference queries, computed
             as those of the query were.
         reading: a fusion model, or None.
+        found_s: seconds that it took to find the candidates, for the record.
         budget_s: seconds for the stages after the first; None for no limit.
 
     >>> found = rank_candidates_in_stages(
@@ -112,7 +116,7 @@ def rank_candidates_in_stages(
     """
     start = time.perf_counter()
     deadline = None if budget_s is None else start + budget_s
-    first = Stage("global", np.asarray(global_scores, dtype=np.float32), 0.0)
+    first = Stage("global", np.asarray(global_scores, dtype=np.float32), found_s)
     scores = np.asarray(mixture.alpha * global_scores, dtype=np.float32)
     order = np.argsort(-scores, kind="stable")
     stages = [first]
@@ -156,15 +160,19 @@ def _score_in_batches(
     """Scores (size,) of the positions in `order`, as many as the time allows; NaN for all others."""
     start = time.perf_counter()
     scores = np.full(size, np.nan, dtype=np.float32)
-    done, pace_s = 0, 0.0
+    done, room = 0, BATCH if deadline is None else 1
     while done < len(order):
-        now = time.perf_counter()
-        if deadline is not None and now + pace_s * BATCH > deadline:
-            break
-        batch = order[done : done + BATCH]
+        if deadline is not None:
+            now = time.perf_counter()
+            if now >= deadline:
+                break
+            if done:
+                room = int(min(BATCH, (deadline - now) * done / max(now - start, SHORTEST_S)))
+            if room < 1:
+                break
+        batch = order[done : done + room]
         scores[batch] = score(batch)
         done += len(batch)
-        pace_s = (time.perf_counter() - start) / done
     note = "" if done == len(order) else f"{done} of {len(order)} candidates fit the time allowed"
     return Stage(name, scores, time.perf_counter() - start, note)
 

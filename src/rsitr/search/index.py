@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -28,7 +29,7 @@ from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_dete
 from rsitr.search.loading import Models
 from rsitr.search.query import Part, Query, make_query
 from rsitr.search.ranking import CandidateRanker, EncodedPart, RankingSettings, explain_stages
-from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
+from rsitr.search.relevance import JUDGED, THRESHOLD, Background, estimate_relevance
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners, Scenery
 from rsitr.types import BBox, Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
@@ -176,9 +177,11 @@ class Index:
         parts = [self._encode_part(part, with_tokens=self._needs_tokens(settings)) for part in query.parts]
         vector = _mix(parts)
         store = self._folder.store
+        begun = time.perf_counter()
         candidates = store.search(vector, k=max(query.k, settings.n_candidates), where=query.where)
         ranked = CandidateRanker(
             candidates,
+            found_s=time.perf_counter() - begun,
             parts=parts,
             words=[(part.weight, part.value) for part in query.parts if part.kind == "words"],
             references=lambda: self._background(query).references,
@@ -190,20 +193,23 @@ class Index:
             coder=self._coder,
             codes=store.codes,
         ).rank(settings, mixture=self.encoder.mixture)
-        order = ranked.order[: query.k]
+        # However many hits are asked for, the answer is judged by the same tiles.
+        order = ranked.order[: max(query.k, JUDGED)]
         chosen = [candidates[position] for position in order]
         relevance = self._relevance(query, vector, chosen)
+        hits = [
+            Hit(tile=hit.tile, score=float(ranked.scores[position]), rank=rank, relevance=found)
+            for rank, (position, hit, found) in enumerate(zip(order, chosen, relevance, strict=True), start=1)
+        ]
         return SearchResult(
             query=query,
-            hits=tuple(
-                Hit(tile=hit.tile, score=float(ranked.scores[position]), rank=rank, relevance=found)
-                for rank, (position, hit, found) in enumerate(zip(order, chosen, relevance, strict=True), start=1)
-            ),
+            hits=tuple(hits[: query.k]),
             n_tiles=store.count(query.where),
             index=self.name,
             model=self.model.name,
             threshold=threshold,
-            stages=explain_stages(ranked, order=order),
+            stages=explain_stages(ranked, order=order[: query.k]),
+            judged=tuple(hits[:JUDGED]),
         )
 
     def detect(
@@ -222,13 +228,15 @@ class Index:
         """
         found = detector if isinstance(detector, Detector) else load_detector(self._folder.path, detector)
         query = make_query(parts=[Part("detector", found.name)], k=k, where=where)
+        hits = tuple(apply_detector(self._folder, found, k=max(k, JUDGED), where=query.where))
         return SearchResult(
             query=query,
-            hits=tuple(apply_detector(self._folder, found, k=k, where=query.where)),
+            hits=hits[:k],
             n_tiles=self._folder.store.count(query.where),
             index=self.name,
             model=self.model.name,
             threshold=threshold,
+            judged=hits[:JUDGED],
         )
 
     def learn(self, name: str, *, query: Query, marks: Sequence[Mark]) -> Detector:
@@ -284,25 +292,26 @@ class Index:
             raise QueryError("nothing is marked right or wrong: mark a hit to refine the search")
         store, start = self._folder.store, self.encode(query)
         vectors = store.vectors([mark.tile for mark in marks])
-        background = store.sample(BACKGROUND_TILES)
+        background, n_wanted = store.sample(BACKGROUND_TILES), max(query.k, JUDGED)
         if any(marks[row].right for row in last_marks(marks)):
             learned = learn_detector(
                 "refined", query=query.describe(), start=start, marks=marks, vectors=vectors, background=background,
                 fingerprint=self.model.fingerprint,
             )  # fmt: skip
-            hits = tuple(apply_detector(self._folder, learned, k=query.k, where=query.where))
+            hits = tuple(apply_detector(self._folder, learned, k=n_wanted, where=query.where))
         else:
             vector = push_away(start, wrong=vectors, background=background)
-            found = store.search(vector, k=query.k, where=query.where)
+            found = store.search(vector, k=n_wanted, where=query.where)
             relevance = self._relevance(query, vector, found)
             hits = tuple(replace(hit, relevance=seen) for hit, seen in zip(found, relevance, strict=True))
         return SearchResult(
             query=query,
-            hits=hits,
+            hits=hits[: query.k],
             n_tiles=store.count(query.where),
             index=self.name,
             model=self.model.name,
             threshold=threshold,
+            judged=hits[:JUDGED],
         )
 
     def encode(self, query: Query) -> FloatArray:

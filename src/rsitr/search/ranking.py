@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -86,39 +86,12 @@ class HitStage:
     note: str
 
 
-class _Looking:
-    """Scores candidates until a picture cannot be read; from then on NaN, as for candidates that were not looked at."""
-
-    def __init__(self, score: Score) -> None:
-        self._score = score
-        self._n_scored = 0
-        self._trouble: SceneError | None = None
-
-    def __call__(self, positions: NDArray[np.int64]) -> FloatArray:
-        if self._trouble is None:
-            try:
-                found = self._score(positions)
-            except SceneError as error:
-                self._trouble = error
-            else:
-                self._n_scored += len(positions)
-                return found
-        return np.full(len(positions), np.nan, dtype=np.float32)
-
-    @property
-    def note(self) -> str:
-        """Why it left candidates out; empty where no picture was in its way."""
-        if self._trouble is None:
-            return ""
-        ended = f"ended after {self._n_scored} candidates" if self._n_scored else "left out"
-        return f"{ended}: {self._trouble}"
-
-
 class CandidateRanker:
     """Ranks the candidates of one query; reads their pictures when local similarity or a fusion model asks for them.
 
     Args:
         candidates: of the first stage, best first.
+        found_s: seconds that it took.
         parts: of the query.
         words: of the parts that are words, with their weights.
         references: vectors of the reference captions, mixed as the query is.
@@ -135,6 +108,7 @@ class CandidateRanker:
         self,
         candidates: Sequence[Hit],
         *,
+        found_s: float,
         parts: Sequence[EncodedPart],
         words: Sequence[tuple[float, str]],
         references: Callable[[], FloatArray],
@@ -147,6 +121,7 @@ class CandidateRanker:
         codes: Callable[[Sequence[str]], NDArray[np.float16] | None] = lambda _: None,
     ) -> None:
         self._candidates = candidates
+        self._found_s = found_s
         self._parts = parts
         self._words = words
         self._references = references
@@ -159,9 +134,11 @@ class CandidateRanker:
         self._codes = codes
         self._by_code = False
         self._tokens: dict[int, FloatArray] = {}
+        self._unread: dict[int, SceneError] = {}
+        self._trouble: dict[str, SceneError] = {}
 
     def rank(self, settings: RankingSettings, *, mixture: Mixture) -> Ranking:
-        """The candidates in stages. What looks at their pictures ends where one cannot be read, and that is told.
+        """The candidates in stages; what looks at pictures passes over those that cannot be read, and that is told.
 
         The models and the reference captions are made ready first: the budget is for what each query costs.
 
@@ -181,11 +158,9 @@ class CandidateRanker:
             )
         is_same_norm = self._coder is not None and self._coder.norm == used.norm
         self._by_code = settings.codes and self._is_text and is_same_norm
-        looks = {"local": _Looking(lambda positions: self._score_local(positions, mixture=used))}
         reading, reranker = None, None
         if isinstance(method, FusionPlan):
-            looks["fusion"] = _Looking(self._read_with(method))
-            reading = Reading("fusion", looks["fusion"], top=method.top, weight=method.weight)
+            reading = Reading("fusion", self._read_with(method), top=method.top, weight=method.weight)
         else:
             reranker = method
         if reranker is not None and used.beta and self._candidates:
@@ -193,19 +168,26 @@ class CandidateRanker:
         found = rank_candidates_in_stages(
             np.array([hit.score for hit in self._candidates], dtype=np.float32),
             mixture=used,
-            local=looks["local"],
+            local=lambda positions: self._score_local(positions, mixture=used),
             reranker=reranker,
             references=lambda positions, seen: self._score_references(positions, mixture=used, local=seen),
             reading=reading,
+            found_s=self._found_s,
             budget_s=settings.budget_s,
         )
-        stages = tuple(self._told(stage, looks.get(stage.name)) for stage in found.stages)
-        return dataclasses.replace(found, stages=stages)
+        return dataclasses.replace(found, stages=tuple(map(self._told, found.stages)))
 
-    def _told(self, stage: Stage, look: _Looking | None) -> Stage:
-        """A stage that says what it is made of, and why it ended."""
-        name = "local codes" if stage.name == "local" and self._by_code else stage.name
-        return dataclasses.replace(stage, name=name, note=(look.note if look else "") or stage.note)
+    def _told(self, stage: Stage) -> Stage:
+        """A stage that says what it is made of, and what it could not see."""
+        if stage.name == "local" and self._by_code:
+            return dataclasses.replace(stage, name="local codes")
+        if stage.name not in ("local", "fusion") or not self._unread:
+            return stage
+        first = next(iter(self._unread.values()))
+        if not np.isfinite(stage.scores).any():
+            return dataclasses.replace(stage, note=f"left out: {first}")
+        unread = f"{len(self._unread)} of {len(self._candidates)} candidates could not be looked at: {first}"
+        return dataclasses.replace(stage, note="; ".join(filter(None, (stage.note, unread))))
 
     def _read_with(self, plan: FusionPlan) -> Score:
         """The query read with candidates: the parts' log-odds, mixed by their weights."""
@@ -216,10 +198,13 @@ class CandidateRanker:
         def score(positions: NDArray[np.int64]) -> FloatArray:
             if not states:  # not before there is a candidate to read
                 states.append(scorer.encode_texts([text for _, text in self._words]))
-            pictures = [self._picture(self._candidates[position].tile) for position in positions]
-            found = scorer.score_all(states[0], scorer.encode_images(pictures))
-            weights = torch.tensor([weight / total for weight, _ in self._words])
-            return np.asarray((weights @ found).numpy(), dtype=np.float32)
+            pictures = self._look_at(positions)
+            scores = np.full(len(positions), np.nan, dtype=np.float32)
+            if pictures:
+                found = scorer.score_all(states[0], scorer.encode_images(list(pictures.values())))
+                weights = torch.tensor([weight / total for weight, _ in self._words])
+                scores[np.isin(positions, list(pictures))] = (weights @ found).numpy()
+            return scores
 
         return score
 
@@ -231,6 +216,14 @@ class CandidateRanker:
         """The parts' local similarities, mixed by their weights: (len(positions),)."""
         if self._by_code:
             return self._score_codes(positions)
+        self._encode(positions)
+        found = np.full(len(positions), np.nan, dtype=np.float32)
+        seen = np.array([int(position) in self._tokens for position in positions], dtype=bool)
+        if seen.any():
+            found[seen] = self._mix_local(positions[seen], mixture=mixture)
+        return found
+
+    def _mix_local(self, positions: NDArray[np.int64], *, mixture: Mixture) -> FloatArray:
         images = torch.from_numpy(self._encode(positions))
         total = sum(abs(part.weight) for part in self._parts)
         scores = np.zeros(len(positions), dtype=np.float32)
@@ -283,13 +276,28 @@ class CandidateRanker:
         return np.asarray(score_pairs(texts=self._bank.texts(), images=images, mixture=mixture).numpy())
 
     def _encode(self, positions: NDArray[np.int64]) -> FloatArray:
-        """Tokens of candidates (len(positions), N, D); each is encoded once."""
-        new = [int(position) for position in positions if int(position) not in self._tokens]
+        """Tokens (n_seen, N, D) of the candidates that can be looked at; each is encoded once."""
+        new = self._look_at([position for position in positions if int(position) not in self._tokens])
         if new:
-            pictures = [self._picture(self._candidates[position].tile) for position in new]
-            encoded = self._encoder().encode_images(pictures).tokens
+            encoded = self._encoder().encode_images(list(new.values())).tokens
             self._tokens.update(zip(new, encoded, strict=True))
-        return np.stack([self._tokens[int(position)] for position in positions])
+        seen = [self._tokens[int(position)] for position in positions if int(position) in self._tokens]
+        return np.stack(seen) if seen else np.empty((0, 0, 0), np.float32)
+
+    def _look_at(self, positions: Iterable[int]) -> dict[int, ImageArray]:
+        """Pictures of the candidates that can be read; a scene that could not be is not tried again."""
+        pictures: dict[int, ImageArray] = {}
+        for position in map(int, positions):
+            tile = self._candidates[position].tile
+            trouble = self._trouble.get(tile.scene)
+            if trouble is None:
+                try:
+                    pictures[position] = self._picture(tile)
+                    continue
+                except SceneError as error:
+                    trouble = self._trouble[tile.scene] = error
+            self._unread[position] = trouble
+        return pictures
 
 
 def explain_stages(ranking: Ranking, *, order: NDArray[np.int64]) -> tuple[HitStage, ...]:

@@ -24,15 +24,17 @@ import numpy as np
 
 from rsitr.types import FloatArray
 
-__all__ = ["THRESHOLD", "Background", "estimate_relevance", "mix_references", "relevance_features"]
+__all__ = ["JUDGED", "THRESHOLD", "Background", "estimate_relevance", "mix_references", "relevance_features"]
 
 NEAR = 0.7
 """Cosine above which a reference is taken to mean what the query means."""
 TOP = 5
 LEAST_REFERENCES = 8
-INTERCEPT, BY_COLLECTION, BY_TILE = -1.22, 0.70, 2.00
+INTERCEPT, BY_COLLECTION, BY_TILE = -0.50, 0.48, 0.59
 THRESHOLD = 0.5
 """Below it an answer says that nothing matches: as likely absent as present, on the data of the fit."""
+JUDGED = 10
+"""Whether anything matches is judged by the highest relevance of so many of the best tiles."""
 LARGEST_LOGIT = 30.0
 SMALLEST_SPREAD = 1e-6
 

@@ -41,19 +41,33 @@ def test_equal_candidates_share_a_rank() -> None:
 
 def test_the_budget_ends_the_local_stage_and_what_was_seen_stays_above() -> None:
     scores = np.linspace(1.0, 0.0, 64, dtype=np.float32)
+    sizes = []
 
     def slow(positions: NDArray[np.int64]) -> FloatArray:
-        time.sleep(0.05)
+        sizes.append(len(positions))
+        time.sleep(0.005 * len(positions))
         return np.linspace(0.0, 1.0, len(positions), dtype=np.float32)  # turns each batch round
 
-    found = rank_candidates_in_stages(scores, mixture=Mixture(alpha=0.1, beta=1.0), local=slow, budget_s=0.12)
+    found = rank_candidates_in_stages(scores, mixture=Mixture(alpha=0.1, beta=1.0), local=slow, budget_s=0.2)
     stage = found.stages[1]
     seen = int(np.isfinite(stage.scores).sum())
-    assert 16 <= seen <= 48
+    assert sizes[:2] == [1, 16]  # the first shows the pace
+    assert 17 <= seen <= 40
+    assert stage.time_s < 0.3
     assert stage.note == f"{seen} of 64 candidates fit the time allowed"
     assert set(found.order[:seen].tolist()) == set(range(seen))
     assert found.order[seen:].tolist() == list(range(seen, 64))
-    assert found.order[0] in range(15, seen)
+    assert found.order[0] in range(16, seen)
+
+
+def test_a_slow_stage_ends_after_the_candidate_that_shows_its_pace() -> None:
+    def slow(positions: NDArray[np.int64]) -> FloatArray:
+        time.sleep(0.05)
+        return np.zeros(len(positions), dtype=np.float32)
+
+    found = rank_candidates_in_stages(GLOBAL, mixture=Mixture(), local=slow, found_s=1.5, budget_s=0.01)
+    assert [stage.time_s for stage in found.stages] == [1.5, pytest.approx(0.05, abs=0.04)]
+    assert found.stages[1].note == f"1 of {len(GLOBAL)} candidates fit the time allowed"
 
 
 def test_no_time_at_all_leaves_the_first_stage() -> None:

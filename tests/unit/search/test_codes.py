@@ -111,7 +111,7 @@ def test_a_fusion_model_without_pictures_leaves_the_scores_of_codes_alone(
     result = gone.search("green", k=4, ranking=settings)
     assert [stage.name for stage in result.stages] == ["global", "local codes", "fusion"]
     assert result.hits == plain.hits
-    assert result.stages[1].scores == plain.stages[1].scores
+    assert result.stages[1].scores == pytest.approx(plain.stages[1].scores, abs=1e-6)
     assert result.stages[1].note == ""
     assert result.stages[2].note.startswith("left out: ")
     assert result.stages[2].scores == (None,) * 4
@@ -146,4 +146,4 @@ def test_codes_of_the_reference_captions_are_made_once_and_not_from_the_budget(
     assert n_banks == 1
     assert all(result.hits == results[0].hits for result in results)
     assert {stage.note for result in results for stage in result.stages} == {""}
-    assert {stage.time_s for result in results for stage in result.stages} == {0.0}
+    assert {stage.time_s for result in results for stage in result.stages[1:]} == {0.0}

@@ -172,23 +172,32 @@ def test_what_a_fusion_model_cannot_read(
     assert result.stages[1].note.startswith("left out: ")
 
 
-def test_a_stage_that_meets_a_missing_scene_keeps_what_it_has_seen(
+def test_candidates_of_a_missing_scene_are_passed_over_and_the_others_are_not(
     index_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(index_path.parent / "scenes", tmp_path / "scenes")
     (tmp_path / "scenes" / "photo.png").unlink()
-    monkeypatch.setattr("rsitr.rerank.stages.BATCH", 1)
     encoder = ColourEncoder(image_size_px=64)
     encoder.mixture = Mixture(alpha=0.6, beta=0.4, norm="rms")
-    plain = Index.open(index_path, encoder=encoder).search("green", k=13, ranking=RankingSettings(local=False))
-    n_before = [hit.tile.scene for hit in plain].index("photo.png")
-    assert 0 < n_before < 12
+    whole = Index.open(index_path, encoder=encoder).search("green", k=13)
+    gone = [hit.tile.scene == "photo.png" for hit in whole]
+    assert 0 < sum(gone) < 13
     result = Index.open(index_path, encoder=encoder, root=tmp_path / "scenes").search("green", k=13)
     stage = result.stages[1]
-    assert stage.note.startswith(f"ended after {n_before} candidates: ")
-    assert "no such file" in stage.note
-    assert [score is not None for score in stage.scores] == [True] * n_before + [False] * (13 - n_before)
-    assert [hit.tile for hit in result.hits[n_before:]] == [hit.tile for hit in plain.hits[n_before:]]
+    assert stage.note.startswith(f"{sum(gone)} of 13 candidates could not be looked at: ")
+    assert "photo.png: no such file" in stage.note
+    assert [score is None for score in stage.scores] == [hit.tile.scene == "photo.png" for hit in result]
+    kept = [hit.tile for hit in whole if hit.tile.scene != "photo.png"]
+    assert [hit.tile for hit in result][: len(kept)] == kept
+
+
+def test_an_answer_is_judged_by_the_same_tiles_however_many_are_shown(index: Index) -> None:
+    many = index.search("green", k=13)
+    assert max(hit.relevance or 0.0 for hit in many.hits[:10]) > (many.hits[0].relevance or 0.0) - 1e-9
+    for k in (1, 2, 13):
+        found = index.search("green", k=k)
+        assert len(found) == k
+        assert found.relevance == many.relevance == max(hit.relevance or 0.0 for hit in many.hits[:10])
 
 
 class ReadingEncoder(ColourEncoder):
