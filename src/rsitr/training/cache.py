@@ -22,7 +22,7 @@ from rsitr.models.compact import CompactDualEncoder, CompactImageEncoder
 from rsitr.models.fusion import FusionModel
 from rsitr.training.rows import read_picture
 
-__all__ = ["VIEW_SEED", "cache_patches", "open_patches"]
+__all__ = ["VIEW_SEED", "cache_patches", "open_patches", "patches_key"]
 
 BATCH = 16
 VIEW_SEED = 0
@@ -55,7 +55,7 @@ def cache_patches(
         progress: called with the number of pictures done.
     """
     side = cast("CompactImageEncoder", model.image)
-    key = _key(model, images, augment=augment, seed=seed, half=half)
+    key = patches_key(model, images, augment=augment, seed=seed, half=half)
     folder.mkdir(parents=True, exist_ok=True)
     array_file, state_file = folder / ARRAY_FILE, folder / STATE_FILE
     shape = (len(images), side.grid**2, side.trunk.out_channels)
@@ -100,7 +100,7 @@ def open_patches(
 ) -> NDArray[np.float16] | None:
     """What :func:`cache_patches` left in a folder for the same arguments; None where there is none, or not all."""
     side = cast("CompactImageEncoder", model.image)
-    key = _key(model, images, augment=augment, seed=seed, half=half)
+    key = patches_key(model, images, augment=augment, seed=seed, half=half)
     shape = (len(images), side.grid**2, side.trunk.out_channels)
     if _done(folder / STATE_FILE, folder / ARRAY_FILE, key=key, shape=shape) < len(images):
         return None
@@ -130,14 +130,15 @@ def _augmented(picture: torch.Tensor, augment: RandAugment, *, seed: tuple[int, 
         return augment(picture)
 
 
-def _key(
+def patches_key(
     model: CompactDualEncoder | FusionModel,
     images: Sequence[CaptionedImage],
     *,
-    augment: RandAugment | None,
-    seed: tuple[int, ...],
-    half: bool,
+    augment: RandAugment | None = None,
+    seed: tuple[int, ...] = (),
+    half: bool = False,
 ) -> str:
+    """Digest of all that :func:`cache_patches` depends on: pictures and their order, trunk, augmentation."""
     side = cast("CompactImageEncoder", model.image)
     drawn = "" if augment is None else f"augmented {augment.count} {augment.magnitude} {seed}\n"
     drawn += "bf16\n" if half else ""

@@ -5,10 +5,12 @@ METHODS 3.7: KL to the teacher's ITM and 0.2 CE to the label, encoders frozen, 1
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +26,7 @@ from rsitr.models.dual import Features
 from rsitr.models.fusion import PairScorer, TextStates
 from rsitr.models.fusion.filter import FilterConfig, RetrievalFilter, build_filter
 from rsitr.models.precision import has_bf16
-from rsitr.training.cache import VIEW_SEED, open_patches
+from rsitr.training.cache import VIEW_SEED, open_patches, patches_key
 from rsitr.training.optim import build_optimizer, learning_rate
 from rsitr.training.rows import RowTable, read_picture
 
@@ -133,24 +135,23 @@ def score_lessons(
     """
     table = RowTable.of(images)
     text_index, image_index, labels = draw_pairs(table, negatives=config.negatives, seed=config.seed)
-    patches = None if run is None else _run_patches(run, scorer, images)
+    view = None if run is None else _open_view(run, scorer, images)
     parts = []
     for first in range(0, len(images), READ_AHEAD):
         chosen = slice(first, first + READ_AHEAD)
-        if patches is None:
+        if view is None:
             pictures = [read_picture(image).permute(1, 2, 0).numpy() for image in images[chosen]]
             parts.append(scorer.encode_images(pictures))
         else:
-            parts.append(scorer.encode_patches(patches[chosen]))
+            parts.append(scorer.encode_patches(view.patches[chosen]))
         on_images(min(len(images), first + READ_AHEAD), len(images))
     features = Features(torch.cat([part.global_emb for part in parts]), torch.cat([part.tokens for part in parts]))
     texts = scorer.encode_texts(table.captions)
     key: dict[str, object] = {
         "teacher": scorer.fingerprint,
-        "images": table.ids_sha256,
-        "augmented": run is not None,
-        "seed": config.seed,
-        "pairs": len(labels),
+        "rows": table.rows_sha256,
+        "pictures": "as they are" if view is None else view.key,
+        "pairs": hashlib.sha256(np.stack([text_index, image_index]).tobytes()).hexdigest(),
     }
     teacher = _ask(
         scorer, texts, features, text_index=text_index, image_index=image_index, key=key, folder=folder,
@@ -166,7 +167,15 @@ def score_lessons(
     )
 
 
-def _run_patches(run: Path, scorer: PairScorer, images: Sequence[CaptionedImage]) -> NDArray[np.float16]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """Cached features (n_images, N, C) of augmented pictures, and what they depend on."""
+
+    patches: NDArray[np.float16]
+    key: str
+
+
+def _open_view(run: Path, scorer: PairScorer, images: Sequence[CaptionedImage]) -> _View:
     """The first view of a run's pictures.
 
     Raises:
@@ -175,15 +184,14 @@ def _run_patches(run: Path, scorer: PairScorer, images: Sequence[CaptionedImage]
     try:
         tasks = read_config(run / "best").training["config"]["mtgfe"]
         augment = RandAugment(count=tasks["augment_count"], magnitude=tasks["augment_magnitude"])
-        patches = open_patches(
-            scorer.model, images, folder=run / "view-0", augment=augment, seed=(VIEW_SEED, 0),
-            half=has_bf16(scorer.device),
-        )  # fmt: skip
+        drawn: dict[str, Any] = {"augment": augment, "seed": (VIEW_SEED, 0), "half": has_bf16(scorer.device)}
+        patches = open_patches(scorer.model, images, folder=run / "view-0", **drawn)
+        key = patches_key(scorer.model, images, **drawn)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{run} is not the folder of an MTGFE run on a compact image side") from error
     if patches is None:
         raise ConfigError(f"{run / 'view-0'} does not hold features of these pictures; leave out --run")
-    return patches
+    return _View(patches, key)
 
 
 def _ask(
@@ -208,6 +216,8 @@ def _ask(
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         done = 0
     if done == 0:
+        # First the note goes, so that no interruption leaves it beside other scores than it speaks of.
+        state_file.unlink(missing_ok=True)
         scores = np.zeros(total, dtype=np.float32)
     # By image, so that a part has few images with many texts each.
     order = np.argsort(image_index, kind="stable")

@@ -28,7 +28,7 @@ from rsitr.models.encoder import TorchEncoder, inference
 from rsitr.models.fusion import FusionModel, PairScorer, save_fusion
 from rsitr.models.fusion.start import FusionStart
 from rsitr.models.precision import has_bf16
-from rsitr.training.cache import VIEW_SEED, cache_patches
+from rsitr.training.cache import VIEW_SEED, cache_patches, patches_key
 from rsitr.training.loop import Trainer
 from rsitr.training.mtgfe import DualVectors, MtgfeRecipe
 from rsitr.training.phase import Phase
@@ -67,26 +67,41 @@ class CachedViews:
 
     def training(self) -> list[Patches]:
         """One array (n_images, N, C) per view of the training pictures."""
-        if not self.settings.augment_count:
-            return [self._cache(self.table.images, "plain", before=0, total=len(self.table.images))]
-        size, views = len(self.table.images), self.settings.cached_views
-        augment = RandAugment(count=self.settings.augment_count, magnitude=self.settings.augment_magnitude)
+        size, views = len(self.table.images), self._views()
         return [
-            self._cache(self.table.images, f"view-{view}", before=view * size, total=views * size,
-                        augment=augment, seed=(VIEW_SEED, view))
-            for view in range(views)
-        ]  # fmt: skip
+            self._cache(self.table.images, name, before=view * size, total=len(views) * size, **drawn)
+            for view, (name, drawn) in enumerate(views.items())
+        ]
+
+    def first_key(self) -> str:
+        """What the first array depends on."""
+        drawn = next(iter(self._views().values()))
+        return patches_key(self.model, self.table.images, half=self._half, **drawn)
 
     def held_out(self) -> Patches:
         """The validation pictures' (n, N, C)."""
         return self._cache(self.validation, "validation", before=0, total=len(self.validation))
+
+    def _views(self) -> dict[str, dict[str, Any]]:
+        """The views of the training pictures by name, and how each is drawn."""
+        if not self.settings.augment_count:
+            return {"plain": {}}
+        augment = RandAugment(count=self.settings.augment_count, magnitude=self.settings.augment_magnitude)
+        return {
+            f"view-{view}": {"augment": augment, "seed": (VIEW_SEED, view)}
+            for view in range(self.settings.cached_views)
+        }
+
+    @property
+    def _half(self) -> bool:
+        return has_bf16(next(self.model.parameters()).device)
 
     def _cache(self, images: Sequence[CaptionedImage], name: str, *, before: int, total: int, **drawn: Any) -> Patches:
         return cache_patches(
             self.model,
             images,
             folder=self.folder / name,
-            half=has_bf16(next(self.model.parameters()).device),
+            half=self._half,
             progress=lambda done: self.progress(before + done, total),
             **drawn,
         )
@@ -114,8 +129,8 @@ def dual_vectors(
     patches = None if views is None or not _has_trunk_of(encoder, views.model) else views.training()[0]
     key = {
         "encoder": encoder.fingerprint,
-        "images": table.ids_sha256,
-        "pictures": "as they are" if patches is None or views is None else f"view of seed {VIEW_SEED}",
+        "rows": table.rows_sha256,
+        "pictures": "as they are" if patches is None or views is None else views.first_key(),
     }
     try:
         stored = load_file(path)

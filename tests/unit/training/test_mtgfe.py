@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,19 +21,21 @@ from numpy.typing import NDArray
 from fusions import BERT_SIZES, VIT_SIZES, compact_fusion_settings, write_bert
 from rsitr.build import Run, build_run
 from rsitr.config import DataConfig, ModelConfig, TrainConfig
+from rsitr.data import CaptionedImage, load_dataset
 from rsitr.errors import ConfigError
 from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
 from rsitr.models.fusion import load_fusion, save_fusion
 from rsitr.training.loop import Interrupted
-from rsitr.training.mtgfe import MtgfeRecipe
+from rsitr.training.mtgfe import DualVectors, MtgfeRecipe
 from rsitr.training.mtgfe_filter import TeachingConfig, score_lessons
+from rsitr.training.mtgfe_run import dual_vectors
 from rsitr.training.phase import Phase
 from rsitr.training.ranks import Ranks
-from rsitr.training.rows import read_picture
+from rsitr.training.rows import RowTable, read_picture
 from rsitr.training.state import Position
 from rsitr.training.tasks import MtgfeConfig
-from tiny import TinyTrunk, tiny_model, write_tiny_data
+from tiny import TinyTrunk, tiny_encoder, tiny_model, write_tiny_data
 
 Make = Callable[..., Run]
 TASKS: dict[str, Any] = {"projection_width": 16, "prediction_width": 8, "mlm_vocabulary": "captions"}
@@ -168,6 +170,12 @@ def test_hard_negatives_of_a_dual_encoder(make: Make, tmp_path: Path, shared: bo
     )
     alike = torch.from_numpy(plain.global_emb) * vectors.images
     assert alike.sum(dim=1).min() > (0.5 if shared else 0.999), "an augmented copy stands for its picture"
+    others = MtgfeConfig(**TASKS, negatives="dual", dual=str(tmp_path / "dual"), augment_magnitude=10)
+    other = make(replace(config_, mtgfe=others), name="other").trainer.recipe.dual
+    again = make(replace(config_, mtgfe=others)).trainer.recipe.dual
+    assert torch.equal(again.images, other.images), "of other augmented copies"
+    assert torch.equal(vectors.images, other.images) is not shared
+    make(config_)
     seen.clear()
     again = make(config_, **settings)  # kept on disk
     assert seen == []
@@ -177,6 +185,22 @@ def test_hard_negatives_of_a_dual_encoder(make: Make, tmp_path: Path, shared: bo
     repaired = make(config_, **settings)
     assert torch.equal(repaired.trainer.recipe.dual.images, vectors.images)
     run.trainer.run(resume=False)
+
+
+def test_vectors_of_other_rows_are_not_taken_for_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    encoder = tiny_encoder(tiny_model())
+    images = load_dataset(f"ucm:{write_tiny_data(tmp_path / 'data') / 'ucm'}").split("train")
+    edited = [replace(images[0], captions=(*images[0].captions[:-1], "a lake")), *images[1:]]
+
+    def vectors(images: Sequence[CaptionedImage], folder: str) -> DualVectors:
+        return dual_vectors(encoder, RowTable.of(images), folder=tmp_path / folder, progress=lambda _done, _total: None)
+
+    vectors(images, "kept")
+    for other in (images[::-1], edited):  # data sets in another order; a caption edited, the ids as they were
+        kept, fresh = vectors(other, "kept"), vectors(other, f"fresh-{other is edited}")
+        torch.testing.assert_close(kept.images, fresh.images)
+        torch.testing.assert_close(kept.captions, fresh.captions)
 
 
 def test_frozen_sides_stay_and_one_copy_is_turned_for_the_second_view(make: Make) -> None:
@@ -207,6 +231,15 @@ def test_a_filter_learns_from_the_features_that_training_kept(make: Make, tmp_pa
     plain = score_lessons(scorer, run.table.images, config=teaching, folder=tmp_path / "read")
     assert torch.equal(plain.text_index, lessons.text_index)
     assert not torch.equal(plain.images, lessons.images), "one is augmented"
+    # Another run's augmentation: the scores that are kept are not of these pictures.
+    stronger = fusion_config(mtgfe=replace(tasks, augment_magnitude=10), model=started, phases=run.config.phases)
+    other = make(stronger, name="other")
+    other.trainer.run(resume=False)
+    settings = {"config": teaching, "run": other.folder}
+    kept = score_lessons(scorer, run.table.images, folder=tmp_path / "kept", **settings)
+    fresh = score_lessons(scorer, run.table.images, folder=tmp_path / "fresh", **settings)
+    assert not torch.equal(fresh.images, lessons.images)
+    torch.testing.assert_close(kept.teacher, fresh.teacher)
     with pytest.raises(ConfigError, match="does not hold features of these pictures; leave out --run"):
         score_lessons(scorer, run.table.images[:5], config=teaching, folder=tmp_path / "few", run=run.folder)
     save_fusion(tmp_path / "best", scorer.model, name="x", vocabulary=scorer.vocabulary, training={})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,37 @@ def test_the_teacher_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "whole" / "teacher.json").write_text("{", encoding="utf-8")
     score_lessons(scorer, images, config=config, folder=tmp_path / "whole", on_pairs=lambda d, _t: asked.append(d))
     assert asked[0] == 30
+
+
+def test_scores_of_other_rows_are_not_taken_for_these(tmp_path: Path) -> None:
+    images = load_dataset(f"ucm:{write_tiny_data(tmp_path) / 'ucm'}").split("train")
+    scorer = scorer_of(paper_fusion(), tmp_path / "vocabulary")
+    config = TeachingConfig(negatives=3)
+    score_lessons(scorer, images, config=config, folder=tmp_path / "kept")
+    edited = [replace(images[0], captions=(*images[0].captions[:-1], "a red block .")), *images[1:]]
+    for other in (images[::-1], edited):  # data sets in another order; a caption edited, the ids as they were
+        kept = score_lessons(scorer, other, config=config, folder=tmp_path / "kept")
+        fresh = score_lessons(scorer, other, config=config, folder=tmp_path / f"fresh-{other is edited}")
+        torch.testing.assert_close(kept.teacher, fresh.teacher)
+
+
+def test_scores_that_were_begun_anew_are_not_taken_for_the_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted between a part of the new scores and the note on it."""
+    images = load_dataset(f"ucm:{write_tiny_data(tmp_path) / 'ucm'}").split("train")
+    scorer = scorer_of(paper_fusion(), tmp_path / "vocabulary")
+    config, folder = TeachingConfig(negatives=3), tmp_path / "lessons"
+    expected = score_lessons(scorer, images, config=config, folder=folder).teacher
+
+    def die(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rsitr.training.mtgfe_filter.write_json", die)
+        with pytest.raises(KeyboardInterrupt):
+            score_lessons(scorer, images[::-1], config=config, folder=folder)
+    torch.testing.assert_close(score_lessons(scorer, images, config=config, folder=folder).teacher, expected)
 
 
 def _read(image: object) -> np.ndarray:
