@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rsitr.index.filtering import TileColumns
-from rsitr.index.matrix import TileMatrix, require_sound
+from rsitr.index.matrix import TileMatrix, is_sound, require_sound
 from rsitr.index.rows import VECTORS
 
 __all__ = ["CACHE", "Precision", "choose_precision", "open_cached"]
@@ -65,6 +65,8 @@ def _open(place: Path) -> TileMatrix:
         rows = reader.read_all()
     if len(rows) != len(vectors):
         raise ValueError(f"{len(rows)} rows and {len(vectors)} vectors")
+    if not all(is_sound(vectors[start : start + SCAN_ROWS]) for start in range(0, len(vectors), SCAN_ROWS)):
+        raise ValueError("its vectors were overwritten")
     return _matrix(rows, vectors)
 
 
@@ -105,10 +107,7 @@ def _shape(table: Any) -> tuple[int, int]:
 
 
 def _read(table: Any, *, into: NDArray[np.floating[Any]]) -> Any:
-    """Read a table in pieces: its vectors go into an array (n, dim), the other columns are returned.
-
-    Vectors are looked at here, once: files that are made of them are opened without that.
-    """
+    """Read a table in pieces: its vectors go into an array (n, dim), the other columns are returned."""
     names = [name for name in table.schema.names if name not in VECTORS]
     schema = pa.schema([table.schema.field(name) for name in names])
     done = 0

@@ -23,7 +23,7 @@ HALF_ERROR = 2.0**-11
 LENGTH_TOLERANCE = 0.01  # of unit vectors, those of models that compute in halves included
 DAMAGED = (
     "the index is damaged: vectors in it are not of unit length, as all are when they are written; delete its folder "
-    ".cache, and if that is no help, make the index again"
+    "and make it again"
 )
 BLOCK_ROWS = 32_768  # of fp16 vectors are widened at once
 BLOCK_SCORES = 1024
