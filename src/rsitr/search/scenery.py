@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class Scenery:
         """
         entry = self.entry(tile.scene)
         return read_window(
-            self._folder.scene_path(tile.scene),
+            self._unchanged_path(entry),
             tile.window_px if context == 1.0 else widen(tile.window_px, by=context, size_px=entry.size_px),
             max_px=max_px,
             stretch=entry.stretch,
@@ -76,9 +77,16 @@ class Scenery:
     def overview(self, scene: str, *, max_px: int) -> WindowPixels:
         """A whole scene as a picture, its longer side at most `max_px`. Raises as `picture` does."""
         entry = self.entry(scene)
-        path, bands = self._folder.scene_path(scene), self._folder.manifest.settings.bands
+        path, bands = self._unchanged_path(entry), self._folder.manifest.settings.bands
         with open_reader(path, stretch=entry.stretch, bands=bands) as reader:
             return reader.read(reader.scene.whole, max_px=max_px)
+
+    def _unchanged_path(self, entry: SceneEntry) -> Path | str:
+        """Where a scene lies; its size gives away another file. Times of change don't: copies have their own."""
+        path = self._folder.scene_path(entry.scene)
+        if isinstance(path, Path) and path.is_file() and path.stat().st_size != entry.size_bytes:
+            raise SceneError(f"{path}: has changed since it was indexed; run `rsitr index` again to renew its tiles")
+        return path
 
     def corners(self, scene: str) -> Corners | None:
         """Where a scene's corners lie; None for one without a known place, or whose file cannot be read.

@@ -13,7 +13,7 @@ import pytest
 
 from fakes import COLOURS, ColourEncoder
 from rasters import quadrants, write_polar, write_utm
-from rsitr.errors import MissingError
+from rsitr.errors import MissingError, SceneError
 from rsitr.index import ingest
 from rsitr.search import Index
 from rsitr.search.scenery import Scenery, widen
@@ -46,6 +46,21 @@ def test_where_a_scene_has_no_data_is_known(tmp_path: Path, encoder: ColourEncod
     assert not pixels.valid[:, :32].any()
     assert pixels.valid[:, 32:].all()
     assert pixels.valid_share == 0.75
+
+
+def test_a_scene_that_is_another_file_now_is_not_shown_as_the_old_one(tmp_path: Path, encoder: ColourEncoder) -> None:
+    file = tmp_path / "scenes" / "a.tif"
+    write_utm(file)
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    index = Index.open(tmp_path / "index", encoder=encoder)
+    (hit,) = index.search("red", k=1)
+    with file.open("ab") as grown:
+        grown.write(b"more")
+    for look in (lambda: index.picture(hit.tile), lambda: index.overview("a.tif")):
+        with pytest.raises(SceneError, match=r"a\.tif: has changed since it was indexed; run `rsitr index` again"):
+            look()
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder)
+    assert Index.open(tmp_path / "index", encoder=encoder).picture(hit.tile).shape == (64, 64, 3)
 
 
 def test_a_scene_that_was_added_since_is_found(tmp_path: Path, encoder: ColourEncoder) -> None:
