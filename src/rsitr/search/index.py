@@ -27,7 +27,7 @@ from rsitr.search.detectors import (
 )
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
 from rsitr.search.loading import Models
-from rsitr.search.query import Part, Query, make_query
+from rsitr.search.query import Part, Query, check_threshold, make_query
 from rsitr.search.ranking import CandidateRanker, EncodedPart, RankingSettings, explain_stages
 from rsitr.search.relevance import JUDGED, THRESHOLD, Background, estimate_relevance
 from rsitr.search.result import SearchResult
@@ -207,7 +207,7 @@ class Index:
             n_tiles=store.count(query.where),
             index=self.name,
             model=self.model.name,
-            threshold=threshold,
+            threshold=check_threshold(threshold),
             stages=explain_stages(ranked, order=order[: query.k]),
             judged=tuple(hits[:JUDGED]),
         )
@@ -235,7 +235,7 @@ class Index:
             n_tiles=self._folder.store.count(query.where),
             index=self.name,
             model=self.model.name,
-            threshold=threshold,
+            threshold=check_threshold(threshold),
             judged=hits[:JUDGED],
         )
 
@@ -310,7 +310,7 @@ class Index:
             n_tiles=store.count(query.where),
             index=self.name,
             model=self.model.name,
-            threshold=threshold,
+            threshold=check_threshold(threshold),
             judged=hits[:JUDGED],
         )
 

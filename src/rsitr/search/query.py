@@ -16,7 +16,7 @@ import numpy as np
 from rsitr.errors import QueryError
 from rsitr.types import BBox, ImageArray, TileFilter
 
-__all__ = ["MINUS_WEIGHT", "Part", "Query", "check_filter", "make_query", "parse_weight"]
+__all__ = ["MINUS_WEIGHT", "Part", "Query", "check_filter", "check_threshold", "make_query", "parse_weight"]
 
 MINUS_WEIGHT = 0.5
 """What `minus` takes away unless told otherwise: the whole of it would often outweigh what is asked for."""
@@ -125,6 +125,8 @@ def make_query(
     Raises:
         QueryError: it asks for nothing, or for what cannot be.
     """
+    if text is not None and not isinstance(text, str):
+        raise QueryError(f"the words to search for are text, not {text!r}")
     asked = [
         *([Part("words", text)] if text is not None else []),
         *([_picture_part(image)] if image is not None else []),
@@ -138,7 +140,7 @@ def make_query(
             "nothing to search for: give words, or a picture as an example (--image FILE), or a tile that was found "
             "(--like ID), or several of them"
         )
-    if k < 1:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise QueryError(f"k is the number of hits wanted, at least 1, not {k}")
     base = where or TileFilter()
     limits = {
@@ -153,11 +155,26 @@ def check_filter(where: TileFilter) -> TileFilter:
     """A filter that can be met.
 
     Raises:
-        QueryError: a box that is none, or days in the wrong order.
+        QueryError: a box that is none, or days that are none or in the wrong order.
     """
+    for name in ("since", "until"):
+        day = getattr(where, name)
+        if day is not None and (not isinstance(day, datetime.date) or isinstance(day, datetime.datetime)):
+            raise QueryError(f"{name} is a day, datetime.date(2016, 8, 31) for one, not {day!r}")
     if where.since and where.until and where.since > where.until:
         raise QueryError(f"no day is on or after {where.since.isoformat()} and on or before {where.until.isoformat()}")
     return where if where.bbox is None else _replace(where, {"bbox": _checked_box(where.bbox)})
+
+
+def check_threshold(threshold: float) -> float:
+    """A threshold that relevance can reach.
+
+    Raises:
+        QueryError: it is no number from 0 to 1.
+    """
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0.0 <= threshold <= 1.0:
+        raise QueryError(f"the threshold is a relevance from 0 to 1, not {threshold!r}")
+    return float(threshold)
 
 
 def parse_weight(text: str) -> tuple[float, str]:
@@ -209,8 +226,11 @@ def _checked_part(part: Part) -> Part:
 
 
 def _checked_box(bbox: BBox) -> BBox:
-    shown = ",".join(f"{side:g}" for side in bbox)
-    hint = f"a box is west,south,east,north in degrees (west > east across the antimeridian), not {shown}"
+    hint = "a box is west,south,east,north in degrees (west > east across the antimeridian), not "
+    try:
+        hint += ",".join(f"{side:g}" for side in bbox)
+    except (TypeError, ValueError):
+        raise QueryError(f"{hint}{bbox!r}") from None
     if len(bbox) != 4 or not all(math.isfinite(side) for side in bbox):
         raise QueryError(hint)
     west, south, east, north = (float(side) for side in bbox)

@@ -10,6 +10,7 @@ import pytest
 
 from rsitr.errors import QueryError
 from rsitr.search import Part, Query, make_query, parse_weight
+from rsitr.search.query import check_threshold
 from rsitr.types import TileFilter
 
 DAY = datetime.date(2016, 8, 16)
@@ -60,6 +61,28 @@ def test_boxes_that_can_be(bbox: tuple[float, float, float, float]) -> None:
 def test_queries_that_make_no_sense(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(QueryError, match=said):
         make_query(**{"text": "words", "image": None, "k": 5, **asked})
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"text": 5}, "text, not 5"),
+        ({"text": "a", "k": 2.5}, "at least 1, not 2.5"),
+        ({"text": "a", "k": True}, "at least 1, not True"),
+        ({"text": "a", "since": "2016-01-01"}, "since is a day, .* not '2016-01-01'"),
+        ({"text": "a", "until": datetime.datetime(2016, 1, 1)}, "until is a day"),
+        ({"text": "a", "bbox": "1,2,3,4"}, "a box is west,south,east,north .* not '1,2,3,4'"),
+    ],
+)
+def test_values_of_another_kind_are_told_as_such(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        make_query(**({"k": 10} | asked))
+
+
+@pytest.mark.parametrize("threshold", ["0.5", -0.1, 1.5, math.nan, True, None])
+def test_a_threshold_is_a_relevance(threshold: Any) -> None:
+    with pytest.raises(QueryError, match="from 0 to 1"):
+        check_threshold(threshold)
 
 
 def test_a_mixture_is_told_with_its_weights() -> None:
