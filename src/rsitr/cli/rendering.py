@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rsitr.cli.output import console, make_table
+from rsitr.cli.output import console, make_table, require_folder, require_writable
+from rsitr.errors import QueryError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from rsitr.search import Index, Place, SearchResult
 
-__all__ = ["Format", "Rendered", "choose_format", "format_tables", "render"]
+__all__ = ["Format", "Rendered", "choose_format", "format_tables", "render", "require_out"]
 
 
 class Format(StrEnum):
@@ -31,7 +33,7 @@ class Format(StrEnum):
 
     @property
     def is_single(self) -> bool:
-        """A file of this format holds one answer; several go to a folder."""
+        """A file of this format holds one answer; those of a file of queries go to a folder."""
         return self in {Format.GEOJSON, Format.PARQUET, Format.STAC, Format.HTML}
 
 
@@ -44,23 +46,60 @@ SUFFIXES = {
     ".geoparquet": Format.PARQUET,
     ".html": Format.HTML,
     ".htm": Format.HTML,
+    ".txt": Format.TABLE,
 }
+STAC_SUFFIX = ".stac.json"
 ENDINGS = {Format.GEOJSON: "geojson", Format.PARQUET: "parquet", Format.STAC: "stac.json", Format.HTML: "html"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Contents by file name (one where a single file is to be written), and what is missing from them."""
+    """What is to be written: one content, or files of a folder; and what is missing from it."""
 
-    files: Mapping[str, str | bytes]
+    content: str | bytes = ""
     missing: tuple[str, ...] = ()
+    folder: Mapping[str, str | bytes] | None = None
 
 
 def choose_format(named: Format | None, out: Path | None) -> Format:
-    """The format that is named, else the one that the file's ending says, else a table."""
+    """The format that is named, else the one that the file's ending says; a table for the screen.
+
+    Raises:
+        QueryError: the ending says none.
+    """
     if named is not None or out is None:
         return named or Format.TABLE
-    return SUFFIXES.get(out.suffix.lower(), Format.TABLE)
+    if out.name.lower().endswith(STAC_SUFFIX):
+        return Format.STAC
+    try:
+        return SUFFIXES[out.suffix.lower()]
+    except KeyError:
+        known = ", ".join((*SUFFIXES, STAC_SUFFIX))
+        raise QueryError(f"{out}: its ending names no format; known are {known}; or name one with --format") from None
+
+
+def require_out(out: Path | None, chosen: Format, *, is_batch: bool) -> None:
+    """Find out before the work starts whether the format can go where it is to go.
+
+    Raises:
+        QueryError: to the screen, or to one file, it cannot.
+        ConfigError: the file or folder cannot be written.
+    """
+    if out is None:
+        if chosen is Format.PARQUET:
+            raise QueryError("parquet is no text for the screen: name a file with --out")
+        if chosen is Format.HTML and is_batch:
+            raise QueryError("html is a page for each query: name a folder for those of --queries with --out")
+    elif not (is_batch and chosen.is_single):
+        require_writable(out)
+    elif out.suffix.lower() in SUFFIXES:
+        stem = re.sub(r"(\.stac)?\.[^.]+$", "", out.name) or "answers"
+        raise QueryError(
+            f"{out}: the answers to --queries are a folder with a {chosen} file for each; name the folder, e.g. "
+            f"--format {chosen} --out {out.with_name(stem)}"
+        )
+    else:
+        require_folder(out, option="--out")
 
 
 def render(
@@ -71,6 +110,7 @@ def render(
     places: bool,
     explain: bool = False,
     is_batch: bool = False,
+    to_screen: bool = True,
 ) -> Rendered:
     """Results in a format.
 
@@ -82,27 +122,38 @@ def render(
         explain: show the stages of ranking in tables (JSON always tells them).
         is_batch: the results are of a file of queries: JSON is a line for each, CSV has a column `query`, and the
             formats that hold one answer make a file for each.
+        to_screen: GeoJSON and STAC make one collection instead, since two after each other could not be read.
     """
-    from rsitr.search import to_csv, to_json, to_json_line
+    if chosen.is_single and is_batch and not to_screen:
+        files: dict[str, str | bytes] = {}
+        missing: list[str] = []
+        for number, result in enumerate(results, start=1):
+            content, lost = _render_single(opened, result, chosen, places=places)
+            files[f"{number:04d}.{ENDINGS[chosen]}"] = content
+            missing += lost
+        return Rendered(folder=files, missing=tuple(missing))
+    if chosen is Format.STAC:
+        return Rendered(*_render_stac(opened, results, places=places))
+    if chosen.is_single and not is_batch:
+        return Rendered(*_render_single(opened, results[0], chosen, places=places))
+    return Rendered(_render_text(results, chosen, places=places, explain=explain, is_batch=is_batch))
+
+
+def _render_text(
+    results: Sequence[SearchResult], chosen: Format, *, places: bool, explain: bool, is_batch: bool
+) -> str:
+    from rsitr.search import places_to_csv, to_csv, to_geojson, to_json, to_json_line
 
     if chosen is Format.TABLE:
-        return Rendered({"": "".join(format_tables(result, places=places, explain=explain) for result in results)})
+        return "".join(format_tables(result, places=places, explain=explain) for result in results)
     if chosen is Format.JSON:
         write = to_json_line if is_batch else to_json
-        return Rendered({"": "".join(write(result, places=places) for result in results)})
-    if chosen is Format.CSV and not places:
-        return Rendered({"": to_csv(results if is_batch else results[0])})
-    if chosen is Format.CSV:
-        from rsitr.search import places_to_csv
-
-        return Rendered({"": places_to_csv([(result.query.describe(), result.places()) for result in results])})
-    files: dict[str, str | bytes] = {}
-    missing: list[str] = []
-    for number, result in enumerate(results, start=1):
-        content, lost = _render_single(opened, result, chosen, places=places)
-        files[f"{number:04d}.{ENDINGS[chosen]}"] = content
-        missing += lost
-    return Rendered(files, tuple(missing))
+        return "".join(write(result, places=places) for result in results)
+    if chosen is Format.GEOJSON:
+        return to_geojson(results, places=places)
+    if places:
+        return places_to_csv([(result.query.describe(), result.places()) for result in results])
+    return to_csv(results if is_batch else results[0])
 
 
 def format_tables(result: SearchResult, *, places: bool = False, explain: bool = False) -> str:
@@ -120,26 +171,26 @@ def format_tables(result: SearchResult, *, places: bool = False, explain: bool =
 def _render_single(
     opened: Index, result: SearchResult, chosen: Format, *, places: bool
 ) -> tuple[str | bytes, tuple[str, ...]]:
-    from rsitr.search import (
-        make_contact_sheet,
-        make_place_sheet,
-        places_to_geojson,
-        places_to_geoparquet,
-        places_to_stac,
-        to_geojson,
-    )
+    from rsitr.search import make_contact_sheet, make_place_sheet, places_to_geoparquet, to_geojson
 
     if chosen is Format.HTML:
         sheet = make_place_sheet(opened, result) if places else make_contact_sheet(opened, result)
         return sheet.html, sheet.missing
-    if chosen is Format.GEOJSON and not places:
-        return to_geojson(result), ()
-    found = result.places(merge=places)
     if chosen is Format.GEOJSON:
-        return places_to_geojson(found, result=result), ()
+        return to_geojson(result, places=places), ()
     if chosen is Format.PARQUET:
-        return places_to_geoparquet(found), ()
-    return places_to_stac(found, result=result)
+        return places_to_geoparquet(result.places(merge=places), result=result), ()
+    return _render_stac(opened, [result], places=places)
+
+
+def _render_stac(opened: Index, results: Sequence[SearchResult], *, places: bool) -> tuple[str, tuple[str, ...]]:
+    from rsitr.geo import is_url
+    from rsitr.search import places_to_stac
+
+    answers = [(result, result.places(merge=places)) for result in results]
+    return places_to_stac(
+        answers, address=lambda scene: scene if is_url(scene) else (opened.root / scene).absolute().as_uri()
+    )
 
 
 def _format_hits(result: SearchResult) -> Table:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import require_writable, write_file
-from rsitr.cli.rendering import Format, Rendered, choose_format, render
+from rsitr.cli.output import write_file
+from rsitr.cli.rendering import Format, Rendered, choose_format, render, require_out
 from rsitr.errors import QueryError
 
 if TYPE_CHECKING:
@@ -68,7 +68,10 @@ def search(
         None, "--format", help="[default: by the ending of --out, else table]", show_default=False
     ),
     out: Path | None = typer.Option(
-        None, metavar="FILE", help="Write to a file instead of the screen; with --queries a folder, for some formats."
+        None,
+        metavar="FILE",
+        help="Write to a file instead of the screen; its ending names the format. The answers to --queries are a "
+        "folder with a file for each, as geojson, parquet, stac or html.",
     ),
     model: str | None = typer.Option(
         None, metavar="MODEL", help="Where the index's model is now, if its recorded name no longer leads to it."
@@ -152,8 +155,7 @@ def run_search(
 
     chosen = choose_format(output_format, out)
     _require_sane(k=k, threshold=threshold)
-    if out is not None and not (queries and chosen.is_single):
-        require_writable(out)
+    require_out(out, chosen, is_batch=queries is not None)
     ranking = RankingSettings(
         n_candidates=candidates, local=local, rerank=rerank, codes=not exact_local, budget_s=budget_s
     )
@@ -175,7 +177,10 @@ def run_search(
         results = [opened.detect(detector, where=where, k=k, threshold=threshold)]
     else:
         results = _answer(opened, asked, ranking=ranking, threshold=threshold)
-    rendered = render(opened, results, chosen, places=places, explain=explain_ranking, is_batch=queries is not None)
+    rendered = render(
+        opened, results, chosen, places=places, explain=explain_ranking, is_batch=queries is not None,
+        to_screen=out is None,
+    )  # fmt: skip
     _write(rendered, out, n_hits=sum(len(result) for result in results))
     for note in (*rendered.missing, *_notes(results, opened, index)):
         sys.stderr.write(f"{note}\n")
@@ -195,16 +200,13 @@ def _answer(opened: Index, asked: list[Query], *, ranking: RankingSettings, thre
 
 def _write(rendered: Rendered, out: Path | None, *, n_hits: int) -> None:
     if out is None:
-        for content in rendered.files.values():
-            if isinstance(content, bytes):
-                raise QueryError("parquet is no text for the screen: name a file with --out")
-            sys.stdout.write(content)
+        sys.stdout.write(str(rendered.content))
         return
-    if len(rendered.files) == 1:
-        write_file(out, next(iter(rendered.files.values())))
+    if rendered.folder is None:
+        write_file(out, rendered.content)
     else:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in rendered.files.items():
+        for name, content in rendered.folder.items():
             write_file(out / name, content)
     sys.stderr.write(f"{n_hits} hits written to {out}\n")
 

@@ -7,8 +7,10 @@ import datetime
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,8 +23,10 @@ from rsitr.search.result import SearchResult
 from rsitr.types import BBox
 
 __all__ = [
+    "feature_collection",
     "outline_box",
     "outline_geometry",
+    "place_feature",
     "place_properties",
     "places_to_csv",
     "places_to_geojson",
@@ -38,6 +42,14 @@ CSV_COLUMNS = (
     *("west", "south", "east", "north", "col", "row", "width", "height", "wkt"),
 )
 STAC_VERSION = "1.1.0"
+GEOTIFF = "image/tiff; application=geotiff"
+MEDIA_TYPES = {
+    **dict.fromkeys((".tif", ".tiff", ".gtiff"), "image/tiff"),
+    **dict.fromkeys((".jpg", ".jpeg"), "image/jpeg"),
+    **dict.fromkeys((".jp2", ".j2k"), "image/jp2"),
+    **dict.fromkeys((".ntf", ".nitf"), "application/vnd.nitf"),
+    **{".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp"},
+}
 
 
 def places_to_geojson(places: Sequence[Place], *, result: SearchResult) -> str:
@@ -45,21 +57,44 @@ def places_to_geojson(places: Sequence[Place], *, result: SearchResult) -> str:
 
     Members beside the features, which RFC 7946 allows, say what was asked and whether anything matches.
     """
+    return feature_collection([(result, [place_feature(place) for place in places])])
+
+
+def place_feature(place: Place) -> dict[str, Any]:
+    """A place as a GeoJSON feature."""
+    return {
+        "type": "Feature",
+        "id": place.place,
+        **({"bbox": outline_box(place.outline)} if place.outline is not None else {}),
+        "geometry": outline_geometry(place.outline),
+        "properties": place_properties(place),
+    }
+
+
+def feature_collection(
+    answers: Sequence[tuple[SearchResult, Sequence[Mapping[str, Any]]]], *, several: bool = False
+) -> str:
+    """Features as one RFC 7946 FeatureCollection that says beside them what was asked and whether anything matches.
+
+    Args:
+        answers: results, and their features.
+        several: every feature says itself which query it answers, and the collection lists the queries.
+    """
+    about = [_about(result) for result, _ in answers]
     features = [
-        {
-            "type": "Feature",
-            "id": place.place,
-            **({"bbox": outline_box(place.outline)} if place.outline is not None else {}),
-            "geometry": outline_geometry(place.outline),
-            "properties": place_properties(place),
-        }
-        for place in places
+        {**feature, "properties": {"query": told["query"], **feature["properties"]}} if several else feature
+        for told, (_, found) in zip(about, answers, strict=True)
+        for feature in found
     ]
-    about = {"query": result.query.describe(), "matches": result.matches, "relevance": rounded(result.relevance)}
     # One feature per line: coordinates on lines of their own would make the file long, and no easier to read.
     lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
-    head = json.dumps({"type": "FeatureCollection", **about}, ensure_ascii=False)[:-1]
+    told_above: Mapping[str, Any] = {"queries": about} if several else about[0]
+    head = json.dumps({"type": "FeatureCollection", **told_above}, ensure_ascii=False)[:-1]
     return f'{head}, "features": [\n{lines}\n]}}\n'
+
+
+def _about(result: SearchResult) -> dict[str, Any]:
+    return {"query": result.query.describe(), "matches": result.matches, "relevance": rounded(result.relevance)}
 
 
 def places_to_csv(answers: Sequence[tuple[str, Sequence[Place]]]) -> str:
@@ -78,8 +113,11 @@ def places_to_csv(answers: Sequence[tuple[str, Sequence[Place]]]) -> str:
     return text.getvalue()
 
 
-def places_to_geoparquet(places: Sequence[Place]) -> bytes:
-    """A GeoParquet 1.1 file: WKB outlines in OGC:CRS84, its default, and the time line as lists."""
+def places_to_geoparquet(places: Sequence[Place], *, result: SearchResult) -> bytes:
+    """A GeoParquet 1.1 file: WKB outlines in OGC:CRS84, its default, and the time line as lists.
+
+    What was asked is a column; the file's metadata say it, too, under `rsitr`, and whether anything matches.
+    """
     seen = pa.struct(
         [
             *(("date", pa.date32()), ("scene", pa.string()), ("sensor", pa.string())),
@@ -88,13 +126,15 @@ def places_to_geoparquet(places: Sequence[Place]) -> bytes:
     )
     schema = pa.schema(
         [
-            *(("place", pa.string()), ("rank", pa.int32()), ("score", pa.float64()), ("relevance", pa.float64())),
+            *(("query", pa.string()), ("place", pa.string()), ("rank", pa.int32())),
+            *(("score", pa.float64()), ("relevance", pa.float64())),
             *(("first_date", pa.date32()), ("last_date", pa.date32()), ("n_tiles", pa.int32())),
             *(("sightings", pa.list_(seen)), ("geometry", pa.binary())),
         ]
     )
     rows = [
         {
+            "query": result.query.describe(),
             "place": place.place,
             "rank": place.rank,
             "score": place.score,
@@ -122,32 +162,42 @@ def places_to_geoparquet(places: Sequence[Place]) -> bytes:
         "encoding": "WKB",
         "geometry_types": sorted({outline.geom_type for outline in outlines}),
         "orientation": "counterclockwise",
-        **({"bbox": shapely.total_bounds(outlines).tolist()} if outlines else {}),
+        # As GeoJSON's: west > east where the places lie on both sides of the antimeridian.
+        **({"bbox": enclosing_bbox(box for box in map(outline_box, outlines) if box is not None)} if outlines else {}),
     }
     about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-    table = pa.Table.from_pylist(rows, schema=schema.with_metadata({"geo": json.dumps(about)}))
+    metadata = {"geo": json.dumps(about), "rsitr": json.dumps(_about(result), ensure_ascii=False)}
+    table = pa.Table.from_pylist(rows, schema=schema.with_metadata(metadata))
     file = io.BytesIO()
     pq.write_table(table, file, compression="zstd")
     return file.getvalue()
 
 
-def places_to_stac(places: Sequence[Place], *, result: SearchResult) -> tuple[str, tuple[str, ...]]:
+def places_to_stac(
+    answers: Sequence[tuple[SearchResult, Sequence[Place]]], *, address: Callable[[str], str]
+) -> tuple[str, tuple[str, ...]]:
     """A STAC ItemCollection, an item for each place with its scenes as assets, and what had to be left out.
 
     STAC knows no item without a day, so places that no dated scene shows are left out.
+
+    Args:
+        answers: results, and their places.
+        address: of a scene, from its path in the index: a URL that leads to it from anywhere.
     """
     items, left_out = [], []
-    for place in places:
-        if not place.dates:
-            left_out.append(f"place {place.rank} is no STAC item: the day of {place.best.tile.scene} is unknown")
-            continue
-        items.append(_item(place, result))
+    for number, (result, places) in enumerate(answers, start=1):
+        prefix = f"{number:04d}-" if len(answers) > 1 else ""
+        for place in places:
+            if not place.dates:
+                left_out.append(f"place {place.rank} is no STAC item: the day of {place.best.tile.scene} is unknown")
+                continue
+            items.append(_item(place, result, prefix=prefix, address=address))
     return json.dumps({"type": "FeatureCollection", "features": items}, indent=1, ensure_ascii=False) + "\n", tuple(
         left_out
     )
 
 
-def _item(place: Place, result: SearchResult) -> dict[str, Any]:
+def _item(place: Place, result: SearchResult, *, prefix: str, address: Callable[[str], str]) -> dict[str, Any]:
     first, last = _instant(place.dates[0]), _instant(place.dates[-1])
     when = (
         {"datetime": first}
@@ -159,7 +209,7 @@ def _item(place: Place, result: SearchResult) -> dict[str, Any]:
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": [],
-        "id": f"{place.rank:04d}-{names}",
+        "id": f"{prefix}{place.rank:04d}-{names}",
         **({"bbox": outline_box(place.outline)} if place.outline is not None else {}),
         "geometry": outline_geometry(place.outline),
         "properties": {
@@ -170,13 +220,20 @@ def _item(place: Place, result: SearchResult) -> dict[str, Any]:
         "links": [],
         "assets": {
             sighting.scene: {
-                "href": sighting.scene,
+                "href": address(sighting.scene),
+                **({"type": media} if (media := _media_type(sighting)) else {}),
                 "title": f"{sighting.scene}, {sighting.date.isoformat() if sighting.date else 'day unknown'}",
                 "roles": ["data"],
             }
             for sighting in place.sightings
         },
     }
+
+
+def _media_type(sighting: Sighting) -> str | None:
+    """By the ending of the scene's name; None where that says nothing."""
+    found = MEDIA_TYPES.get(PurePosixPath(urlsplit(sighting.scene).path).suffix.lower())
+    return GEOTIFF if found == "image/tiff" and sighting.outline is not None else found
 
 
 def place_properties(place: Place) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from rsitr.geo import bbox_centre, geojson_geometry
-from rsitr.search.exchange import outline_box, outline_geometry, place_properties, rounded
+from rsitr.search.exchange import (
+    feature_collection,
+    outline_box,
+    outline_geometry,
+    place_feature,
+    place_properties,
+    rounded,
+)
 from rsitr.search.result import SearchResult
 from rsitr.types import Hit, Tile
 
@@ -104,19 +111,31 @@ def _as_dict(result: SearchResult, *, places: bool) -> dict[str, Any]:
     }
 
 
-def to_geojson(result: SearchResult) -> str:
-    """The hits as an RFC 7946 FeatureCollection. A tile without a known place has no geometry (null)."""
-    features = [
-        {
-            "type": "Feature",
-            "geometry": hit.tile.footprint and geojson_geometry(hit.tile.footprint),
-            "properties": _properties(hit),
-        }
-        for hit in result.hits
+def to_geojson(results: SearchResult | Sequence[SearchResult], *, places: bool = False) -> str:
+    """The hits, or merged places, as an RFC 7946 FeatureCollection that says what was asked.
+
+    Of several results, every feature says it. A tile without a known place has no geometry (null).
+    """
+    several = not isinstance(results, SearchResult)
+    answers = [
+        (
+            result,
+            [place_feature(place) for place in result.places()] if places else [_feature(hit) for hit in result.hits],
+        )
+        for result in (results if not isinstance(results, SearchResult) else (results,))
     ]
-    # One feature per line: coordinates on lines of their own would make the file long, and no easier to read.
-    lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
-    return f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n'
+    return feature_collection(answers, several=several)
+
+
+def _feature(hit: Hit) -> dict[str, Any]:
+    tile = hit.tile
+    return {
+        "type": "Feature",
+        "id": tile.tile,
+        **({"bbox": [round(side, DEGREE_DIGITS) for side in tile.bbox]} if tile.bbox and tile.footprint else {}),
+        "geometry": tile.footprint and geojson_geometry(tile.footprint),
+        "properties": _properties(hit),
+    }
 
 
 def to_csv(results: SearchResult | Sequence[SearchResult]) -> str:

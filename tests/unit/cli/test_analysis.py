@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pyarrow.parquet as pq
 import pytest
@@ -108,6 +109,29 @@ def test_a_file_of_queries(run: Run, index: Path, tmp_path: Path) -> None:
     options = ("--queries", tmp_path / "queries.txt", "--format", "geojson")
     assert run("search", index, *options, "--out", tmp_path / "many")[0] == 0
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == ["0001.geojson", "0002.geojson"]
+    assert json.loads((tmp_path / "many" / "0002.geojson").read_text(encoding="utf-8"))["query"] == "“blue”"
+    found = json.loads(run("search", index, *options, "-k", 1)[1])
+    assert [feature["properties"]["query"] for feature in found["features"]] == ["“red”", "“blue”"]
+    stac = json.loads(run("search", index, *options[:2], "-k", 1, "--format", "stac")[1])
+    assert [item["properties"]["title"] for item in stac["features"]] == ["“red”", "“blue”"]
+
+
+def test_a_single_query_of_a_file_makes_a_folder_too(run: Run, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "queries.txt").write_text("red\n", encoding="utf-8")
+    for chosen, name in (("geojson", "0001.geojson"), ("parquet", "0001.parquet"), ("stac", "0001.stac.json")):
+        options = ("--queries", tmp_path / "queries.txt", "--format", chosen, "--out", tmp_path / chosen)
+        assert run("search", index, *options)[0] == 0
+        assert [path.name for path in (tmp_path / chosen).iterdir()] == [name]
+    about = pq.read_schema(tmp_path / "parquet" / "0001.parquet").metadata[b"rsitr"]
+    assert json.loads(about)["query"] == "“red”"
+
+
+def test_stac_assets_lead_to_the_scenes(run: Run, index: Path, tmp_path: Path) -> None:
+    assert run("search", index, "red", "-k", 1, "--out", tmp_path / "a.stac.json")[0] == 0
+    (item,) = json.loads((tmp_path / "a.stac.json").read_text(encoding="utf-8"))["features"]
+    (asset,) = item["assets"].values()
+    assert Path(unquote(urlsplit(asset["href"]).path)).is_file()
+    assert (urlsplit(asset["href"]).scheme, asset["type"]) == ("file", "image/tiff; application=geotiff")
 
 
 def test_feedback_learns_a_detector_that_looks_through_new_scenes(run: Run, index: Path, tmp_path: Path) -> None:
@@ -171,6 +195,11 @@ def test_locate_writes_a_map_and_a_picture(run: Run, index: Path, tmp_path: Path
     [
         (["search", "{index}", "red", "--queries", "{tmp}/none"], "--queries takes its queries from the file"),
         (["search", "{index}", "--queries", "{tmp}/none"], "none: cannot be read"),
+        (["search", "{index}", "--queries", "{tmp}/q", "--out", "{tmp}/x.geojson"], "--format geojson --out {tmp}/x"),
+        (["search", "{index}", "--queries", "{tmp}/q", "--format", "html"], "html is a page for each query"),
+        (["search", "{index}", "red", "--format", "parquet"], "parquet is no text for the screen"),
+        (["search", "{index}", "red", "--out", "{tmp}/x.gpkg"], "x.gpkg: its ending names no format; known are .json,"),
+        (["search", "{index}", "red", "--out", "{tmp}/x"], "x: its ending names no format"),
         (["search", "{index}", "red", "--detector", "x"], "--detector looks for what it has learned"),
         (["search", "{index}", "--detector", "../x"], "there is no detector '../x'"),
         (["search", "{index}", "red", "--rerank", "nosuch"], "unknown re-ranking method"),
@@ -197,5 +226,5 @@ def test_wrong_input_is_one_line_and_status_2(
     status, _, err = run(*(argument.format(**names) for argument in arguments))
     assert status == 2
     assert err.startswith("rsitr: ")
-    assert said in err
+    assert said.format(**names) in err
     assert err.count("\n") == 1

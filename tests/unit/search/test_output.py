@@ -31,13 +31,14 @@ def result(index: Index) -> SearchResult:
 
 def test_geojson_is_rfc_7946(result: SearchResult) -> None:
     found = json.loads(to_geojson(result))
-    assert set(found) == {"type", "features"}
-    assert found["type"] == "FeatureCollection"
+    assert set(found) == {"type", "query", "matches", "relevance", "features"}
+    assert (found["type"], found["query"]) == ("FeatureCollection", "“green & <i>yellow</i>”")
     assert len(found["features"]) == 13
     kinds = []
     for hit, feature in zip(result, found["features"], strict=True):
-        assert set(feature) == {"type", "geometry", "properties"}
-        assert feature["type"] == "Feature"
+        assert set(feature) - {"bbox"} == {"type", "id", "geometry", "properties"}
+        assert (feature["type"], feature["id"]) == ("Feature", hit.tile.tile)
+        assert feature.get("bbox") == (hit.tile.bbox and pytest.approx(hit.tile.bbox, abs=1e-6))
         properties = feature["properties"]
         assert (properties["rank"], properties["tile"]) == (hit.rank, hit.tile.tile)
         assert properties["score"] == pytest.approx(hit.score, abs=1e-6)
@@ -64,6 +65,14 @@ def test_geojson_is_rfc_7946(result: SearchResult) -> None:
         "<b>dateline.tif": None,
         "photo.png": None,
     }
+
+
+def test_geojson_of_several_answers_is_one_collection(index: Index) -> None:
+    results = [index.search(colour, k=2) for colour in ("red", "blue")]
+    for places in (False, True):
+        found = json.loads(to_geojson(results, places=places))
+        assert [told["query"] for told in found["queries"]] == ["“red”", "“blue”"]
+        assert {feature["properties"]["query"] for feature in found["features"]} == {"“red”", "“blue”"}
 
 
 def test_json_tells_the_query_and_the_hits(index: Index) -> None:
@@ -150,5 +159,8 @@ def test_missing_sources_get_a_placeholder_and_are_listed(index: Index, index_pa
 def test_a_search_without_hits_is_a_page_too(index: Index) -> None:
     result = index.search("red", bbox=(0, 0, 1, 1))
     assert "No tile lies within these limits." in Page(make_contact_sheet(index, result).html).words
-    assert json.loads(to_geojson(result)) == {"type": "FeatureCollection", "features": []}
+    assert json.loads(to_geojson(result)) == {
+        "type": "FeatureCollection", "query": "“red” within 0, 0, 1, 1", "matches": False, "relevance": None,
+        "features": [],
+    }  # fmt: skip
     assert to_csv(result).count("\n") == 1

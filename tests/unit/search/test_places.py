@@ -202,8 +202,8 @@ def test_csv_has_a_line_for_each_sighting(places: Sequence[Place], result: Searc
     assert (lines[3]["lon"], lines[3]["wkt"], lines[3]["date"]) == ("", "", "")
 
 
-def test_geoparquet_carries_its_metadata(places: Sequence[Place]) -> None:
-    table = pq.read_table(io.BytesIO(places_to_geoparquet(places)))
+def test_geoparquet_carries_its_metadata(places: Sequence[Place], result: SearchResult) -> None:
+    table = pq.read_table(io.BytesIO(places_to_geoparquet(places, result=result)))
     about = json.loads(table.schema.metadata[b"geo"])
     assert (about["version"], about["primary_column"]) == ("1.1.0", "geometry")
     column = about["columns"]["geometry"]
@@ -212,7 +212,9 @@ def test_geoparquet_carries_its_metadata(places: Sequence[Place]) -> None:
     assert geometries[2] is None
     assert shapely.total_bounds(geometries[:2]).tolist() == pytest.approx(column["bbox"])
     assert [len(seen) for seen in table["sightings"].to_pylist()] == [2, 1, 1]
-    empty = pq.read_table(io.BytesIO(places_to_geoparquet([])))
+    assert set(table["query"].to_pylist()) == {"“a <river>”"}
+    empty = pq.read_table(io.BytesIO(places_to_geoparquet([], result=answer([]))))
+    assert json.loads(empty.schema.metadata[b"rsitr"]) == {"query": "“a <river>”", "matches": False, "relevance": None}
     assert len(empty) == 0
     assert json.loads(empty.schema.metadata[b"geo"])["columns"]["geometry"]["geometry_types"] == []
 
@@ -220,20 +222,36 @@ def test_geoparquet_carries_its_metadata(places: Sequence[Place]) -> None:
 def test_stac_items_are_read_by_pystac_and_undated_places_are_named(
     places: Sequence[Place], result: SearchResult
 ) -> None:
-    text, left_out = places_to_stac(places, result=result)
+    text, left_out = places_to_stac([(result, places)], address=lambda scene: f"file:///archive/{scene}")
     items = pystac.ItemCollection.from_dict(json.loads(text))
     assert len(items) == 1
     (item,) = items
     assert item.datetime is None
     assert item.common_metadata.start_datetime == datetime.datetime(2010, 8, 1, tzinfo=datetime.UTC)
     assert item.common_metadata.end_datetime == datetime.datetime(2016, 8, 1, tzinfo=datetime.UTC)
-    assert set(item.assets) == {"a.tif", "b.tif"}
+    assert {name: (asset.href, asset.media_type) for name, asset in item.assets.items()} == {
+        "a.tif": ("file:///archive/a.tif", pystac.MediaType.GEOTIFF),
+        "b.tif": ("file:///archive/b.tif", pystac.MediaType.GEOTIFF),
+    }
     assert item.properties["rsitr:rank"] == 1
     assert item.bbox == pytest.approx(shape(item.geometry).bounds)
     assert left_out == (
         "place 2 is no STAC item: the day of c.tif is unknown",
         "place 3 is no STAC item: the day of none.tif is unknown",
     )
+
+
+def test_items_of_several_answers_have_ids_of_their_own(places: Sequence[Place], result: SearchResult) -> None:
+    text, _ = places_to_stac([(result, places), (result, places)], address=lambda scene: f"https://a.example/{scene}")
+    ids = [item["id"] for item in json.loads(text)["features"]]
+    assert len(set(ids)) == len(ids) == 2
+
+
+def test_the_box_of_geoparquet_crosses_the_antimeridian_where_its_places_do() -> None:
+    found = answer([tile("d.tif", 0, 0, west=179.9995), tile("a.tif", 0, 0, west=178.0)])
+    table = pq.read_table(io.BytesIO(places_to_geoparquet(found.places(), result=found)))
+    west, _, east, _ = json.loads(table.schema.metadata[b"geo"])["columns"]["geometry"]["bbox"]
+    assert (west, east) == pytest.approx((178.0, -179.9995), abs=1e-6)
 
 
 def box_of(*parts: tuple[float, float]) -> BBox | None:

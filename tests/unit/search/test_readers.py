@@ -38,7 +38,7 @@ def test_gdal_and_geopandas_read_the_places(result: SearchResult, tmp_path: Path
     wanted = {place.place: place for place in places}
     geojson, parquet = tmp_path / "places.geojson", tmp_path / "places.parquet"
     geojson.write_text(places_to_geojson(places, result=result), encoding="utf-8")
-    parquet.write_bytes(places_to_geoparquet(places))
+    parquet.write_bytes(places_to_geoparquet(places, result=result))
     by_gdal, by_arrow = pyogrio.read_dataframe(geojson), geopandas.read_parquet(parquet)
     for table in (by_gdal, by_arrow):
         assert table.crs is not None
@@ -72,7 +72,7 @@ def test_gdal_reads_the_hits_and_the_csv(result: SearchResult, tmp_path: Path) -
 
 
 def test_stac_items_obey_their_schema(result: SearchResult) -> None:
-    text, _ = places_to_stac(result.places(), result=result)
+    text, _ = places_to_stac([(result, result.places())], address=lambda scene: f"https://a.example/{scene}")
     schemas = get_local_schema_cache()
     registry: Registry[dict[str, object]] = Registry().with_resources(
         (name, Resource.from_contents(schema)) for name, schema in schemas.items()
