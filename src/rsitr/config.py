@@ -19,7 +19,7 @@ from rsitr.errors import ConfigError
 from rsitr.rerank import METHODS
 from rsitr.training.phase import Phase
 from rsitr.training.tasks import MtgfeConfig
-from rsitr.types import Mixture
+from rsitr.types import GLOBAL_ONLY, Mixture
 
 __all__ = [
     "CONFIG_FOLDER",
@@ -38,7 +38,6 @@ __all__ = [
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 MOST_SCALE = 100.0
 """CLIP's bound of the inverse temperature, which a learned one keeps, too."""
-GLOBAL_ONLY = Mixture(alpha=1.0, beta=0.0)
 PAPERS_TASKS = MtgfeConfig()
 T = TypeVar("T")
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "GLOBAL_ONLY",
     "Area",
     "BBox",
     "EncodedImages",
@@ -98,6 +99,9 @@ class Mixture:
     alpha: float = 0.6
     beta: float = 0.4
     norm: Literal["l2", "rms"] = "l2"
+
+
+GLOBAL_ONLY = Mixture(alpha=1.0, beta=0.0)
 
 
 @runtime_checkable

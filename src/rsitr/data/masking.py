@@ -18,6 +18,7 @@ from rsitr.data.adjectives import ADJECTIVES
 from rsitr.errors import ConfigError
 
 __all__ = [
+    "IGNORED_LABEL",
     "MASK_ID",
     "BpeTokenizer",
     "CaptionMasker",

@@ -12,11 +12,9 @@ from rsitr.evaluation.protocol import EncodedSplit, encode_split, measure
 from rsitr.evaluation.report import EvaluationReport
 from rsitr.models import TorchEncoder, choose_device
 from rsitr.rerank import parse_rerank
-from rsitr.types import Encoder, Mixture
+from rsitr.types import GLOBAL_ONLY, Encoder, Mixture
 
 __all__ = ["Embeddings", "EmbeddingsSource", "encode_embeddings", "evaluate_embeddings"]
-
-GLOBAL_ONLY = Mixture(alpha=1.0, beta=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

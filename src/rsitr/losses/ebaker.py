@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
+from rsitr.data.masking import IGNORED_LABEL
 from rsitr.losses.contrastive import info_nce
 
 __all__ = ["RELEASED_SCALE", "EbakerLoss", "ebaker_loss", "keep_above"]
 
 RELEASED_SCALE = math.exp(2.996)  # 20.0, the constant inverse temperature of the released code
-IGNORED_LABEL = -100
 
 
 def keep_above(similarities: Tensor, *, threshold: float | None) -> Tensor | None:

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rsitr.errors import ConfigError
+from rsitr.models.compact import EOS_ID
 from rsitr.models.dual import DualEncoder
 from rsitr.types import EncodedImages, EncodedTexts, FloatArray, ImageArray, Mixture
 
 LocalTokens = Literal["valid", "valid_sos", "all"]
 Resize = Literal["squash", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
-EOS_ID = 49407
 CPU_BATCH = 16
 """Pictures at once on a CPU: a larger batch's feature maps are too large for the allocator to keep, and asking the
 system for zeroed memory at every layer costs up to as much again as the arithmetic."""

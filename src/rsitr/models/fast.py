@@ -21,13 +21,11 @@ from rsitr.errors import ModelError
 from rsitr.models.dual import Features
 from rsitr.models.encoder import DualModule, TorchEncoder
 from rsitr.models.onnx import OnnxImages
-from rsitr.models.precision import has_bf16
+from rsitr.models.precision import FAITHFUL, has_bf16
 from rsitr.types import FloatArray, ImageArray
 
 __all__ = ["FAITHFUL", "EncodingPath", "accelerate", "trial_pictures"]
 
-FAITHFUL = 0.999
-"""The least cosine with the fp32 vector, over all trial pictures, of a path that may be taken."""
 TRIAL_PICTURES = 8
 TRIAL_RUNS = 2
 

@@ -24,13 +24,13 @@ from torch.nn import functional as F
 from rsitr.errors import ModelError
 from rsitr.models.dual import Features
 from rsitr.models.encoder import DualModule, TorchEncoder
+from rsitr.models.precision import FAITHFUL
 from rsitr.types import FloatArray, ImageArray
 
 __all__ = ["OnnxExport", "OnnxImages", "export_onnx"]
 
 IMAGES_FILE, TEXTS_FILE, CONFIG_FILE = "images.onnx", "texts.onnx", "export.json"
 FORMAT = 1
-FAITHFUL = 0.999
 TRIAL_TEXTS = ("a river with a bridge", "many planes are parked beside a terminal in an airport", "farmland")
 
 

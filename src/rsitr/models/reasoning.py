@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from rsitr.data.masking import IGNORED_LABEL
 from rsitr.errors import ConfigError
 from rsitr.models.layers import Attention, Block, QuickGELU
-
-IGNORED_LABEL = -100
 
 
 class KeywordReasoner(nn.Module):

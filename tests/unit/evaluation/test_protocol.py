@@ -13,10 +13,9 @@ from rsitr.data.ceiling import recall_ceiling
 from rsitr.errors import ConfigError, DataError
 from rsitr.evaluation import protocol, retrieval_metrics
 from rsitr.evaluation.protocol import encode_captions, encode_split, measure, score_split
-from rsitr.types import EncodedImages, EncodedTexts, ImageArray, Mixture
+from rsitr.types import GLOBAL_ONLY, EncodedImages, EncodedTexts, ImageArray, Mixture
 
 N_IMAGES, DIM = 6, 8
-GLOBAL_ONLY = Mixture(alpha=1.0, beta=0.0)
 
 
 class TableEncoder:

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rsitr.data.masking import IGNORED_LABEL
 from rsitr.errors import ConfigError
 from rsitr.models.fusion.blocks import BERT_EPS, init_as_bert
 
 __all__ = ["MlmHead", "Predictor", "Projector", "synchronise_norms"]
-
-IGNORED_LABEL = -100
 
 
 class MlmHead(nn.Module):
