@@ -26,23 +26,24 @@ __all__ = [
     "write_file",
 ]
 
-_PIPE_COLUMNS = 120
+_PIPE_COLUMNS = 10_000  # no row is broken: a program reads lines, and an id in two pieces names nothing
 
 
-def console(stream: TextIO | None = None) -> Console:
+def console(stream: TextIO | None = None, *, to_file: bool = False) -> Console:
     """A rich console on `stream` (default stdout) that prints text as it is: captions may hold brackets.
 
-    Where the output is not a terminal (a pipe, a log) its width is fixed, unless COLUMNS says otherwise.
+    Where the output is not a terminal (a pipe, a log), or is kept to be written (`to_file`), nothing is wrapped.
     """
     from rich.console import Console
 
     stream = stream or sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_COLUMNS
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+    width = None if stream.isatty() and not to_file else _PIPE_COLUMNS
+    is_terminal = False if to_file else None  # None: the stream knows
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, force_terminal=is_terminal)
 
 
 def make_table(*columns: str, title: str, numbers: Collection[str] = (), header: bool = True) -> Table:
-    """A table that folds what is too long for its column instead of cutting it: names are there to be copied.
+    """A table that folds what is too long for a terminal instead of cutting it: names are there to be copied.
 
     Args:
         columns: their headings.

@@ -136,16 +136,24 @@ def render(
         return Rendered(*_render_stac(opened, results, places=places))
     if chosen.is_single and not is_batch:
         return Rendered(*_render_single(opened, results[0], chosen, places=places))
-    return Rendered(_render_text(results, chosen, places=places, explain=explain, is_batch=is_batch))
+    text = _render_text(results, chosen, places=places, explain=explain, is_batch=is_batch, to_screen=to_screen)
+    return Rendered(text)
 
 
 def _render_text(
-    results: Sequence[SearchResult], chosen: Format, *, places: bool, explain: bool, is_batch: bool
+    results: Sequence[SearchResult],
+    chosen: Format,
+    *,
+    places: bool,
+    explain: bool,
+    is_batch: bool,
+    to_screen: bool,
 ) -> str:
     from rsitr.search import places_to_csv, to_csv, to_geojson, to_json, to_json_line
 
     if chosen is Format.TABLE:
-        return "".join(format_tables(result, places=places, explain=explain) for result in results)
+        tables = (format_tables(result, places=places, explain=explain, to_file=not to_screen) for result in results)
+        return "".join(tables)
     if chosen is Format.JSON:
         write = to_json_line if is_batch else to_json
         return "".join(write(result, places=places) for result in results)
@@ -156,12 +164,12 @@ def _render_text(
     return to_csv(results if is_batch else results[0])
 
 
-def format_tables(result: SearchResult, *, places: bool = False, explain: bool = False) -> str:
+def format_tables(result: SearchResult, *, places: bool = False, explain: bool = False, to_file: bool = False) -> str:
     """The hits or places as a table for people, and the stages of ranking as another."""
     tables = [_format_places(result) if places else _format_hits(result)]
     if explain:
         tables.append(_format_stages(result))
-    target = console()
+    target = console(to_file=to_file)
     with target.capture() as captured:
         for table in tables:
             target.print(table)

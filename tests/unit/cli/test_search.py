@@ -118,7 +118,10 @@ def test_long_names_are_wrapped_not_cut(run: Run, index: Path, tmp_path: Path, m
     name = "a_scene_with_the_very_long_name_that_an_archive_gave_it_some_time_ago_20160816.tif"
     write_utm(tmp_path / "long" / name)
     assert run("index", tmp_path / "long", "--into", tmp_path / "longer")[0] == 0
-    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = run("search", tmp_path / "longer", "red", "-k", 1)
+    assert f"│ {name}:" in out, "a pipe gets it in one piece"
+    monkeypatch.setenv("TERM", "dumb")  # no colours, and 80 columns
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     status, out, _ = run("search", tmp_path / "longer", "red", "-k", 1)
     assert status == 0
     assert max(map(len, out.splitlines())) <= 80
