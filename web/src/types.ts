@@ -126,4 +126,5 @@ export interface Detector {
   query: string;
   n_right: number;
   n_wrong: number;
+  n_gone: number;
 }

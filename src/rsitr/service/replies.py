@@ -230,6 +230,7 @@ class DetectorReply(BaseModel):
     query: str
     n_right: int
     n_wrong: int
+    n_gone: int = Field(description="Marks that were dropped: their tiles have left the index.")
 
 
 class DetectorsReply(BaseModel):

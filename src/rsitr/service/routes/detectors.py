@@ -72,5 +72,10 @@ async def remove_detector(engine: EngineOf, name: DetectorName) -> Response:
 
 
 def _show(detector: Detector) -> dict[str, Any]:
-    n_right, n_wrong = len(detector.right), len(detector.wrong)
-    return {"name": detector.name, "query": detector.query, "n_right": n_right, "n_wrong": n_wrong}
+    return {
+        "name": detector.name,
+        "query": detector.query,
+        "n_right": len(detector.right),
+        "n_wrong": len(detector.wrong),
+        "n_gone": len(detector.gone),
+    }
