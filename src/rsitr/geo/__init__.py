@@ -1,7 +1,7 @@
 """Scenes: opening anything GDAL reads, windows of it as pictures, and where they lie on Earth. No torch in here."""
 
 from rsitr.geo.area import area_from_geojson, area_shape, read_area
-from rsitr.geo.files import SCENE_SUFFIXES, find_scenes, is_url
+from rsitr.geo.files import SCENE_SUFFIXES, find_scenes, is_url, public_address
 from rsitr.geo.geometry import (
     area_km2,
     bbox_centre,
@@ -43,6 +43,7 @@ __all__ = [
     "is_url",
     "open_reader",
     "open_scene",
+    "public_address",
     "read_area",
     "read_picture",
     "read_window",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from rsitr.errors import SceneError
 
-__all__ = ["SCENE_SUFFIXES", "find_scenes", "gdal_name", "is_url", "name_of"]
+__all__ = ["SCENE_SUFFIXES", "find_scenes", "gdal_name", "is_url", "name_of", "public_address"]
+
+Location = TypeVar("Location", bound=Path | str)
 
 SCENE_SUFFIXES = frozenset(
     {
@@ -62,6 +65,21 @@ def name_of(location: Path | str) -> str:
     'scene.tif'
     """
     return PurePosixPath(urlsplit(location).path).name if isinstance(location, str) else location.name
+
+
+def public_address(location: Location) -> Location | str:
+    """An address without what opens it: its query, where signatures and tokens stand, and a password before the host.
+
+    This is what a scene is called, and what is said of it. Paths and names in buckets stay as they are.
+
+    >>> public_address("https://me:secret@example.org/scene.tif?sig=secret")
+    'https://example.org/scene.tif'
+    """
+    if not isinstance(location, str) or not location.startswith(("https://", "http://")):
+        return location
+    scheme, _, rest = location.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def find_scenes(inputs: Sequence[Path]) -> list[Path]:

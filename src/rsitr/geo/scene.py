@@ -19,7 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.io import DatasetReader
 
 from rsitr.errors import SceneError
-from rsitr.geo.files import gdal_name, name_of
+from rsitr.geo.files import gdal_name, name_of, public_address
 from rsitr.geo.metadata import SceneDate, find_date, find_sensor
 from rsitr.geo.placement import Ground, Placement, read_placement
 from rsitr.geo.tiling import Window
@@ -33,12 +33,14 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # And it keeps what it has decoded in up to a twentieth of the memory, of which a reader of windows has no use.
 STRICT = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_CACHEMAX": 256}
 REMOTE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_HTTP_TIMEOUT": "60", "GDAL_HTTP_MAX_RETRY": "3"}
+SIGNED = {"CPL_VSIL_CURL_USE_HEAD": "NO"}  # an address that is signed for GET is refused to HEAD
 REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "WEBP", "NITF")
 LARGEST_BLOCK_BYTES = 2**29
 LONGEST_REASON = 200
 # Only of files that are opened in this module: whoever opens others with rasterio is warned as before.
 OWN_NAME = re.compile(rf"{re.escape(__name__)}$")
 WELCOME = ("ignore", None, NotGeoreferencedWarning, OWN_NAME, 0)
+QUERY = re.compile(r"(?<=\w)\?[^\s']*")  # of an address: it may hold a signature, which is nobody's business
 FILTERS = threading.Lock()
 
 
@@ -47,7 +49,7 @@ class Scene:
     """An image or raster that can be read.
 
     Attributes:
-        path: the file, or its address.
+        path: the file, or its address without a query.
         driver: GDAL's name of its format.
         width: in pixels.
         height: in pixels.
@@ -108,7 +110,8 @@ def reading(path: Path | str, *, phase: Literal["open", "decode"]) -> Iterator[N
         with rasterio.Env(**STRICT):
             yield
     except (RasterioError, CPLE_BaseError, OSError, MemoryError) as error:
-        raise SceneError(f"{path}: {_reason(error, path, phase)}") from error
+        shown = public_address(path)
+        raise SceneError(f"{shown}: {_reason(error, shown, phase)}") from error
 
 
 def open_dataset(path: Path | str) -> DatasetReader:
@@ -120,7 +123,7 @@ def open_dataset(path: Path | str) -> DatasetReader:
     if isinstance(path, Path):
         _require_file(path)
         return DatasetReader(path)
-    with rasterio.Env(**REMOTE):
+    with rasterio.Env(**REMOTE, **(SIGNED if "?" in path else {})):
         return _open_remote(gdal_name(path))
 
 
@@ -153,6 +156,7 @@ def _require_file(path: Path) -> None:
 
 def describe(dataset: DatasetReader, path: Path | str, *, bands: Sequence[int] | None = None) -> Scene:
     """The record of an open dataset, of which `bands` are shown, or what it says itself."""
+    path = public_address(path)
     if dataset.count == 0:
         raise SceneError(f"{path}: it holds no bands of its own, only {len(dataset.subdatasets)} data sets inside it")
     _require_small_blocks(dataset, path)
@@ -233,12 +237,10 @@ def _reason(error: BaseException, path: Path | str, phase: str) -> str:
     """One line: the deepest cause says most, and it need not say the file's name again."""
     while error.__cause__ is not None:
         error = error.__cause__
-    text = (
-        " ".join(str(error).split())
-        .replace(f"'{path}' ", "")
-        .replace(f"{path}: ", "")
-        .replace(f"{name_of(path)}, ", "")
-    )
+    text = " ".join(str(error).split())
+    if isinstance(path, str):
+        text = QUERY.sub("", text)
+    text = text.replace(f"'{path}' ", "").replace(f"{path}: ", "").replace(f"{name_of(path)}, ", "")
     if isinstance(error, MemoryError):
         return "it does not fit into memory"
     if "not recognized as" in text:

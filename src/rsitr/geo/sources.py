@@ -8,19 +8,21 @@ import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rsitr.errors import SceneError
-from rsitr.geo.files import find_scenes, is_url
+from rsitr.geo.files import SCENE_SUFFIXES, find_scenes, is_url, name_of
 from rsitr.geo.metadata import SceneDate
 
 __all__ = ["FileState", "Source", "find_sources", "open_bucket", "stat_source"]
 
 CATALOGUE_SUFFIXES = (".json", ".geojson")
 TIMEOUT_S = 60.0
+SNIFFED_BYTES = 64
+REFUSED_TO_HEAD = frozenset({400, 401, 403, 405, 501})
 LARGEST = 2**63 - 1  # what an index can record
 
 FileState = tuple[int, int]
@@ -87,15 +89,49 @@ def _expand(item: str | Path) -> list[Source]:
 
         return read_stac(text if is_url(text) else str(Path(text).resolve()))
     if is_url(text):
+        if _is_json(text):
+            from rsitr.geo.stac import read_stac
+
+            return read_stac(text)
         return [Source(text)]
     return [Source(path) for path in find_scenes([Path(item)])]
 
 
-def _stat_http(url: str) -> FileState:
-    request = urllib.request.Request(url, method="HEAD")
+def _is_json(url: str) -> bool:
+    """Whether an address whose ending says nothing leads to a catalogue, as those of STAC services do."""
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            headers = answer.headers
+        if url.startswith("s3://") or Path(name_of(url)).suffix.lower() in SCENE_SUFFIXES:
+            return False
+        with _ask(url, Accept="application/geo+json, application/json;q=0.9, */*;q=0.8") as answer:
+            kind: str = answer.headers.get_content_type()
+            start: bytes = answer.read(SNIFFED_BYTES)
+            return kind.endswith("json") or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    except (OSError, http.client.HTTPException, ValueError):
+        return False  # what is wrong with it is told when it is opened
+
+
+def _ask(url: str, *, method: str = "GET", **headers: str) -> Any:
+    return urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers), timeout=TIMEOUT_S)
+
+
+def _head(url: str) -> Mapping[str, str]:
+    """The headers of a file; addresses that are signed for GET are refused to HEAD, so one byte is asked for then."""
+    try:
+        with _ask(url, method="HEAD") as answer:
+            headers: Mapping[str, str] = answer.headers
+            return headers
+    except urllib.error.HTTPError as error:
+        if error.code not in REFUSED_TO_HEAD:
+            raise
+    with _ask(url, Range="bytes=0-0") as answer:
+        found = dict(answer.headers)
+        whole = found.get("Content-Range", "").rpartition("/")[2]
+        return {**found, "Content-Length": whole} if whole.isdigit() else found
+
+
+def _stat_http(url: str) -> FileState:
+    try:
+        headers = _head(url)
     except urllib.error.HTTPError as error:
         raise OSError(f"its server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:

@@ -6,7 +6,18 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from rsitr.errors import SceneError
-from rsitr.geo import FileState, Ground, Scene, SceneReader, Source, Window, choose_tile_px, cut_scales, open_reader
+from rsitr.geo import (
+    FileState,
+    Ground,
+    Scene,
+    SceneReader,
+    Source,
+    Window,
+    choose_tile_px,
+    cut_scales,
+    open_reader,
+    public_address,
+)
 from rsitr.index.journal import Finished, LeftOut
 from rsitr.index.manifest import Manifest, Settings
 from rsitr.types import ImageArray, SceneEntry, Tile
@@ -82,7 +93,7 @@ def read_scenes(jobs: Iterable[Job], *, manifest: Manifest) -> Generator[Event, 
         try:
             yield from _read_scene(job, manifest)
         except SceneError as error:
-            yield SceneFailed(job.scene, str(error).removeprefix(f"{job.source.location}: "))
+            yield SceneFailed(job.scene, str(error).removeprefix(f"{public_address(job.source.location)}: "))
 
 
 def sample_pictures(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.errors import StoreError
-from rsitr.geo import FileState, Source, is_url, stat_source
+from rsitr.geo import FileState, Source, is_url, public_address, stat_source
 from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
 from rsitr.index.journal import JOURNAL, Finished, Journal, LeftOut
 from rsitr.index.manifest import Manifest, Settings, read_manifest, record_code, write_manifest
@@ -22,6 +22,7 @@ from rsitr.types import Encoder, FloatArray, SceneEntry, Tile, TileCoder
 
 __all__ = ["Failure", "Plan", "Writer", "open_writer"]
 
+SAME_NAME = "another file has the same address up to the '?', which is what a scene is called: only one can be indexed"
 COMMIT_TILES = 2048  # finished scenes wait for company until they have so many tiles together ...
 COMMIT_S = 20.0  # ... or so much time has gone by: every commit leaves a small piece on disk
 
@@ -85,6 +86,7 @@ class Writer:
         to_do: dict[str, Source] = {}
         unchanged: list[str] = []
         failures: list[Failure] = []
+        seen: dict[str, FileState] = {}
         for source in sources:
             scene = self._name(source.location)
             if source.problem is not None:
@@ -98,6 +100,10 @@ class Writer:
                 continue
             except UnicodeEncodeError:
                 failures.append(Failure(ascii(scene), "its name is not valid UTF-8: rename it"))
+                continue
+            if seen.setdefault(scene, state) is not state:  # addresses that differ in their queries only
+                if seen[scene] != state:
+                    failures.append(Failure(scene, SAME_NAME))
                 continue
             entry = known.get(scene)
             if entry and (entry.size_bytes, entry.mtime_ns) == state:
@@ -201,8 +207,10 @@ class Writer:
         return self._index
 
     def _name(self, location: Path | str) -> str:
-        """A scene's name in the index: its path as seen from the root, or its address."""
-        return location if isinstance(location, str) else Path(os.path.relpath(location, self._root)).as_posix()
+        """A scene's name in the index: its path as seen from the root, or its address without a query."""
+        if isinstance(location, str):
+            return public_address(location)
+        return Path(os.path.relpath(location, self._root)).as_posix()
 
 
 def open_writer(

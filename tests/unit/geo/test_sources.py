@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -250,7 +251,7 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]
         def do_HEAD(self) -> None:
             answer(self)
 
-        do_GET = do_HEAD
+        do_GET = do_POST = do_HEAD
 
         def log_message(self, *_: object) -> None:
             pass
@@ -366,3 +367,141 @@ def test_file_addresses_in_a_catalogue_in_a_folder(archive: Path, tmp_path: Path
     assert one.location == folder / "a b.tif"
     assert two.location == archive / "bucket" / "a.tif"
     assert three.problem == f"{away}: a file of the machine elsewhere; copy it here, or name it by its path"
+
+
+def answer_json(request: BaseHTTPRequestHandler, content: dict[str, Any], kind: str = "application/geo+json") -> None:
+    body = json.dumps(content).encode()
+    request.send_response(200)
+    request.send_header("Content-Type", kind)
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
+def page_of_items(numbers: range, address: str, **content: Any) -> dict[str, Any]:
+    tif = {"type": "image/tiff; application=geotiff"}
+    features = [item(f"i{n}", {"data": {**tif, "href": f"{address}/{n}.tif?sig=SECRET"}}) for n in numbers]
+    return {"type": "FeatureCollection", "features": features, **content}
+
+
+@pytest.mark.parametrize("how", ["GET", "POST", "merge"])
+def test_an_answer_is_read_to_its_last_page(how: str) -> None:
+    """Five items in three pages; the address says nothing of JSON, and holds a token."""
+    asked: list[Any] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        sent = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        asked.append((request.command, json.loads(sent) if sent else None))
+        start = json.loads(sent)["start"] if sent else int(request.path.rpartition("start=")[2] or 0)
+        address = f"http://{request.headers['Host']}"
+        link: dict[str, Any] = {"rel": "next", "href": f"/search?token=SECRET&start={start + 2}"}
+        if how != "GET":
+            link |= {"method": "POST", "href": f"{address}/search", "body": {"start": start + 2}}
+            link["merge"] = how == "merge"
+            link["body"] |= {"limit": 2} if start == 0 else {}
+        links = [link] if start < 4 else []
+        answer_json(request, page_of_items(range(start, min(5, start + 2)), address, links=links, numberMatched=5))
+
+    with answering(answer) as address:
+        sources = find_sources([f"{address}/search?token=SECRET&start=0"])
+    assert [str(source.location).rpartition("/")[2] for source in sources] == [f"{n}.tif?sig=SECRET" for n in range(5)]
+    assert [source.problem for source in sources] == [None] * 5
+    if how == "POST":
+        assert asked[-1] == ("POST", {"start": 4})
+    if how == "merge":
+        assert asked[-1] == ("POST", {"start": 4, "limit": 2})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"numberMatched": 7}, "2 items of 7 that match, as the service says, are in the pages of this answer"),
+        ({"context": {"matched": 7}}, "2 items of 7 that match"),
+        ({"links": [{"rel": "next", "href": "?token=SECRET"}]}, "its pages have no end"),
+    ],
+)
+def test_items_that_are_missing_from_an_answer_are_said(content: dict[str, Any], said: str) -> None:
+    with answering(lambda request: answer_json(request, page_of_items(range(2), "http://h", **content))) as address:
+        *items, last = find_sources([f"{address}/collections/a/items?token=SECRET"])
+    assert len(items) == 2
+    assert last.location == f"{address}/collections/a/items#pages"
+    assert said in (last.problem or "")
+
+
+def test_a_saved_answer_tells_of_the_pages_that_were_not_saved(tmp_path: Path) -> None:
+    content = page_of_items(range(2), "http://h", links=[{"rel": "next", "href": "http://127.0.0.1:9/search?page=2"}])
+    *items, last = find_sources([write_json(tmp_path / "answer.json", content)])
+    assert len(items) == 2
+    assert "its next page is on a server" in (last.problem or "")
+
+
+def test_a_collection_of_a_service_gives_the_items_that_it_points_to() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path.endswith("/items"):
+            answer_json(request, page_of_items(range(3), "http://h"), "text/plain")
+        else:
+            answer_json(request, {"type": "Collection", "links": [{"rel": "items", "href": f"{request.path}/items"}]})
+
+    with answering(answer) as address:
+        assert len(find_sources([f"{address}/collections/a"])) == 3
+        assert len(find_sources([f"{address}/collections/a/items"])) == 3  # by its content alone
+
+
+@pytest.mark.parametrize("code", [403, 405])
+@pytest.mark.parametrize("gives_parts", [True, False])
+def test_signed_addresses_are_asked_with_get_and_kept_without_what_they_are_signed_with(
+    archive: Path, tmp_path: Path, code: int, *, gives_parts: bool
+) -> None:
+    whole = (archive / "bucket" / "a.tif").read_bytes()
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.command == "HEAD" or "sig=SECRET" not in request.path:
+            request.send_response(code if request.command == "HEAD" else 403)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        asked = request.headers.get("Range") if gives_parts else None
+        first, _, last = (asked or "bytes=0-").removeprefix("bytes=").partition("-")
+        part = whole[int(first) : int(last) + 1 if last else None]
+        request.send_response(206 if asked else 200)
+        request.send_header("Content-Length", str(len(part)))
+        request.send_header("Last-Modified", "Sat, 01 Jan 2022 00:00:00 GMT")
+        if asked:
+            request.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(whole)}")
+        request.end_headers()
+        with contextlib.suppress(ConnectionError):
+            request.wfile.write(part)
+
+    into, encoder = tmp_path / "index", ColourEncoder(image_size_px=64)
+    with answering(answer) as address:
+        assert stat_source(f"{address}/a.tif?sig=SECRET")[0] == len(whole)
+        report = ingest([f"{address}/a.tif?sig=SECRET"], into=into, encoder=encoder)
+        assert ([entry.scene for entry in report.indexed], report.failures) == ([f"{address}/a.tif"], ())
+        # Signed anew it is the same scene; unsigned it is told that the server refuses, and nothing of the signature.
+        again = ingest([f"{address}/a.tif?sig=SECRET&until=tomorrow"], into=into, encoder=encoder)
+        assert again.unchanged == (f"{address}/a.tif",)
+        with pytest.raises(SceneError) as caught:
+            open_scene(f"{address}/b.tif?sig=GUESS")
+        assert "GUESS" not in str(caught.value)
+    for path in into.rglob("*"):
+        assert not path.is_file() or b"SECRET" not in path.read_bytes()
+    assert b"SECRET" not in repr(open_index(into).store.scenes()).encode()
+
+
+def test_two_files_that_differ_in_their_queries_only_cannot_both_be_indexed(archive: Path, tmp_path: Path) -> None:
+    files = {"?v=1": archive / "bucket" / "a.tif", "?v=2": archive / "bucket" / "b_20190203.tif"}
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        whole = files[request.path[-4:]].read_bytes()
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(whole)))
+        request.end_headers()
+        if request.command == "GET":
+            with contextlib.suppress(ConnectionError):
+                request.wfile.write(whole)
+
+    with answering(answer) as address:
+        inputs = [f"{address}/x.tif?v={version}" for version in (1, 2)]
+        report = ingest(inputs, into=tmp_path / "index", encoder=ColourEncoder())
+    assert [entry.scene for entry in report.indexed] == [f"{address}/x.tif"]
+    assert [failure.reason[:40] for failure in report.failures] == ["another file has the same address up to "]
