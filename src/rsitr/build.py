@@ -171,6 +171,34 @@ class Run:
     measure_validation: Callable[[Sequence[Asked]], list[dict[str, SplitResult]]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Pictures:
+    """What a run looks at: training pictures, and those of the validation splits by the name of their data set."""
+
+    sets: Sequence[CaptionDataset]
+    training: list[CaptionedImage]
+    validation: dict[str, list[CaptionedImage]]
+
+    @property
+    def everything(self) -> list[CaptionedImage]:
+        """The training pictures, then those of the validation splits."""
+        return [*self.training, *(image for images in self.validation.values() for image in images)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a run takes place, and whom it tells; see `build_run`."""
+
+    folder: Path
+    cache_folder: Path
+    device: str
+    provenance: dict[str, str]
+    ranks: Ranks
+    on_cache: Callable[[int, int], None]
+    on_note: Callable[[str], None]
+    report: Callable[[Position, int, float], None]
+
+
 def build_run(
     config: TrainConfig,
     *,
@@ -205,46 +233,56 @@ def build_run(
     Raises:
         ConfigError, DataError, ModelError: something the run needs is missing or wrong; nothing has been written.
     """
-    sets = load_sets(config, specs=specs, root=root)
-    training = [image for dataset in sets for image in dataset.split("train")]
-    validation = {dataset.name: list(dataset.split("val")) for dataset in sets}
-    held_out = {image.path for dataset in sets for image in dataset.images if image.split != "train"}
-    training = [image for image in training if image.path not in held_out]
-    everything = [*training, *(image for images in validation.values() for image in images)]
-    require_images(everything)
+    pictures = _find_pictures(config, specs=specs, root=root)
+    place = _Place(
+        folder=folder,
+        cache_folder=cache_folder or folder,
+        device=device,
+        provenance=provenance,
+        ranks=ranks,
+        on_cache=on_cache,
+        on_note=on_note,
+        report=report,
+    )
     torch.manual_seed(config.seed)
+    if config.recipe == "mtgfe":
+        return _build_mtgfe(config, _look_through(pictures, config, on_hash=on_hash), place)
     # Before every picture is looked at, which takes a while: what is wrong with the model shows at once.
-    model = None if config.recipe == "mtgfe" else build_model(config.model, root=root)
-    if model is not None:
-        _check_phases(config, size_px=model.image_size_px)
+    model = build_model(config.model, root=root)
+    _check_phases(config, size_px=model.image_size_px)
+    return _build_ebaker(config, _look_through(pictures, config, on_hash=on_hash), place, model=model)
+
+
+def _find_pictures(config: TrainConfig, *, specs: Sequence[str], root: Path | None) -> _Pictures:
+    """The pictures of the config's data sets, all of which are there; what is held out anywhere is not trained on."""
+    sets = load_sets(config, specs=specs, root=root)
+    held_out = {image.path for dataset in sets for image in dataset.images if image.split != "train"}
+    found = _Pictures(
+        sets=sets,
+        training=[image for dataset in sets for image in dataset.split("train") if image.path not in held_out],
+        validation={dataset.name: list(dataset.split("val")) for dataset in sets},
+    )
+    require_images(found.everything)
+    return found
+
+
+def _look_through(pictures: _Pictures, config: TrainConfig, *, on_hash: Callable[[int, int], None]) -> _Pictures:
+    """The pictures, of which each can be read; without those that are there twice, where the config says so."""
     if config.data.duplicates == "drop":
-        unique = _without_duplicates(training, sets=sets, on_hash=on_hash)
-        everything = [*unique, *everything[len(training) :]]
-        training = unique
-    else:
-        done = itertools.count(1)
-        require_readable(everything, on_picture=lambda: on_hash(next(done), len(everything)))
-    table = RowTable.of(training)
-    if model is None:
-        return _build_mtgfe(
-            config,
-            table=table,
-            sets=sets,
-            validation=validation,
-            folder=folder,
-            cache_folder=cache_folder or folder,
-            device=device,
-            provenance=provenance,
-            ranks=ranks,
-            on_cache=on_cache,
-            on_note=on_note,
-            report=report,
-        )
+        unique = _without_duplicates(pictures.training, sets=pictures.sets, on_hash=on_hash)
+        return dataclasses.replace(pictures, training=unique)
+    everything, done = pictures.everything, itertools.count(1)
+    require_readable(everything, on_picture=lambda: on_hash(next(done), len(everything)))
+    return pictures
+
+
+def _build_ebaker(config: TrainConfig, pictures: _Pictures, place: _Place, *, model: DualModule) -> Run:
+    table = RowTable.of(pictures.training)
     recipe = EbakerRecipe(
         table=table,
         captions_by_set={
             dataset.name: [caption for image in dataset.split("train") for caption in image.captions]
-            for dataset in sets
+            for dataset in pictures.sets
         },
         dim=model.token_dim,
         context_length=model.context_length,
@@ -267,7 +305,7 @@ def build_run(
         drop_epoch=config.eba.drop_epoch,
         scheme=config.eba.scheme,
         seed=config.seed,
-        ranks=ranks,
+        ranks=place.ranks,
     )
     encoder = TorchEncoder(
         model,
@@ -278,15 +316,15 @@ def build_run(
         local_tokens=config.model.local_tokens,
         resize="crop" if config.model.kind == "open_clip" else "squash",
         interpolation="bicubic" if config.model.kind == "open_clip" else "bilinear",
-        device=device,
+        device=place.device,
     )
-    cache = FeatureCache(model, everything, folder=cache_folder or folder, on_cache=on_cache)
-    validator = Validator(encoder, validation, cache=cache, n_training=len(training))
+    cache = FeatureCache(model, pictures.everything, folder=place.cache_folder, on_cache=place.on_cache)
+    validator = Validator(encoder, pictures.validation, cache=cache, n_training=len(pictures.training))
 
     def export(position: Position) -> None:
         result = validator.tuned(local=config.loss.local_weight > 0) if config.tune else validator.latest
         save_checkpoint(
-            folder / "best",
+            place.folder / "best",
             config=CheckpointConfig(
                 kind=config.model.kind,
                 name=config.name,
@@ -302,19 +340,19 @@ def build_run(
                     "config": dataclasses.asdict(config),
                     "epoch": position.epoch,
                     "seconds": round(position.seconds, 1),
-                    "n_images": len(training),
+                    "n_images": len(pictures.training),
                     "n_rows": len(table),
                     "ids_sha256": table.ids_sha256,
-                    "data_sha256": {dataset.name: dataset.sha256 for dataset in sets},
+                    "data_sha256": {dataset.name: dataset.sha256 for dataset in pictures.sets},
                     "validation": result.results,
-                    **provenance,
+                    **place.provenance,
                 },
             ),
             weights=dict(model.state_dict()),
         )
 
     def report_eliminated(position: Position) -> None:
-        write_eliminated(recipe, epoch=position.epoch, folder=folder / ELIMINATED_FOLDER)
+        write_eliminated(recipe, epoch=position.epoch, folder=place.folder / ELIMINATED_FOLDER)
 
     trainer = Trainer(
         model=model,
@@ -327,14 +365,14 @@ def build_run(
         symmetries=config.data.symmetries,
         workers=config.data.workers,
         seed=config.seed,
-        folder=folder,
+        folder=place.folder,
         validate=validator,
         patches=(lambda: [cache()]) if config.model.kind == "compact" else None,
         on_best=export,
         on_epoch_end=report_eliminated,
-        report=report,
-        device=device,
-        ranks=ranks,
+        report=place.report,
+        device=place.device,
+        ranks=place.ranks,
     )
 
     trainer.identity = _identity(config, table)
@@ -343,9 +381,9 @@ def build_run(
         config=config,
         trainer=trainer,
         table=table,
-        sets=sets,
-        folder=folder,
-        measure_validation=lambda asked: _measure_vectors(validator.encode(frozen=frozen), asked, device=device),
+        sets=pictures.sets,
+        folder=place.folder,
+        measure_validation=lambda asked: _measure_vectors(validator.encode(frozen=frozen), asked, device=place.device),
     )
 
 
@@ -380,31 +418,18 @@ def _measure_fusion(
     return [results for _ in asked]
 
 
-def _build_mtgfe(
-    config: TrainConfig,
-    *,
-    table: RowTable,
-    sets: Sequence[CaptionDataset],
-    validation: dict[str, list[CaptionedImage]],
-    folder: Path,
-    cache_folder: Path,
-    device: str,
-    provenance: dict[str, str],
-    ranks: Ranks,
-    on_cache: Callable[[int, int], None],
-    on_note: Callable[[str], None],
-    report: Callable[[Position, int, float], None],
-) -> Run:
+def _build_mtgfe(config: TrainConfig, pictures: _Pictures, place: _Place) -> Run:
+    table = RowTable.of(pictures.training)
     sizes = parse(FusionConfig, config.model.settings, where="model.settings")
     start = start_fusion(sizes, image_init=config.model.init, text_init=config.model.init_text, packaged=PACKAGED)
     for note in start.notes:
-        on_note(note)
+        place.on_note(note)
     dual = config.mtgfe.dual
     trainer = build_mtgfe_trainer(
         start,
         name=config.name,
         table=table,
-        validation=validation,
+        validation=pictures.validation,
         settings=config.mtgfe,
         phases=config.phases,
         per_image=config.data.captions_per_image if config.data.rows == "images" else None,
@@ -412,18 +437,18 @@ def _build_mtgfe(
         symmetries=config.data.symmetries,
         workers=config.data.workers,
         seed=config.seed,
-        folder=folder,
-        cache_folder=cache_folder,
-        device=device,
+        folder=place.folder,
+        cache_folder=place.cache_folder,
+        device=place.device,
         record={
             "config": dataclasses.asdict(config),
-            "data_sha256": {dataset.name: dataset.sha256 for dataset in sets},
-            **provenance,
+            "data_sha256": {dataset.name: dataset.sha256 for dataset in pictures.sets},
+            **place.provenance,
         },
-        encoder=None if dual is None else load_model(dual, device=device),
-        ranks=ranks,
-        on_cache=on_cache,
-        report=report,
+        encoder=None if dual is None else load_model(dual, device=place.device),
+        ranks=place.ranks,
+        on_cache=place.on_cache,
+        report=place.report,
     )
     trainer.identity = _identity(config, table)
     scorer = PairScorer(
@@ -431,15 +456,15 @@ def _build_mtgfe(
         vocabulary=start.vocabulary,
         name=config.name,
         fingerprint="in training",
-        device=device,
+        device=place.device,
     )
     return Run(
         config=config,
         trainer=trainer,
         table=table,
-        sets=sets,
-        folder=folder,
-        measure_validation=lambda asked: _measure_fusion(scorer, validation, asked),
+        sets=pictures.sets,
+        folder=place.folder,
+        measure_validation=lambda asked: _measure_fusion(scorer, pictures.validation, asked),
     )
 
 
