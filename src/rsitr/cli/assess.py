@@ -16,7 +16,7 @@ from rsitr.cli.output import console, make_table, require_writable, write_file
 from rsitr.errors import QueryError
 
 if TYPE_CHECKING:
-    from rsitr.search import Assessment, Index, Labelled, Mark, Recommendation, SearchResult
+    from rsitr.search import Assessment, Index, Labelled, Mark, Precision, Recommendation, SearchResult
     from rsitr.types import Encoder
 
 __all__ = ["assess", "run_assess"]
@@ -125,45 +125,77 @@ def _parse_depth(text: str) -> list[int]:
 
 def _print(found: Sequence[Assessment], *, as_json: bool) -> None:
     from rsitr.search import recommend
+    from rsitr.search.assessing import explain_not_compared
 
     best = recommend(found)
+    left_out = explain_not_compared(found)
     if as_json:
         recommended = None if best is None else asdict(best)
-        about = {"indexes": [entry.as_dict() for entry in found], "recommended": recommended}
+        about = {
+            "indexes": [entry.as_dict() for entry in found], "recommended": recommended, "not_compared": left_out,
+        }  # fmt: skip
         sys.stdout.write(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
         return
     names = [f"P@{precision.k}" for precision in found[0].precisions]
     columns = ("index", "model", "tiles", *names, "threshold")
     table = make_table(*columns, title="Precision on the labelled hits, with 95 % intervals", numbers=columns[3:])
     for entry in found:
-        threshold = "" if entry.advice is None else f"{entry.advice.threshold:.2f}"
-        cells = [_format(precision.value, precision.low, precision.high) for precision in entry.precisions]
+        advice = entry.advice
+        threshold = "" if advice is None else f"{'' if advice.is_bounded else 'at most '}{advice.threshold:.2f}"
+        cells = [_format(precision) for precision in entry.precisions]
         table.add_row(entry.index, entry.model, entry.tiles, *cells, threshold)
     out = console()
     out.print(table)
     for entry in found:
-        if (advice := entry.advice) is not None:
-            out.print(
-                f"{entry.index}: with --threshold {advice.threshold:.2f}, {advice.precision:.0%} of what is kept is "
-                f"right, and {advice.recall:.0%} of what is right is kept ({advice.n_labelled} labels)"
-            )
+        for line in _explain(entry):
+            out.print(f"{entry.index}: {line}")
+    for line in left_out:
+        out.print(line)
     if best is not None:
         out.print(_recommendation(best))
+    elif len(found) > 1:
+        out.print("No index is recommended: it takes labels that go equally far down; --to-label FILE lists the hits.")
+
+
+def _explain(entry: Assessment) -> list[str]:
+    """How far down the labels go, and what they say of a threshold."""
+    reach, advice = entry.reach, entry.advice
+    if not reach.n_labelled:
+        return []
+    depth = f"down to rank {reach.rank} of every query" if reach.rank else "with gaps from the first hit of a query on"
+    lowest = "" if reach.relevance is None else f" (relevance {reach.relevance:.2f})"
+    lines = [f"{reach.n_labelled} of {reach.n_hits} hits are labelled, {depth}{lowest}; what lies below is not known"]
+    if advice is not None and advice.is_bounded:
+        lines.append(
+            f"with --threshold {advice.threshold:.2f}, {advice.precision:.0%} of the labelled hits that are kept are "
+            f"right, and {advice.recall:.0%} of those labelled right are kept ({advice.n_labelled} labels)"
+        )
+    elif advice is not None:
+        lines.append(
+            f"the best threshold is {advice.threshold:.2f}, the lowest relevance that is labelled, or lies below it: "
+            "to know it, label further down (a larger -k)"
+        )
+    return lines
 
 
 def _recommendation(best: Recommendation) -> str:
     reached = best.precision
     threshold = "" if best.threshold is None else f", --threshold {best.threshold:.2f}"
     said = (
-        f"Recommended of the {best.n_tried} tried: {best.index} (model {best.model}, tiles {best.tiles}{threshold}), "
-        f"P@{reached.k} {_format(reached.value, reached.low, reached.high)}."
+        f"Recommended of the {best.n_compared} compared: {best.index} (model {best.model}, tiles {best.tiles}"
+        f"{threshold}), P@{reached.k} {_format(reached)}."
+        if best.n_tried > 1
+        else f"{best.index} (model {best.model}, tiles {best.tiles}{threshold}): P@{reached.k} {_format(reached)}."
     )
     if best.threshold is None:
-        said += " For a threshold it takes ten labels, right ones and wrong ones among them."
-    if best.n_tried > 1 and not best.is_clear:
+        said += " For a threshold it takes ten labels, right ones and, further down, wrong ones among them."
+    if best.n_compared > 1 and not best.is_clear:
         said += " The intervals overlap: it takes more labels to be sure."
     return said
 
 
-def _format(value: float, low: float, high: float) -> str:
-    return "no labels" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+def _format(precision: Precision) -> str:
+    if math.isnan(precision.value):
+        return "no labels"
+    part = "" if precision.n_labelled == precision.n_hits else f", {precision.n_labelled} of {precision.n_hits} hits"
+    return f"{precision.value:.2f} [{precision.low:.2f}, {precision.high:.2f}]{part}"

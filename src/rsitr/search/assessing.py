@@ -18,9 +18,11 @@ __all__ = [
     "Assessment",
     "Labelled",
     "Precision",
+    "Reach",
     "Recommendation",
     "ThresholdAdvice",
     "assess",
+    "explain_not_compared",
     "label_hits",
     "recommend",
     "to_label_csv",
@@ -31,6 +33,8 @@ SAME_WINDOW = 0.5
 """Intersection over union from which the label of one window holds for another of the same scene."""
 NORMAL_95 = 1.959963984540054
 LEAST_LABELS = 10
+COVERED = 0.9
+"""Share of the hits down to a rank with a label where labels are said to reach it: a few may be too hard to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +57,46 @@ class Precision:
     n_labelled: int
     n_hits: int
 
+    @property
+    def is_covered(self) -> bool:
+        """Whether labels reach down to k, with few gaps: what is measured then holds for these hits, not for a part."""
+        return self.n_labelled > 0 and self.n_labelled >= COVERED * self.n_hits
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far down the labels go, in every query, with few gaps.
+
+    Attributes:
+        rank: the deepest; 0 where not even the first hit of some query is labelled.
+        relevance: of the hits down to it, the lowest that every query's labels reach; None where it is not known.
+        n_labelled: labelled hits.
+        n_hits: all of them.
+    """
+
+    rank: int
+    relevance: float | None
+    n_labelled: int
+    n_hits: int
+
 
 @dataclass(frozen=True, slots=True)
 class ThresholdAdvice:
-    """The relevance that divides right from wrong best.
+    """The relevance that divides right from wrong best, as far down as the labels reach.
 
     Attributes:
         threshold: hits from here on are kept.
         precision: share of right ones among the labelled hits that are kept.
-        recall: share of the right labelled hits that are kept.
+        recall: share of the hits labelled right that are kept; those that nobody has looked at don't count.
         n_labelled: labels it rests on.
+        is_bounded: False where it is the lowest relevance that the labels reach: the best may lie lower still.
     """
 
     threshold: float
     precision: float
     recall: float
     n_labelled: int
+    is_bounded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +117,8 @@ class Assessment:
         model: its model.
         tiles: its tile size, in words.
         precisions: at each k.
-        advice: None where fewer than ten hits are labelled, or all alike.
+        advice: None where fewer than ten hits are labelled, or all alike, or the first ones of some query are not.
+        reach: how far down the labels go.
     """
 
     index: str
@@ -97,6 +126,7 @@ class Assessment:
     tiles: str
     precisions: tuple[Precision, ...]
     advice: ThresholdAdvice | None
+    reach: Reach
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what is not known is None."""
@@ -112,13 +142,15 @@ class Recommendation:
     """What to use on this area, of all that was tried.
 
     Attributes:
-        index: the index that did best at the deepest k; its model and its tiles.
+        index: the index that did best at the deepest k that the labels of all reach; its model and its tiles.
         model: likewise.
         tiles: likewise.
-        threshold: relevance from which its hits are worth keeping; None where its labels don't say.
+        threshold: relevance from which its hits are worth keeping; None where its labels don't say, or don't reach far
+            enough down to say.
         precision: its precision there.
         is_clear: whether its interval lies above those of all others; otherwise it takes more labels to be sure.
-        n_tried: indexes that were compared.
+        n_tried: indexes that were tried.
+        n_compared: of these, indexes with labels that reach that k.
     """
 
     index: str
@@ -128,6 +160,7 @@ class Recommendation:
     precision: Precision
     is_clear: bool
     n_tried: int
+    n_compared: int
 
 
 def label_hits(results: Sequence[SearchResult], marks: Sequence[Mark]) -> list[Labelled]:
@@ -150,34 +183,68 @@ def label_hits(results: Sequence[SearchResult], marks: Sequence[Mark]) -> list[L
 
 
 def assess(labelled: Sequence[Labelled], *, ks: Sequence[int], index: str, model: str, tiles: str) -> Assessment:
-    """Precision at each k, and the threshold to use."""
+    """Precision at each k, how far down the labels go, and the threshold to use."""
+    reach = _measure_reach(labelled)
     return Assessment(
         index=index,
         model=model,
         tiles=tiles,
         precisions=tuple(_precision(labelled, k) for k in ks),
-        advice=_advise(labelled),
+        advice=_advise(labelled, reach=reach),
+        reach=reach,
     )
 
 
 def recommend(assessments: Sequence[Assessment]) -> Recommendation | None:
-    """The model, tile size and threshold to use: the highest precision at the deepest k; of equal ones, more labels.
+    """The model, tile size and threshold to use: the highest precision at the deepest k that all labels reach.
 
-    None where nothing is labelled.
+    Labels that reach less far down count the best hits alone, which flatters: indexes whose labels reach no k are not
+    compared. None where nothing is labelled, or where of several indexes less than two can be compared.
+
+    Args:
+        assessments: with the same ks.
     """
-    known = [entry for entry in assessments if entry.precisions[-1].n_labelled]
-    if not known:
-        return None
-    best = max(known, key=lambda entry: (entry.precisions[-1].value, entry.precisions[-1].n_labelled))
-    reached = best.precisions[-1]
+    if len(assessments) == 1:
+        (best,) = known = list(assessments)
+        labelled = [precision for precision in best.precisions if precision.n_labelled]
+        if not labelled:
+            return None
+        reached = max(labelled, key=lambda precision: (precision.is_covered, precision.k))
+    else:
+        known = [entry for entry in assessments if any(precision.is_covered for precision in entry.precisions)]
+        common = [
+            depth
+            for depth, at_k in enumerate(zip(*(entry.precisions for entry in known), strict=True))
+            if all(precision.is_covered for precision in at_k)
+        ]
+        if len(known) < 2 or not common:
+            return None
+        depth = common[-1]
+        best = max(known, key=lambda entry: (entry.precisions[depth].value, entry.reach.n_labelled))
+        reached = best.precisions[depth]
+    depth = best.precisions.index(reached)
+    bounded = best.advice is not None and best.advice.is_bounded
     return Recommendation(
         index=best.index,
         model=best.model,
         tiles=best.tiles,
-        threshold=None if best.advice is None else best.advice.threshold,
+        threshold=best.advice.threshold if best.advice is not None and bounded else None,
         precision=reached,
-        is_clear=all(other.precisions[-1].high < reached.low for other in known if other is not best),
+        is_clear=all(other.precisions[depth].high < reached.low for other in known if other is not best),
         n_tried=len(assessments),
+        n_compared=len(known),
+    )
+
+
+def explain_not_compared(assessments: Sequence[Assessment]) -> tuple[str, ...]:
+    """Of several indexes, those whose labels reach no k, so that they cannot be compared, and what is lacking."""
+    if len(assessments) < 2:
+        return ()
+    lacking = [entry for entry in assessments if not any(precision.is_covered for precision in entry.precisions)]
+    return tuple(
+        f"{entry.index} is not compared: of its hits down to rank {entry.precisions[0].k}, "
+        f"{entry.precisions[0].n_labelled} of {entry.precisions[0].n_hits} are labelled"
+        for entry in lacking
     )
 
 
@@ -216,8 +283,32 @@ def _precision(labelled: Sequence[Labelled], k: int) -> Precision:
     return Precision(k=k, value=value, low=low, high=high, n_labelled=len(known), n_hits=len(top))
 
 
-def _advise(labelled: Sequence[Labelled]) -> ThresholdAdvice | None:
-    """The threshold with the highest F1 over the labelled hits; of equal ones the highest, which keeps fewer."""
+def _measure_reach(labelled: Sequence[Labelled]) -> Reach:
+    ranks: list[int] = []
+    lowest: list[float | None] = []
+    for query in dict.fromkeys(entry.query for entry in labelled):
+        own = sorted((entry for entry in labelled if entry.query == query), key=lambda entry: entry.hit.rank)
+        known = [entry.right is not None for entry in own]
+        depth = max((n for n in range(1, len(own) + 1) if sum(known[:n]) >= COVERED * n), default=0)
+        found = [entry.hit.relevance for entry in own[:depth] if entry.right is not None]
+        ranks.append(own[depth - 1].hit.rank if depth else 0)
+        lowest.append(min((relevance for relevance in found if relevance is not None), default=None))
+    told = [relevance for relevance in lowest if relevance is not None]
+    return Reach(
+        rank=min(ranks, default=0),
+        relevance=max(told) if told and len(told) == len(lowest) else None,
+        n_labelled=sum(entry.right is not None for entry in labelled),
+        n_hits=len(labelled),
+    )
+
+
+def _advise(labelled: Sequence[Labelled], *, reach: Reach) -> ThresholdAdvice | None:
+    """The threshold with the highest F1 over the labelled hits; of equal ones the highest, which keeps fewer.
+
+    None lies where the hits of some query have no labels.
+    """
+    if reach.relevance is None:
+        return None
     known = [(entry.hit.relevance, entry.right) for entry in labelled if entry.right is not None]
     pairs = [(relevance, right) for relevance, right in known if relevance is not None]
     n_right = sum(right for _, right in pairs)
@@ -225,13 +316,16 @@ def _advise(labelled: Sequence[Labelled]) -> ThresholdAdvice | None:
         return None
     best: ThresholdAdvice | None = None
     best_f1 = -1.0
-    for threshold in sorted({relevance for relevance, _ in pairs}, reverse=True):
+    for threshold in sorted({relevance for relevance, _ in pairs if relevance >= reach.relevance}, reverse=True):
         kept = [right for relevance, right in pairs if relevance >= threshold]
         precision, recall = sum(kept) / len(kept), sum(kept) / n_right
         f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
         if f1 > best_f1:
             best_f1 = f1
-            best = ThresholdAdvice(threshold, precision=precision, recall=recall, n_labelled=len(pairs))
+            best = ThresholdAdvice(
+                threshold, precision=precision, recall=recall, n_labelled=len(pairs),
+                is_bounded=threshold > reach.relevance,
+            )  # fmt: skip
     return best
 
 

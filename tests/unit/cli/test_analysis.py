@@ -173,7 +173,8 @@ def test_assess_measures_what_was_labelled(run: Run, index: Path, tmp_path: Path
     assert status == 0
     assert "1.00 [0.34, 1.00]" in out
     said = " ".join(out.split())
-    assert "Recommended of the 2 tried: index (model colour, tiles the model's picture" in said
+    assert "Recommended of the 2 compared: index (model colour, tiles the model's picture" in said
+    assert "index: 2 of 2 hits are labelled, down to rank 2 of every query (relevance" in said
     assert "P@2 1.00 [0.34, 1.00]." in said
     assert "it takes ten labels" in said
     assert "The intervals overlap: it takes more labels to be sure." in said

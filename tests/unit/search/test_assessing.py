@@ -7,7 +7,7 @@ import math
 import pytest
 
 from rsitr.search import Labelled, Query, SearchResult, assess, label_hits, recommend, to_label_csv
-from rsitr.search.assessing import wilson_interval
+from rsitr.search.assessing import explain_not_compared, wilson_interval
 from rsitr.search.feedback import Mark
 from rsitr.search.query import Part
 from rsitr.types import Hit, Tile, TileFilter
@@ -76,7 +76,8 @@ def test_the_best_of_what_was_tried_is_recommended_and_doubt_is_told() -> None:
     )
     found = recommend([poor, good])
     assert found is not None
-    assert (found.index, found.tiles, found.n_tried, found.is_clear) == ("good", "224 px", 2, True)
+    assert (found.index, found.tiles, found.n_tried, found.n_compared) == ("good", "224 px", 2, 2)
+    assert found.is_clear
     assert found.threshold == pytest.approx(1 - 37 / 50)
     assert found.precision.value == pytest.approx(37 / 40)
     few = [measured([True, False]), measured([True, True])]
@@ -84,6 +85,50 @@ def test_the_best_of_what_was_tried_is_recommended_and_doubt_is_told() -> None:
     assert doubtful is not None
     assert (doubtful.precision.value, doubtful.is_clear, doubtful.threshold) == (1.0, False, None)
     assert recommend([measured([None, None])]) is None
+
+
+def test_a_threshold_at_the_end_of_the_labels_is_not_recommended() -> None:
+    found = measured([False] * 2 + [True] * 10)
+    assert found.advice is not None
+    assert (found.advice.threshold, found.advice.is_bounded) == (pytest.approx(1 - 12 / 20), False)
+    assert (found.reach.rank, found.reach.relevance) == (12, pytest.approx(1 - 12 / 20))
+    alone = recommend([found])
+    assert alone is not None
+    assert alone.threshold is None
+
+
+def test_a_threshold_lies_where_the_labels_of_every_query_reach() -> None:
+    deep = [Labelled("deep", hit(i, 1 - i / 20), i < 9) for i in range(1, 19)]
+    shallow = [Labelled("shallow", hit(i, 1 - i / 20), i < 3 if i < 5 else None) for i in range(1, 19)]
+    alone = assess(deep, ks=(5,), index="i", model="m", tiles="t")
+    assert alone.advice is not None
+    assert (alone.advice.threshold, alone.advice.is_bounded) == (pytest.approx(1 - 8 / 20), True)
+    both = assess([*deep, *shallow], ks=(5,), index="i", model="m", tiles="t")
+    assert (both.reach.rank, both.reach.relevance) == (4, pytest.approx(1 - 4 / 20))
+    assert (both.reach.n_labelled, both.reach.n_hits) == (22, 36)
+    assert both.advice is not None
+    assert both.advice.threshold >= 1 - 4 / 20
+    gap = [Labelled("gap", hit(1, 0.9), None), *deep]
+    assert assess(gap, ks=(5,), index="i", model="m", tiles="t").advice is None
+
+
+def test_indexes_are_compared_where_the_labels_of_both_reach() -> None:
+    def entry(name: str, labels: list[bool | None]):  # type: ignore[no-untyped-def]
+        labelled = [Labelled("q", hit(i, 1 - i / 50), right) for i, right in enumerate(labels, start=1)]
+        return assess(labelled, ks=(5, 10, 40), index=name, model="m", tiles="t")
+
+    full = entry("full", [True] * 4 + [False] + [True] * 25 + [False] * 10)
+    sparse = entry("sparse", [None, True] * 14 + [None] * 12)
+    assert recommend([full, sparse]) is None
+    assert explain_not_compared([full, sparse]) == (
+        "sparse is not compared: of its hits down to rank 5, 2 of 5 are labelled",
+    )
+    shallow = entry("shallow", [True] * 10 + [None] * 30)
+    found = recommend([full, shallow, sparse])
+    assert found is not None
+    assert (found.index, found.precision.k, found.n_tried, found.n_compared) == ("shallow", 10, 3, 2)
+    assert not found.is_clear
+    assert explain_not_compared([sparse]) == ()
 
 
 def test_labels_hold_for_their_tile_query_and_similar_windows() -> None:
