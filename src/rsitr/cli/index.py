@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +16,7 @@ from rsitr.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
     from rsitr.index import IngestReport, Settings
+    from rsitr.models.encoder import TorchEncoder
     from rsitr.search import LocalCoder
     from rsitr.types import Encoder
 
@@ -89,8 +92,8 @@ def index(
     interrupted run continues when it is started again. Status 1 if a file could not be used, 2 if none could.
     """
     if not scenes:
-        status = run_relink(into, root=root)
-    else:
+        raise typer.Exit(run_relink(into, root=root))
+    try:
         status = run_index(
             scenes,
             into=into,
@@ -109,6 +112,9 @@ def index(
             root=root,
             sync=sync,
         )
+    except KeyboardInterrupt:  # typer would end without a word
+        sys.stderr.write("rsitr: interrupted; what was encoded is kept, and the same command goes on from there\n")
+        status = 130
     raise typer.Exit(status)
 
 
@@ -134,17 +140,26 @@ def run_index(
 ) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of `model` and `device`."""
     from rsitr.geo import find_sources, is_url
-    from rsitr.index import IngestProgress, ingest, recorded_model
+    from rsitr.index import IngestProgress, ingest, recorded_encodings, recorded_model
     from rsitr.index.manifest import make_settings
 
     # Wrong input is found before a model is loaded, which takes seconds.
     find_sources([scene for scene in scenes if not is_url(str(scene))])
     if not fast and (onnx is not None or compiled):
         raise ConfigError("--fp32 leaves every faster way out: give it alone, or --onnx and --compile without it")
-    recorded = recorded_model(into)
-    if encoder is None:
-        encoder = _load_encoder(model or recorded or "compact", device=device, fast=fast, onnx=onnx, compiled=compiled)
     settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
+    recorded = recorded_model(into)
+    load: Callable[[], Encoder] = partial(
+        _load_encoder,
+        model or recorded or "compact",
+        device=device,
+        fast=fast,
+        onnx=onnx,
+        compiled=compiled,
+        recorded=recorded_encodings(into),
+    )
+    if encoder is None and (recorded is None or model not in {None, recorded}):
+        encoder = load()  # an index to be made needs it in any case, another model than the index's is to be refused
     coder = _find_coder(into, local_codes, scenes=scenes, settings=settings, encoder=encoder, is_new=recorded is None)
     with progress_bar(time_left=False) as bar:
         task = bar.add_task("reading scenes", total=None)
@@ -157,7 +172,7 @@ def run_index(
         report = ingest(
             scenes,
             into=into,
-            encoder=encoder,
+            encoder=encoder or load,
             tile_px=tile_px,
             tile_m=tile_m,
             overlap=overlap,
@@ -176,19 +191,55 @@ def run_index(
     return 1 if report.failures else 0
 
 
-def _load_encoder(name: str, *, device: str | None, fast: bool, onnx: Path | None, compiled: bool) -> Encoder:
+def _load_encoder(
+    name: str, *, device: str | None, fast: bool, onnx: Path | None, compiled: bool, recorded: Sequence[str]
+) -> Encoder:
+    """The model, encoding as the index was encoded at first; else, where it is new, by the fastest way."""
+    from rsitr.models.encoder import TorchEncoder
+    from rsitr.models.fast import accelerate
     from rsitr.models.zoo import load_model
 
     loaded: Encoder = load_model(name, device=device)
-    if fast:
-        from rsitr.models.encoder import TorchEncoder
-        from rsitr.models.fast import accelerate
-
-        if not isinstance(loaded, TorchEncoder):
-            return loaded
-        path = accelerate(loaded, onnx=onnx, compiled=compiled)
-        sys.stderr.write(f"encoding with {name}, {path.describe()}\n")
+    if not isinstance(loaded, TorchEncoder):
+        return loaded
+    if not fast:
+        how = loaded.image_path
+    elif any(_keep_path(loaded, path, onnx=onnx) for path in recorded):
+        how = f"{loaded.image_path}, as this index is"
+    else:
+        how = accelerate(loaded, onnx=onnx, compiled=compiled).describe()
+    sys.stderr.write(f"encoding with {name}, {how}\n")
+    if recorded and loaded.image_path not in recorded:
+        sys.stderr.write(
+            f"so far this index was encoded with {', '.join(recorded)}"
+            + (", which cannot be done here" + ("" if onnx else " (ONNX Runtime needs --onnx)") if fast else "")
+            + "; it records both\n"
+        )
     return loaded
+
+
+def _keep_path(encoder: TorchEncoder, path: str, *, onnx: Path | None) -> bool:
+    """Let an encoder encode in a way that an index records; False where that cannot be done here."""
+    from rsitr.models.fast import _candidates, _Compiled, trial_pictures
+
+    way = path.rpartition(" on ")[0]
+    plain, is_compiled = way.removesuffix(", compiled,"), way.endswith(", compiled,")
+    ways = chain([(f"fp32 on {encoder.device.type}", None)], _candidates(encoder, onnx=onnx))
+    found = next(((name, model) for name, model in ways if name.rpartition(" on ")[0] == plain), None)
+    if found is None:
+        return False
+    name, model = found
+    if not is_compiled:
+        encoder.set_image_model(model, name=name)
+        return True
+    before = encoder.image_path
+    try:
+        encoder.set_image_model(_Compiled(model or encoder.model), name=name.replace(" on ", ", compiled, on "))
+        encoder.encode_images(trial_pictures(encoder.image_size_px))
+    except RuntimeError:  # no compiler on this machine
+        encoder.set_image_model(None, name=before)
+        return False
+    return True
 
 
 def _find_coder(
@@ -197,7 +248,7 @@ def _find_coder(
     *,
     scenes: Sequence[str | Path],
     settings: Settings,
-    encoder: Encoder,
+    encoder: Encoder | None,
     is_new: bool,
 ) -> LocalCoder | None:
     """What makes the tiles' codes: fitted for a new index, and from then on what it was made with."""
@@ -209,7 +260,7 @@ def _find_coder(
         return None
     from rsitr.search.codes import FIT_TILES, fit_coder, load_coder
 
-    if rank is not None and is_new:
+    if rank is not None and is_new and encoder is not None:
         size_px = encoder.image_size_px
         pictures = sample_pictures(find_sources(scenes), settings=settings, image_size_px=size_px, count=FIT_TILES)
         return fit_coder(encoder, pictures, rank=rank)

@@ -45,7 +45,7 @@ def _lines(summary: IndexSummary) -> list[tuple[str, str]]:
         ("tiles", f"{summary.n_tiles:,}{left_out}"),
         ("tile size", f"{describe_tiles(summary)}, overlap {summary.overlap:g}"),
         ("bands", ", ".join(map(str, summary.bands)) if summary.bands else "as each file says"),
-        ("encoded by", summary.encoding or "unknown"),
+        ("encoded by", ", later also ".join([summary.encoding or "unknown", *summary.later_encodings])),
         ("local codes", f"{summary.code_length} numbers per tile" if summary.code_length else "none"),
         ("ranking", _ranking(summary)),
         *([("unfinished", unfinished)] if summary.n_unfinished else []),

@@ -1,6 +1,13 @@
 """The index: tiles with their vectors on disk, and the way scenes get in. No torch: the encoder is handed in."""
 
-from rsitr.index.folder import CODE_FILE, IndexFolder, open_index, recorded_model, relink_index
+from rsitr.index.folder import (
+    CODE_FILE,
+    IndexFolder,
+    open_index,
+    recorded_encodings,
+    recorded_model,
+    relink_index,
+)
 from rsitr.index.ingestion import IngestProgress, IngestReport, ingest
 from rsitr.index.manifest import Manifest, ModelRecord, Settings
 from rsitr.index.matrix import TileMatrix
@@ -23,6 +30,7 @@ __all__ = [
     "TileMatrix",
     "ingest",
     "open_index",
+    "recorded_encodings",
     "recorded_model",
     "relink_index",
     "sample_pictures",

@@ -25,6 +25,7 @@ __all__ = [
     "create_index",
     "is_index",
     "open_index",
+    "recorded_encodings",
     "recorded_model",
     "relink_index",
     "writing",
@@ -79,6 +80,15 @@ def recorded_model(folder: Path) -> str | None:
         StoreError: something else is there, or the index is damaged.
     """
     return read_manifest(folder).model.name if is_index(folder) else None
+
+
+def recorded_encodings(folder: Path) -> tuple[str, ...]:
+    """How the pictures of the index in a folder were encoded, the first way first; none where there is no index yet.
+
+    Raises:
+        StoreError: as of `recorded_model`.
+    """
+    return read_manifest(folder).model.encodings if is_index(folder) else ()
 
 
 def open_index(folder: Path, *, root: Path | None = None) -> IndexFolder:

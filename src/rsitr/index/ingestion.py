@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from rsitr.geo import find_sources
@@ -87,7 +88,7 @@ def ingest(
     inputs: Sequence[str | Path],
     *,
     into: Path,
-    encoder: Encoder,
+    encoder: Encoder | Callable[[], Encoder],
     tile_px: int | None = None,
     tile_m: float | None = None,
     overlap: float | None = None,
@@ -109,7 +110,8 @@ def ingest(
     Args:
         inputs: files, folders to search for files, addresses (https, s3), STAC items, collections and catalogues.
         into: the folder of the index.
-        encoder: what turns pictures into vectors; an existing index takes only the model that made it.
+        encoder: what turns pictures into vectors, or what gives it, and is then called only if there is something to
+            do; an existing index takes only the model that made it.
         tile_px: side of a tile in pixels. As for the next four, None: what an existing index has, or the default.
             Default: as `geo.choose_tile_px` chooses per scene.
         tile_m: side of a tile in metres on the ground, instead.
@@ -132,31 +134,42 @@ def ingest(
     sources = find_sources(inputs)
     settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
     with ExitStack() as held:
-        writer = open_writer(into, sources, encoder=encoder, given=settings, root=root, coder=coder, held=held)
+        load = partial(_given, encoder) if isinstance(encoder, Encoder) else cache(encoder)
+        writer = open_writer(into, sources, encoder=load, given=settings, root=root, coder=coder, held=held)
+        if isinstance(encoder, Encoder):
+            writer.adopt(encoder)
         plan = writer.plan(sources)
         n_resumed = sum(len(job.finished.tiles) for job in plan.jobs)
         removed = writer.remove_missing(inputs) if sync else ()
-        encoding = Encoding(writer, encoder, coder=coder, jobs=plan.jobs, batch_size=batch_size)
+        failures = plan.failures
+        if plan.jobs:
+            writer.adopt(load())
+            encoding = Encoding(writer, load(), coder=coder, jobs=plan.jobs, batch_size=batch_size)
 
-        def tell() -> None:
-            if progress is not None:
-                progress(_progress(encoding, n_scenes=len(plan.jobs), time_s=time.monotonic() - started))
+            def tell() -> None:
+                if progress is not None:
+                    progress(_progress(encoding, n_scenes=len(plan.jobs), time_s=time.monotonic() - started))
 
-        with Prefetched(read_scenes(plan.jobs, manifest=writer.manifest), depth=READ_AHEAD * batch_size) as read:
-            for event in read:
-                if encoding.take(event):
-                    tell()
-        encoding.finish()
-        tell()
+            with Prefetched(read_scenes(plan.jobs, manifest=writer.manifest), depth=READ_AHEAD * batch_size) as read:
+                for event in read:
+                    if encoding.take(event):
+                        tell()
+            encoding.finish()
+            tell()
+            failures += tuple(encoding.failures)
         writer.finish()
     return IngestReport(
         indexed=tuple(writer.written),
         unchanged=plan.unchanged,
-        failures=(*plan.failures, *encoding.failures),
+        failures=failures,
         removed=removed,
         n_resumed=n_resumed,
         time_s=time.monotonic() - started,
     )
+
+
+def _given(encoder: Encoder) -> Encoder:
+    return encoder
 
 
 def _progress(encoding: Encoding, *, n_scenes: int, time_s: float) -> IngestProgress:

@@ -21,6 +21,7 @@ __all__ = [
     "ModelRecord",
     "RootRecord",
     "Settings",
+    "encoding_of",
     "make_settings",
     "read_manifest",
     "record_code",
@@ -36,13 +37,28 @@ class _Record(BaseModel):
 
 
 class ModelRecord(_Record):
-    """The model whose vectors are in the index; `encoding` is how its pictures were encoded at first, if it says so."""
+    """The model whose vectors are in the index.
+
+    Attributes:
+        name: of the model.
+        fingerprint: of its weights and settings.
+        dim: width of its vectors.
+        image_size_px: side of the picture it sees.
+        encoding: how pictures were encoded at first, if the model says so.
+        later_encodings: how else, where a later run could not or was not to do it like that.
+    """
 
     name: str
     fingerprint: str
     dim: int = Field(gt=0)
     image_size_px: int = Field(gt=0)
     encoding: str | None = None
+    later_encodings: tuple[str, ...] = ()
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """All ways in which pictures were encoded, the first one first."""
+        return (*([self.encoding] if self.encoding else []), *self.later_encodings)
 
 
 class Settings(_Record):
@@ -107,7 +123,7 @@ class Manifest(_Record):
             fingerprint=encoder.fingerprint,
             dim=encoder.dim,
             image_size_px=encoder.image_size_px,
-            encoding=getattr(encoder, "image_path", None),  # not all that encodes has several ways to
+            encoding=encoding_of(encoder),
         )
         return cls(model=model, settings=settings, root=_record_root(folder, root), code=code)
 
@@ -119,6 +135,11 @@ class Manifest(_Record):
     def with_root(self, folder: Path, root: Path) -> Manifest:
         """The same, for an archive that lies elsewhere now."""
         return self.model_copy(update={"root": _record_root(folder, root)})
+
+    def with_encoding(self, encoding: str) -> Manifest:
+        """The same, with one more way in which pictures were encoded."""
+        later = (*self.model.later_encodings, encoding)
+        return self.model_copy(update={"model": self.model.model_copy(update={"later_encodings": later})})
 
     def find_root(self, folder: Path, *, known: Callable[[], Sequence[str]] = tuple) -> Path:
         """The folder of the scenes: as seen from here (index and archive may have moved together), or as it was.
@@ -168,6 +189,12 @@ class Manifest(_Record):
         if code != self.code:
             kept = "no local codes" if self.code is None else f"the local code {self.code.fingerprint[:12]}"
             raise StoreError(f"{folder}: this index keeps {kept} of its tiles; use the same, or make a new index")
+
+
+def encoding_of(encoder: Encoder) -> str | None:
+    """How an encoder encodes pictures; None where it does not say: not all that encodes has several ways to."""
+    found: str | None = getattr(encoder, "image_path", None)
+    return found
 
 
 def make_settings(**given: Any) -> Settings:

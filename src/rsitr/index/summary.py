@@ -29,7 +29,8 @@ class IndexSummary:
         tile_m: side of a tile in metres, None where it is not given so.
         scales: tiles are cut in so many times this size.
         bands: that are shown, None where each scene says.
-        encoding: how pictures were encoded, if the model says so.
+        encoding: how pictures were encoded at first, if the model says so.
+        later_encodings: how else, in later runs.
         code_length: numbers in the code that is kept of each tile, 0 where none is.
         n_unfinished: batches in the journal of an ingest that is running or was interrupted.
         nearest: the recall check of the IVF index, None where there is none and search is exact.
@@ -61,6 +62,7 @@ class IndexSummary:
     scales: tuple[float, ...]
     bands: tuple[int, ...] | None
     encoding: str | None
+    later_encodings: tuple[str, ...]
     code_length: int
     n_unfinished: int
     nearest: NearestCheck | None
@@ -100,6 +102,7 @@ def summarise(index: IndexFolder) -> IndexSummary:
         scales=manifest.settings.scales,
         bands=manifest.settings.bands,
         encoding=manifest.model.encoding,
+        later_encodings=manifest.model.later_encodings,
         code_length=manifest.code_length,
         n_unfinished=sum(1 for _ in (index.path / JOURNAL).glob("[!.]*")),
         nearest=read_check(index.path),

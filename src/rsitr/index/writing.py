@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from rsitr.errors import StoreError
 from rsitr.geo import FileState, Source, is_url, public_address, stat_source
 from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
 from rsitr.index.journal import JOURNAL, Finished, Journal, LeftOut
-from rsitr.index.manifest import Manifest, Settings, read_manifest, record_code, write_manifest
+from rsitr.index.manifest import Manifest, Settings, encoding_of, read_manifest, record_code, write_manifest
 from rsitr.index.reading import Job
 from rsitr.types import Encoder, FloatArray, SceneEntry, Tile, TileCoder
 
@@ -65,6 +65,7 @@ class Writer:
         self._held = held
         self._index: IndexFolder | None = None
         self._is_new = False
+        self._encoding: str | None = None
         self._journal = Journal(folder / JOURNAL, dim=manifest.model.dim, code_length=manifest.code_length)
         self._states: dict[str, FileState] = {}
         self._waiting: list[tuple[SceneEntry, Finished]] = []
@@ -75,6 +76,11 @@ class Writer:
         self._held.enter_context(writing(self._folder))
         self._index = open_index(self._folder, root=self._given_root)
         self._root = self._index.root
+
+    def adopt(self, encoder: Encoder) -> None:
+        """Take an encoder for what is to be done; raises StoreError for another model than the index's."""
+        self.manifest.check_encoder(encoder, folder=self._folder)
+        self._encoding = encoding_of(encoder)
 
     def plan(self, sources: Sequence[Source]) -> Plan:
         """Compare the files with the index, and take up what an interrupted run has left.
@@ -164,6 +170,9 @@ class Writer:
     ) -> None:
         """Keep an encoded batch in the journal, and make a new index's folder for it."""
         self._index = self._index or self._create()
+        if self._encoding is not None and self._encoding not in self.manifest.model.encodings:
+            self.manifest = self.manifest.with_encoding(self._encoding)
+            write_manifest(self._folder, self.manifest)
         scenes = {*left_out, *(tile.scene for tile in tiles)}
         states = {scene: self._states[scene] for scene in sorted(scenes)}
         self._journal.write(tiles, vectors, codes, left_out=left_out, states=states)
@@ -217,7 +226,7 @@ def open_writer(
     into: Path,
     sources: Sequence[Source],
     *,
-    encoder: Encoder,
+    encoder: Callable[[], Encoder],
     given: Settings,
     root: Path | None,
     coder: TileCoder | None,
@@ -228,7 +237,7 @@ def open_writer(
     Args:
         into: the folder.
         sources: the scenes.
-        encoder: what encodes them.
+        encoder: gives what encodes them; called only to make an index, which records it.
         given: the settings; of those that were not set, an existing index keeps its own.
         root: folder that scene paths are relative to, or None.
         coder: what makes the tiles' codes, or None.
@@ -243,16 +252,16 @@ def open_writer(
         # The common folder of all scenes: the paths in the index are then as short as they can be.
         local = [source.location.parent for source in sources if isinstance(source.location, Path)]
         base = (root or Path(os.path.commonpath(local or [Path.cwd()]))).resolve()
-        manifest = Manifest.create(into, encoder=encoder, settings=given, root=base, code=record_code(coder))
+        manifest = Manifest.create(into, encoder=encoder(), settings=given, root=base, code=record_code(coder))
         return Writer(into, manifest, root=base, held=held, coder=coder)
     manifest = read_manifest(into)
-    manifest.check_encoder(encoder, folder=into)
     manifest.check_settings(given, folder=into)
     manifest.check_code(record_code(coder), folder=into)
     writer = Writer(into, manifest, root=root and root.resolve(), held=held, coder=coder)
     writer.open_existing()
     if root is not None:
-        write_manifest(into, manifest.with_root(into, root))
+        writer.manifest = manifest.with_root(into, root)
+        write_manifest(into, writer.manifest)
     return writer
 
 

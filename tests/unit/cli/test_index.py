@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
 from fakes import ColourEncoder
@@ -13,6 +14,10 @@ from rsitr.cli.index import index, run_index
 from rsitr.cli.info import info
 from rsitr.cli.output import format_duration
 from rsitr.errors import ConfigError, StoreError
+from rsitr.index import recorded_encodings
+from rsitr.models.encoder import TorchEncoder
+from rsitr.models.fast import EncodingPath
+from tiny import tiny_encoder, tiny_model
 
 
 def call(
@@ -73,3 +78,98 @@ def test_nothing_to_do(tmp_path: Path) -> None:
 )
 def test_durations(time_s: float, said: str) -> None:
     assert format_duration(time_s) == said
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> TorchEncoder:
+    """What every name of a model loads, on a machine with bf16 where fp32 is the fastest way."""
+    encoder = tiny_encoder(tiny_model())
+    monkeypatch.setattr("rsitr.models.zoo.load_model", lambda name, device: encoder)
+    monkeypatch.setattr("rsitr.models.fast.has_bf16", lambda device: True)
+    monkeypatch.setattr("rsitr.models.fast.TRIAL_PICTURES", 2)
+
+    def take_fp32(encoder: TorchEncoder, **_: object) -> EncodingPath:
+        encoder.set_image_model(None, name="fp32 on cpu")
+        return EncodingPath("fp32 on cpu", cosine=1.0, speedup=1.0)
+
+    monkeypatch.setattr("rsitr.models.fast.accelerate", take_fp32)
+    return encoder
+
+
+def encode(path: Path, into: Path, *, fast: bool = True) -> None:
+    run_index([path], into=into, fast=fast, batch_size=4)
+
+
+@pytest.mark.parametrize("path", ["fp32 on cpu", "bf16 weights on cpu", "bf16 weights, compiled, on cpu"])
+def test_an_index_is_encoded_in_one_way(
+    tiny: TorchEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is fastest today."""
+    monkeypatch.setattr("torch.compile", lambda function: function)
+    into = tmp_path / "index"
+    write_utm(tmp_path / "scenes" / "a.tif")
+    tiny.set_image_model(None, name=path)  # as the first run has found it
+    run_index([tmp_path / "scenes"], into=into, encoder=tiny)
+    write_utm(tmp_path / "scenes" / "b.tif")
+    tiny.set_image_model(None, name="another way")
+    encode(tmp_path / "scenes", into)
+    assert tiny.image_path == path
+    assert recorded_encodings(into) == (path,)
+    assert f"encoding with tiny, {path}, as this index is" in capsys.readouterr().err
+    is_half = next(tiny._image_model.parameters()).dtype == torch.bfloat16
+    assert is_half == path.startswith("bf16")
+
+
+def test_another_way_of_encoding_is_said_and_recorded(
+    tiny: TorchEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    into = tmp_path / "index"
+    write_utm(tmp_path / "scenes" / "a.tif")
+    tiny.set_image_model(None, name="bf16 weights on cpu")
+    run_index([tmp_path / "scenes"], into=into, encoder=tiny)
+    monkeypatch.setattr("rsitr.models.fast.has_bf16", lambda device: False)
+    write_utm(tmp_path / "scenes" / "b.tif")
+    encode(tmp_path / "scenes", into)
+    said = capsys.readouterr().err
+    assert "so far this index was encoded with bf16 weights on cpu, which cannot be done here" in said
+    assert recorded_encodings(into) == ("bf16 weights on cpu", "fp32 on cpu")
+    info(into, as_json=False)
+    assert "bf16 weights on cpu, later also fp32 on cpu" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_person_may_ask_for_fp32_at_any_time(
+    tiny: TorchEncoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    into = tmp_path / "index"
+    write_utm(tmp_path / "scenes" / "a.tif")
+    tiny.set_image_model(None, name="bf16 weights on cpu")
+    run_index([tmp_path / "scenes"], into=into, encoder=tiny)
+    write_utm(tmp_path / "scenes" / "b.tif")
+    tiny.set_image_model(None, name="fp32 on cpu")  # as a model is when it has been loaded
+    encode(tmp_path / "scenes", into, fast=False)
+    assert "encoded with bf16 weights on cpu; it records both" in capsys.readouterr().err
+    assert recorded_encodings(into) == ("bf16 weights on cpu", "fp32 on cpu")
+
+
+def test_no_model_is_loaded_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for settings that cannot be, nor where all scenes are unchanged."""
+    scene, into = write_utm(tmp_path / "a.tif"), tmp_path / "index"
+    run_index([scene], into=into, encoder=ColourEncoder())
+    monkeypatch.setattr("rsitr.models.zoo.load_model", lambda name, device: pytest.fail("loaded"))
+    assert run_index([scene], into=into) == 0
+    for wrong in ({"tile_m": -5}, {"bands": (0, 1, 2)}, {"bands": (1, 2)}):
+        with pytest.raises(ConfigError):
+            run_index([scene], into=tmp_path / "other", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="made with tile_px=auto"):
+        run_index([scene], into=into, tile_px=64)
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rsitr.cli.index.run_index", interrupt)
+    assert call("a.tif", into=tmp_path) == 130
+    assert "interrupted; what was encoded is kept, and the same command goes on" in capsys.readouterr().err
