@@ -55,7 +55,7 @@ class SceneReader:
     def __init__(self, scene: Scene, dataset: DatasetReader) -> None:
         self.scene = scene
         self._dataset = dataset
-        self._colours = _colour_table(dataset, scene) if scene.is_palette else None
+        self._colours, self._opaque = _colour_table(dataset, scene) if scene.is_palette else (None, None)
         kinds = dataset.colorinterp
         self._alpha = kinds.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in kinds else None
 
@@ -127,6 +127,8 @@ class SceneReader:
         valid: Mask = (masks > 0).any(axis=0)
         if self._alpha is not None:
             valid &= self._dataset.read(self._alpha, window=area, out_shape=shape) > 0
+        if self._opaque is not None:
+            valid &= self._opaque[np.minimum(values[0], len(self._opaque) - 1)]
         if np.iscomplexobj(values):
             values = np.abs(values)
         if np.issubdtype(values.dtype, np.floating):
@@ -211,11 +213,16 @@ def _stretched(values: NDArray[Any], stretch: Stretch) -> NDArray[np.uint8]:
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
-def _colour_table(dataset: DatasetReader, scene: Scene) -> NDArray[np.uint8]:
-    """RGB by value. Values that the table leaves out are black, as GDAL shows them."""
+def _colour_table(dataset: DatasetReader, scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """RGB by value, and which values are seen at all. Those that the table leaves out are black, as GDAL shows them.
+
+    A colour with alpha 0 is nodata, unless all have it: then nobody has thought of alpha.
+    """
     with reading(scene.path, phase="decode"):
         table = dataset.colormap(scene.bands[0])
     colours = np.zeros((max(table) + 1, 3), dtype=np.uint8)
-    for value, (red, green, blue, _) in table.items():
+    opaque = np.ones(len(colours), dtype=bool)
+    for value, (red, green, blue, alpha) in table.items():
         colours[value] = (red, green, blue)
-    return colours
+        opaque[value] = alpha > 0
+    return colours, (opaque if any(alpha > 0 for *_, alpha in table.values()) else np.ones_like(opaque))

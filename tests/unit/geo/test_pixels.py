@@ -328,3 +328,17 @@ def test_given_bands_are_shown_whatever_the_file_says(tmp_path: Path) -> None:
         assert reader.read((0, 0, 64, 64), max_px=64).image.shape == (64, 64, 3)
     with pytest.raises(SceneError, match="it has 31 bands, and so no band 32 to show"), open_reader(path, bands=(32,)):
         pass
+
+
+@pytest.mark.parametrize(("alphas", "share"), [((0, 0, 255, 255), 0.5), ((0, 255, 128, 0), 0.5), ((0, 0, 0, 0), 1.0)])
+def test_transparent_colours_of_a_palette_are_nodata(tmp_path: Path, alphas: tuple[int, ...], share: float) -> None:
+    """The left half is of the first colour, black, the right half of the third; where all are transparent, none is."""
+    rows = np.zeros((64, 64), dtype=np.uint8)
+    rows[:, 32:] = 2
+    picture = Image.fromarray(rows, mode="P")
+    picture.putpalette([0, 0, 0, 9, 9, 9, 200, 100, 0, 7, 7, 7])
+    picture.save(tmp_path / "a.png", transparency=bytes(alphas))
+    with open_reader(tmp_path / "a.png") as reader:
+        pixels = reader.read(reader.scene.whole, max_px=64)
+    assert pixels.valid_share == share
+    assert tuple(pixels.image[10, 10]) == ((200, 100, 0) if share < 1 else (0, 0, 0))
