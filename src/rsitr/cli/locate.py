@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsitr.cli.output import progress_bar, require_writable, write_file
+from rsitr.cli.rendering import require_threshold
 from rsitr.errors import QueryError
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ __all__ = ["locate", "run_locate"]
 
 
 def locate(
-    scene: Path = typer.Argument(..., metavar="SCENE", help="A GeoTIFF, or whatever else GDAL reads."),
+    scene: str = typer.Argument(
+        ..., metavar="SCENE", help="A GeoTIFF, or whatever else GDAL reads; a file, or an address (https://, s3://)."
+    ),
     words: str = typer.Argument(..., metavar="WORDS", help='What to look for, e.g. "a river with a bridge".'),
     *,
     out: Path | None = typer.Option(None, metavar="FILE", help="Heat map as GeoTIFF. [default: SCENE-heat.tif, here]"),
@@ -28,40 +31,52 @@ def locate(
     tile_px: int | None = typer.Option(
         None, min=16, metavar="N", help="Side of a tile in pixels. [default: as for an index]"
     ),
+    threshold: float = typer.Option(0.5, metavar="F", help="Relevance below which nothing here is said to match."),
     model: str = typer.Option("compact", metavar="MODEL", help="compact, a checkpoint folder, or an open_clip name."),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
 ) -> None:
-    """Draw a map of where words fit, over a whole scene and several scales; needs no index."""
+    """Draw a map of where words fit, over a whole scene and several scales; needs no index.
+
+    Relevance says how surely the best windows show what the words say, as in a search whose collection is this scene
+    alone; below the threshold nothing here matches, and the map shows only what is least unlike.
+    """
     raise typer.Exit(
-        run_locate(scene, words, out=out, png=png, scales=scales, tile_px=tile_px, model=model, device=device)
-    )
+        run_locate(
+            scene, words, out=out, png=png, scales=scales, tile_px=tile_px, threshold=threshold, model=model,
+            device=device,
+        )
+    )  # fmt: skip
 
 
 def run_locate(
-    scene: Path,
+    scene: str | Path,
     words: str,
     *,
     out: Path | None = None,
     png: Path | None = None,
     scales: str = "0.5,1,2",
     tile_px: int | None = None,
+    threshold: float = 0.5,
     model: str = "compact",
     device: str | None = None,
     encoder: Encoder | None = None,
 ) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
-    from rsitr.geo import open_scene
+    from rsitr.geo import is_url, open_scene
+    from rsitr.geo.files import name_of
     from rsitr.search import draw_heat_map, write_heat_map
     from rsitr.search import locate as run
 
-    map_file = out or Path(f"{scene.stem}-heat.tif")
+    require_threshold(threshold)
+    source = str(scene) if is_url(str(scene)) else Path(scene)  # a path would take a slash out of an address
+    map_file = out or Path(f"{Path(name_of(source)).stem}-heat.tif")
     picture = png or map_file.with_suffix(".png")
     for path in (map_file, picture):
         require_writable(path)
-    if map_file.resolve() == scene.resolve():
+    if isinstance(source, Path) and map_file.resolve() == source.resolve():
         raise QueryError(f"{map_file}: this is the scene itself; name another file with --out")
     sides = _parse_scales(scales)
-    open_scene(scene)  # wrong input is found before a model is loaded
+    open_scene(source)  # wrong input is found before a model is loaded
     if encoder is None:
         from rsitr.models.zoo import load_model
 
@@ -69,11 +84,12 @@ def run_locate(
     with progress_bar() as bar:
         task = bar.add_task("windows", total=None)
         heat = run(
-            scene,
+            source,
             words,
             encoder=encoder,
             scales=sides,
             tile_px=tile_px,
+            threshold=threshold,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     write_heat_map(heat, map_file)
@@ -95,10 +111,17 @@ def _tell(heat: HeatMap, map_file: Path, picture: Path) -> str:
         lon, lat = placement.locate(np.array([[col]]), np.array([[row]]))
         where = f" ({format_point(float(lon[0, 0]), float(lat[0, 0]))})"
     sides = ", ".join(f"{side} px" for side in heat.windows_px)
-    return (
-        f"“{heat.query}” fits best at column {col:.0f}, row {row:.0f}{where}; {heat.n_windows} windows of {sides}\n"
-        f"heat map: {map_file}\npicture: {picture}\n"
-    )
+    place = f"column {col:.0f}, row {row:.0f}{where}"
+    if heat.relevance is None:
+        said = f"“{heat.query}” fits best at {place}; whether it is there at all cannot be judged by this model"
+    elif heat.matches:
+        said = f"“{heat.query}” fits best at {place}; relevance {heat.relevance:.2f}"
+    else:
+        said = (
+            f"nothing here matches “{heat.query}”: the best window's relevance is {heat.relevance:.2f}, below "
+            f"{heat.threshold:g}; least unlike it is {place}"
+        )
+    return f"{said}; {heat.n_windows} windows of {sides}\nheat map: {map_file}\npicture: {picture}\n"
 
 
 def _parse_scales(text: str) -> list[float]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rsitr.search import Index, Place, SearchResult
 
-__all__ = ["Format", "Rendered", "choose_format", "format_tables", "render", "require_out"]
+__all__ = ["Format", "Rendered", "choose_format", "format_tables", "render", "require_out", "require_threshold"]
 
 
 class Format(StrEnum):
@@ -100,6 +100,16 @@ def require_out(out: Path | None, chosen: Format, *, is_batch: bool) -> None:
         )
     else:
         require_folder(out, option="--out")
+
+
+def require_threshold(threshold: float) -> None:
+    """Refuse what is no relevance.
+
+    Raises:
+        QueryError: it does not lie from 0 to 1.
+    """
+    if not 0.0 <= threshold <= 1.0:
+        raise QueryError(f"--threshold is a relevance from 0 to 1, not {threshold:g}")
 
 
 def render(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsitr.cli.output import write_file
-from rsitr.cli.rendering import Format, Rendered, choose_format, render, require_out
+from rsitr.cli.rendering import Format, Rendered, choose_format, render, require_out, require_threshold
 from rsitr.errors import QueryError
 
 if TYPE_CHECKING:
@@ -190,8 +190,7 @@ def run_search(
 def _require_sane(*, k: int, threshold: float) -> None:
     if k > MOST_HITS:
         raise QueryError(f"-k is at most {MOST_HITS:,}, not {k:,}: narrow the search, e.g. with --bbox or --since")
-    if not 0.0 <= threshold <= 1.0:
-        raise QueryError(f"--threshold is a relevance from 0 to 1, not {threshold:g}")
+    require_threshold(threshold)
 
 
 def _answer(opened: Index, asked: list[Query], *, ranking: RankingSettings, threshold: float) -> list[SearchResult]:

@@ -16,6 +16,7 @@ from rasterio.transform import Affine
 
 from rsitr.errors import SceneError
 from rsitr.geo import open_scene
+from rsitr.geo.files import name_of
 from rsitr.search.locating import HeatMap
 
 __all__ = ["draw_heat_map", "write_heat_map"]
@@ -46,7 +47,9 @@ def write_heat_map(heat: HeatMap, out: Path) -> None:
             with rasterio.open(part, "w", **profile) as dataset:
                 dataset.write(heat.scores, 1)
                 dataset.set_band_description(1, "mean cosine with the query")
-                dataset.update_tags(QUERY=heat.query, SCENE=heat.path.name)
+                dataset.update_tags(QUERY=heat.query, SCENE=name_of(heat.path))
+                if heat.relevance is not None:
+                    dataset.update_tags(RELEVANCE=f"{heat.relevance:.6f}", MATCHES=str(heat.matches).lower())
         part.replace(out)
     except (RasterioError, OSError) as error:
         raise SceneError(f"{out}: cannot be written ({error})") from error
@@ -77,13 +80,20 @@ def draw_heat_map(heat: HeatMap) -> bytes:
         col * width / scene_width, row * width / scene_width, "+", color="white", markersize=14, markeredgewidth=2
     )
     axes.set_axis_off()
-    axes.set_title(f"“{heat.query}” in {heat.path.name}", loc="left", fontsize=11)
+    axes.set_title(_title(heat), loc="left", fontsize=11)
     bar = figure.colorbar(ScalarMappable(scale, "inferno"), ax=axes, fraction=0.03, pad=0.01)
     bar.set_label("mean cosine with the query", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     file = io.BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.1)
     return file.getvalue()
+
+
+def _title(heat: HeatMap) -> str:
+    if heat.relevance is None:
+        return f"“{heat.query}” in {name_of(heat.path)}"
+    said = "relevance" if heat.matches else "nothing here matches: relevance"
+    return f"“{heat.query}” in {name_of(heat.path)} ({said} {heat.relevance:.2f})"
 
 
 def _placement(heat: HeatMap) -> dict[str, Any]:

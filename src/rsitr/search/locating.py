@@ -3,6 +3,9 @@
 The scene is cut into half-overlapping windows of several sizes; each window's cosine with the query is spread over its
 ground, most in its middle, and the scales are averaged. The idea is that of SeLo (Yuan et al., "Learning to Evaluate
 Performance of Multi-modal Semantic Localization", 2022); the weights and sizes are our own choice.
+
+Whether the words are true anywhere is told as by a search (`rsitr.search.relevance`): the scene's own windows are the
+collection, and the reference captions are what else could have been asked.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from numpy.typing import NDArray
 
 from rsitr.errors import QueryError, SceneError
 from rsitr.geo import SceneReader, Window, choose_tile_px, cut_windows, open_reader
+from rsitr.search.bank import CAPTIONS
+from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
 from rsitr.types import Encoder, FloatArray, ImageArray
 
 __all__ = ["HeatMap", "locate"]
@@ -27,6 +32,8 @@ LONGEST_CELLS = 4096
 BATCH = 32
 LEAST_VALID = 0.5
 PICTURE_PX = 1600
+LOOKED_AT = 10
+"""Windows with the highest cosine whose relevance is estimated: as many as a search shows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,15 +48,24 @@ class HeatMap:
         picture: the scene as people see it, its longer side at most 1,600.
         windows_px: sides of the windows, smallest first.
         n_windows: windows that were encoded.
+        relevance: how surely the best windows show what the words say, 0 to 1; None where that cannot be judged.
+        threshold: relevance below which nothing here is said to match.
     """
 
-    path: Path
+    path: Path | str
     query: str
     scores: FloatArray
     cell_px: tuple[float, float]
     picture: ImageArray
     windows_px: tuple[int, ...]
     n_windows: int
+    relevance: float | None = None
+    threshold: float = THRESHOLD
+
+    @property
+    def matches(self) -> bool:
+        """False where nothing here matches; True also where that cannot be judged."""
+        return self.relevance is None or self.relevance >= self.threshold
 
     @property
     def best_px(self) -> tuple[float, float]:
@@ -59,22 +75,24 @@ class HeatMap:
 
 
 def locate(
-    scene: Path,
+    scene: Path | str,
     words: str,
     *,
     encoder: Encoder,
     scales: Sequence[float] = SCALES,
     tile_px: int | None = None,
+    threshold: float = THRESHOLD,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> HeatMap:
     """Score a whole scene against words.
 
     Args:
-        scene: the file.
+        scene: the file, or its address.
         words: what to look for.
         encoder: the model.
         scales: sides of the windows, as multiples of `tile_px`; windows larger than the scene are left out.
         tile_px: None: as scenes are cut for an index.
+        threshold: relevance below which nothing here is said to match.
         progress: called with the windows done and their number.
 
     Raises:
@@ -86,6 +104,7 @@ def locate(
     if not scales or not all(0 < scale <= 64 for scale in scales):
         raise QueryError(f"scales are multiples of the tile's side, above 0 and at most 64, not {list(scales)}")
     query = encoder.encode_texts([words]).global_emb[0]
+    judge = _Judge(query, references=encoder.encode_texts(CAPTIONS).global_emb)
     with open_reader(scene) as reader:
         found = reader.scene
         gsd_m = found.ground.gsd_m if found.ground else None
@@ -100,7 +119,9 @@ def locate(
         canvas = _Canvas(shape, n_scales=len(sides), size_px=(found.width, found.height))
         n_encoded = 0
         for start in range(0, len(windows), BATCH):
-            n_encoded += _score(reader, windows[start : start + BATCH], query=query, encoder=encoder, canvas=canvas)
+            n_encoded += _score(
+                reader, windows[start : start + BATCH], query=query, encoder=encoder, canvas=canvas, judge=judge
+            )
             progress(min(start + BATCH, len(windows)), len(windows))
         if not n_encoded:
             raise SceneError(f"{scene}: no window of it is at least half data")
@@ -113,7 +134,33 @@ def locate(
         picture=picture.image,
         windows_px=sides,
         n_windows=n_encoded,
+        relevance=judge.relevance(),
+        threshold=threshold,
     )
+
+
+class _Judge:
+    """What relevance is estimated from, gathered window by window: a large scene has too many to keep."""
+
+    def __init__(self, query: FloatArray, *, references: FloatArray) -> None:
+        self._query = query
+        self._references = references
+        self._best = np.full(len(references), -1.0, dtype=np.float32)
+        self._windows = np.empty((0, len(query)), dtype=np.float32)
+
+    def see(self, vectors: FloatArray) -> None:
+        """Take in the vectors (n, dim) of some windows."""
+        seen = Background.measure(self._references, collection=vectors)
+        np.maximum(self._best, seen.best, out=self._best)
+        held = np.concatenate([self._windows, vectors])
+        self._windows = held[np.argsort(-(held @ self._query), kind="stable")[:LOOKED_AT]]
+
+    def relevance(self) -> float | None:
+        """The highest of the windows nearest to the query."""
+        found = estimate_relevance(
+            self._query, tiles=self._windows, background=Background(self._references, self._best)
+        )
+        return None if found is None else max(found)
 
 
 class _Canvas:
@@ -150,13 +197,16 @@ def _score(
     query: FloatArray,
     encoder: Encoder,
     canvas: _Canvas,
+    judge: _Judge,
 ) -> int:
     """Encode some windows and add their scores; how many had data."""
     read = [(scale, window, reader.read(window, max_px=2 * encoder.image_size_px)) for scale, window in windows]
     kept = [(scale, window, pixels.image) for scale, window, pixels in read if pixels.valid_share >= LEAST_VALID]
     if not kept:
         return 0
-    scores = encoder.encode_images([image for _, _, image in kept]).global_emb @ query
+    vectors = encoder.encode_images([image for _, _, image in kept]).global_emb
+    judge.see(vectors)
+    scores = vectors @ query
     for (scale, window, _), score in zip(kept, scores.tolist(), strict=True):
         canvas.add(scale, window, score)
     return len(kept)

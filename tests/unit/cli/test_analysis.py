@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from fakes import ColourEncoder
 from rasters import write_utm
 from rsitr.cli.app import main
+from servers import serving
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -184,10 +186,27 @@ def test_locate_writes_a_map_and_a_picture(run: Run, index: Path, tmp_path: Path
     scene = tmp_path / "scenes" / "naip_20100629.tif"
     status, out, err = run("locate", scene, "blue", "--out", tmp_path / "heat.tif", "--tile-px", 32)
     assert (status, err) == (0, "")
-    assert "“blue” fits best at column" in out
+    assert re.search(r"“blue” fits best at column .*; relevance (1\.00|0\.[5-9]\d);", out)
     assert "° N" in out
     assert (tmp_path / "heat.tif").is_file()
     assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_locate_says_that_nothing_is_there(run: Run, index: Path, tmp_path: Path) -> None:
+    scene = tmp_path / "scenes" / "naip_20100629.tif"
+    status, out, _ = run("locate", scene, "white", "--out", tmp_path / "heat.tif", "--tile-px", 32)
+    assert status == 0
+    assert re.match(r"nothing here matches “white”: the best window's relevance is 0\.[0-4]\d, below 0\.5;", out)
+    assert "fits best" in run("locate", scene, "white", "--out", tmp_path / "heat.tif", "--threshold", 0)[1]
+
+
+@pytest.mark.usefixtures("_inside")
+def test_locate_reads_from_a_server(run: Run, index: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "scenes") as address:
+        status, out, err = run("locate", f"{address}/naip_20100629.tif", "blue", "--tile-px", 32)
+    assert (status, err) == (0, "")
+    assert "heat map: naip_20100629-heat.tif" in out
+    assert (tmp_path / "naip_20100629-heat.tif").is_file()
 
 
 @pytest.mark.usefixtures("_inside")
@@ -215,6 +234,7 @@ def test_locate_writes_a_map_and_a_picture(run: Run, index: Path, tmp_path: Path
         (["assess", "{index}", "-q", "red", "-k", "x"], "-k takes depths"),
         (["locate", "{tmp}/none.tif", "red"], "none.tif: no such file"),
         (["locate", "{scene}", "red", "--scales", "x"], "--scales takes numbers"),
+        (["locate", "{scene}", "red", "--threshold", "nan"], "--threshold is a relevance from 0 to 1, not nan"),
         (["locate", "{scene}", "red", "--out", "{scene}"], "this is the scene itself"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

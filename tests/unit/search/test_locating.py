@@ -12,7 +12,8 @@ from fakes import ColourEncoder
 from rasters import UTM_14N, quadrants, write_all_nodata, write_gcps, write_utm
 from rsitr.errors import QueryError, SceneError
 from rsitr.geo import SceneReader
-from rsitr.search import HeatMap, draw_heat_map, locate, write_heat_map
+from rsitr.index import ingest
+from rsitr.search import HeatMap, Index, draw_heat_map, locate, write_heat_map
 
 
 @pytest.fixture
@@ -38,6 +39,38 @@ def test_the_map_is_highest_where_the_words_are_true(heat: HeatMap) -> None:
     )}  # fmt: skip
     assert max(quarters, key=lambda name: quarters[name]) == "blue"
     assert quarters["blue"] > 2 * max(quarters["red"], quarters["green"])
+
+
+def test_relevance_tells_what_is_there_from_what_is_not(tmp_path: Path, encoder: ColourEncoder) -> None:
+    scene = write_utm(tmp_path / "scene.tif")
+    there = locate(scene, "red", encoder=encoder)
+    absent = locate(scene, "white", encoder=encoder)
+    assert there.relevance is not None
+    assert absent.relevance is not None
+    assert absent.relevance < 0.5 < there.relevance
+    assert (there.matches, absent.matches) == (True, False)
+    assert locate(scene, "white", encoder=encoder, threshold=0.0).matches
+    write_heat_map(absent, tmp_path / "heat.tif")
+    with rasterio.open(tmp_path / "heat.tif") as written:
+        assert float(written.tags()["RELEVANCE"]) == pytest.approx(absent.relevance, abs=1e-6)
+        assert written.tags()["MATCHES"] == "false"
+
+
+def test_relevance_is_that_of_a_search_in_the_same_windows(tmp_path: Path, encoder: ColourEncoder) -> None:
+    scene = write_utm(tmp_path / "scene.tif")
+    heat = locate(scene, "red", encoder=encoder, scales=[1.0], tile_px=32)
+    ingest([scene], into=tmp_path / "index", encoder=encoder, tile_px=32, overlap=0.5)
+    found = Index.open(tmp_path / "index", encoder=encoder).search("red")
+    assert found.n_tiles == heat.n_windows
+    assert heat.relevance == pytest.approx(found.relevance, abs=1e-5)
+
+
+def test_what_cannot_be_judged_is_left_open(
+    tmp_path: Path, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rsitr.search.locating.CAPTIONS", ("red", "a red thing"))
+    heat = locate(write_utm(tmp_path / "scene.tif"), "red", encoder=encoder)
+    assert (heat.relevance, heat.matches) == (None, True)
 
 
 def test_progress_is_told_to_the_end(tmp_path: Path, encoder: ColourEncoder) -> None:
