@@ -332,6 +332,8 @@ def _print_report(report: IngestReport, into: Path) -> None:
         for failure in report.failures:
             table.add_row(failure.scene, failure.reason)
         out.print(table)
+    for note in report.notes:
+        out.print(f"note: {note}")
     counts = [
         f"{len(report.indexed):,} scenes indexed ({report.n_tiles:,} tiles, {report.time_s:.1f} s)",
         f"{report.n_left_out:,} tiles left out (mostly nodata)" if report.n_left_out else "",

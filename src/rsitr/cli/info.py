@@ -44,6 +44,7 @@ def _lines(summary: IndexSummary) -> list[tuple[str, str]]:
         ("scenes", f"{summary.n_scenes:,}{places}"),
         ("tiles", f"{summary.n_tiles:,}{left_out}"),
         ("tile size", f"{describe_tiles(summary)}, overlap {summary.overlap:g}"),
+        *(("", note) for note in summary.tile_notes),
         ("bands", ", ".join(map(str, summary.bands)) if summary.bands else "as each file says"),
         ("encoded by", ", later also ".join([summary.encoding or "unknown", *summary.later_encodings])),
         ("local codes", f"{summary.code_length} numbers per tile" if summary.code_length else "none"),

@@ -55,7 +55,10 @@ class SceneReader:
     def __init__(self, scene: Scene, dataset: DatasetReader) -> None:
         self.scene = scene
         self._dataset = dataset
-        self._colours, self._opaque = _colour_table(dataset, scene) if scene.is_palette else (None, None)
+        self._colours: NDArray[np.uint8] | None = None
+        self._opaque: Mask | None = None
+        if scene.is_palette:
+            self._colours, self._opaque = _colour_table(dataset, scene)
         kinds = dataset.colorinterp
         self._alpha = kinds.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in kinds else None
 
@@ -213,7 +216,7 @@ def _stretched(values: NDArray[Any], stretch: Stretch) -> NDArray[np.uint8]:
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
-def _colour_table(dataset: DatasetReader, scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _colour_table(dataset: DatasetReader, scene: Scene) -> tuple[NDArray[np.uint8], Mask]:
     """RGB by value, and which values are seen at all. Those that the table leaves out are black, as GDAL shows them.
 
     A colour with alpha 0 is nodata, unless all have it: then nobody has thought of alpha.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rsitr.index.journal import Finished, LeftOut
+from rsitr.index.notes import SceneNote
 from rsitr.index.reading import Event, Job, SceneFailed, TileRead, TileSkipped
 from rsitr.index.writing import Failure, Writer
 from rsitr.types import Encoder, SceneEntry, TileCoder
@@ -21,6 +22,7 @@ class _Collected:
 
     finished: Finished
     entry: SceneEntry | None = None
+    note: SceneNote | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -100,7 +102,7 @@ class Encoding:
             self._fail(event)
         else:
             self._work.done += self._work.sizes[event.entry.scene]
-            self._scenes[event.entry.scene].entry = event.entry
+            self._scenes[event.entry.scene].entry, self._scenes[event.entry.scene].note = event.entry, event.note
             self._hand_on(event.entry.scene)
         return True
 
@@ -136,6 +138,6 @@ class Encoding:
 
     def _hand_on(self, scene: str) -> None:
         collected = self._scenes[scene]
-        if collected.is_complete and collected.entry is not None:
-            self._writer.add(collected.entry, collected.finished)
+        if collected.is_complete and collected.entry is not None and collected.note is not None:
+            self._writer.add(collected.entry, collected.finished, collected.note)
             del self._scenes[scene]

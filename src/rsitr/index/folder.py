@@ -15,6 +15,7 @@ from rsitr.index.cache import CACHE
 from rsitr.index.journal import JOURNAL
 from rsitr.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from rsitr.index.nearest import NEAREST
+from rsitr.index.notes import NOTES
 from rsitr.index.store import TABLE_FOLDERS, LanceStore
 from rsitr.types import Store, TileCoder
 
@@ -36,7 +37,7 @@ ROOT_SAMPLE = 64  # scenes are looked for where an archive may lie
 CODE_FILE = "local-code.safetensors"
 """What makes the codes of the tiles, in the index's folder."""
 # What a run that was killed while it made an index may leave: with nothing else, a folder counts as empty.
-OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, CODE_FILE, *TABLE_FOLDERS})
+OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, CODE_FILE, *TABLE_FOLDERS})
 
 
 @dataclass(frozen=True, slots=True)

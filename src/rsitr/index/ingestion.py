@@ -63,6 +63,7 @@ class IngestReport:
         failures: scenes that could not be used.
         removed: scenes that are no longer there, and so no longer in the index.
         n_resumed: tiles that an interrupted run had encoded already.
+        notes: what else a person should know of the scenes that were indexed.
         time_s: from the first read to the last commit.
     """
 
@@ -71,6 +72,7 @@ class IngestReport:
     failures: tuple[Failure, ...]
     removed: tuple[str, ...]
     n_resumed: int
+    notes: tuple[str, ...]
     time_s: float
 
     @property
@@ -164,6 +166,7 @@ def ingest(
         failures=failures,
         removed=removed,
         n_resumed=n_resumed,
+        notes=writer.describe_tiles(),
         time_s=time.monotonic() - started,
     )
 

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field, replace
 
 from rsitr.errors import SceneError
 from rsitr.geo import (
+    SMALLEST_PX,
     FileState,
     Ground,
     Scene,
     SceneReader,
     Source,
     Window,
-    choose_tile_px,
     cut_scales,
     open_reader,
     public_address,
 )
 from rsitr.index.journal import Finished, LeftOut
 from rsitr.index.manifest import Manifest, Settings
+from rsitr.index.notes import SceneNote, TileSize, choose_tile, digest_of
 from rsitr.types import ImageArray, SceneEntry, Tile
 
 __all__ = ["Event", "Job", "SceneFailed", "SceneRead", "TileRead", "TileSkipped", "read_scenes", "sample_pictures"]
@@ -71,9 +72,10 @@ class TileSkipped:
 
 @dataclass(frozen=True, slots=True)
 class SceneRead:
-    """All tiles of a scene have been read."""
+    """All tiles of a scene have been read; `note` is what else is to be remembered of it."""
 
     entry: SceneEntry
+    note: SceneNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def sample_pictures(
     for source in chosen:
         try:
             with open_reader(source.location, bands=settings.bands) as reader:
-                windows = _windows(reader.scene, settings, image_size_px=image_size_px)
+                tile = choose_tile(reader.scene, settings, image_size_px=image_size_px)
+                windows = _windows(reader.scene, settings, tile)
                 for window in windows[:: max(1, -(-len(windows) // each))]:
                     pixels = reader.read(window, max_px=READ_PX * image_size_px)
                     if pixels.valid_share >= settings.min_valid:
@@ -128,7 +131,8 @@ def _read_scene(job: Job, manifest: Manifest) -> Iterator[Event]:
     settings, max_px = manifest.settings, READ_PX * manifest.model.image_size_px
     with open_reader(job.source.location, bands=settings.bands) as reader:
         scene = _with_catalogue(reader.scene, job.source)
-        windows = _windows(scene, settings, image_size_px=manifest.model.image_size_px)
+        tile = choose_tile(scene, settings, image_size_px=manifest.model.image_size_px)
+        windows = _windows(scene, settings, tile)
         finished = job.finished.windows
         kept, left_out = len(job.finished.tiles), list(job.finished.left_out)
         to_do = [window for window in windows if window not in finished]
@@ -143,7 +147,9 @@ def _read_scene(job: Job, manifest: Manifest) -> Iterator[Event]:
         if not kept:
             yield _fullest(job, scene, reader, left_out, max_px=max_px)
             kept = 1
-        yield SceneRead(_entry(job, scene, n_tiles=kept, n_left_out=len(windows) - kept))
+        digest = digest_of(job.source.location, job.state)
+        note = SceneNote(job.scene, *job.state, sha256=digest, tile_px=tile.px, tile_rule=tile.rule)
+        yield SceneRead(_entry(job, scene, n_tiles=kept, n_left_out=len(windows) - kept), note)
 
 
 def _with_catalogue(scene: Scene, source: Source) -> Scene:
@@ -151,13 +157,16 @@ def _with_catalogue(scene: Scene, source: Source) -> Scene:
     return replace(scene, date=source.date or scene.date, sensor=source.sensor or scene.sensor)
 
 
-def _windows(scene: Scene, settings: Settings, *, image_size_px: int) -> list[Window]:
-    gsd_m = scene.ground.gsd_m if scene.ground else None
-    tile_px = settings.tile_px or choose_tile_px(model_px=image_size_px, gsd_m=gsd_m, tile_m=settings.tile_m)
+def _windows(scene: Scene, settings: Settings, tile: TileSize) -> list[Window]:
+    if min(scene.width, scene.height) < SMALLEST_PX:
+        raise SceneError(
+            f"{scene.path}: {scene.width} x {scene.height} pixels; with fewer than {SMALLEST_PX} to a side there is "
+            "nothing in it that a model could see"
+        )
     return cut_scales(
         scene.width,
         scene.height,
-        tile_px=tile_px,
+        tile_px=tile.px,
         scales=settings.scales,
         overlap=settings.overlap,
         is_picture=scene.is_picture,

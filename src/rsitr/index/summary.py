@@ -10,6 +10,7 @@ from rsitr.geo import area_km2, enclosing_bbox
 from rsitr.index.folder import IndexFolder
 from rsitr.index.journal import JOURNAL
 from rsitr.index.nearest import NearestCheck, read_check
+from rsitr.index.notes import describe_tiles, read_notes
 from rsitr.types import BBox
 
 __all__ = ["IndexSummary", "summarise"]
@@ -34,6 +35,7 @@ class IndexSummary:
         code_length: numbers in the code that is kept of each tile, 0 where none is.
         n_unfinished: batches in the journal of an ingest that is running or was interrupted.
         nearest: the recall check of the IVF index, None where there is none and search is exact.
+        tile_notes: where tiles are not as large as was asked for, in words.
         overlap: part of a tile's side shared with its neighbour.
         root: the folder of the scenes.
         is_root_there: whether that folder exists; without it, hits have no pictures.
@@ -66,6 +68,7 @@ class IndexSummary:
     code_length: int
     n_unfinished: int
     nearest: NearestCheck | None
+    tile_notes: tuple[str, ...]
     overlap: float
     root: Path
     is_root_there: bool
@@ -106,6 +109,7 @@ def summarise(index: IndexFolder) -> IndexSummary:
         code_length=manifest.code_length,
         n_unfinished=sum(1 for _ in (index.path / JOURNAL).glob("[!.]*")),
         nearest=read_check(index.path),
+        tile_notes=describe_tiles(scenes, read_notes(index.path), manifest.settings),
         overlap=manifest.settings.overlap,
         root=index.root,
         is_root_there=index.root.is_dir(),

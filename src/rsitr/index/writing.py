@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -17,6 +17,7 @@ from rsitr.geo import FileState, Source, is_url, public_address, stat_source
 from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
 from rsitr.index.journal import JOURNAL, Finished, Journal, LeftOut
 from rsitr.index.manifest import Manifest, Settings, encoding_of, read_manifest, record_code, write_manifest
+from rsitr.index.notes import SceneNote, add_notes, describe_tiles, digest_of, read_notes
 from rsitr.index.reading import Job
 from rsitr.types import Encoder, FloatArray, SceneEntry, Tile, TileCoder
 
@@ -69,6 +70,8 @@ class Writer:
         self._journal = Journal(folder / JOURNAL, dim=manifest.model.dim, code_length=manifest.code_length)
         self._states: dict[str, FileState] = {}
         self._waiting: list[tuple[SceneEntry, Finished]] = []
+        self._notes: list[SceneNote] = []
+        self._noted: dict[str, dict[FileState, SceneNote]] = {}
         self._last_commit = time.monotonic()
 
     def open_existing(self) -> None:
@@ -89,6 +92,7 @@ class Writer:
             StoreError: the archive seems to have moved, and nobody has said where to.
         """
         known = {entry.scene: entry for entry in self._index.store.scenes()} if self._index else {}
+        self._noted = read_notes(self._folder)
         to_do: dict[str, Source] = {}
         unchanged: list[str] = []
         failures: list[Failure] = []
@@ -112,7 +116,7 @@ class Writer:
                     failures.append(Failure(scene, SAME_NAME))
                 continue
             entry = known.get(scene)
-            if entry and (entry.size_bytes, entry.mtime_ns) == state:
+            if entry and self._is_unchanged(entry, source, state):
                 unchanged.append(scene)
             else:
                 to_do[scene] = source
@@ -124,6 +128,22 @@ class Writer:
             for scene, source in to_do.items()
         ]
         return Plan(tuple(jobs), tuple(unchanged), tuple(failures))
+
+    def _is_unchanged(self, entry: SceneEntry, source: Source, state: FileState) -> bool:
+        """Whether a file is as it was; a copy of it has another time of change, and is known by what it holds."""
+        indexed = (entry.size_bytes, entry.mtime_ns)
+        if indexed == state:
+            return True
+        noted = self._noted.get(entry.scene, {})
+        then = noted.get(indexed)
+        if then is None or then.sha256 is None or state[0] != entry.size_bytes:
+            return False
+        if state in noted:
+            return noted[state].sha256 == then.sha256
+        if digest_of(source.location, state) != then.sha256:
+            return False
+        add_notes(self._folder, [replace(then, mtime_ns=state[1])])
+        return True
 
     def _require_not_moved(self, known: Mapping[str, SceneEntry]) -> None:
         """Files outside of the root that are those that are missing in it would be indexed under other names again."""
@@ -181,9 +201,11 @@ class Writer:
         """Let go of a scene that cannot be used."""
         self._journal.forget([scene])
 
-    def add(self, entry: SceneEntry, finished: Finished) -> None:
-        """Take a finished scene."""
+    def add(self, entry: SceneEntry, finished: Finished, note: SceneNote) -> None:
+        """Take a finished scene, and what else is to be remembered of it."""
         self._waiting.append((entry, finished))
+        self._notes.append(note)
+        self._noted.setdefault(note.scene, {})[note.state] = note
         n_tiles = sum(len(waiting.tiles) for _, waiting in self._waiting)
         if n_tiles >= COMMIT_TILES or time.monotonic() - self._last_commit >= COMMIT_S:
             self._commit()
@@ -204,11 +226,17 @@ class Writer:
         tiles = [tile for _, finished in self._waiting for tile in finished.tiles]
         vectors = np.stack([vector for _, finished in self._waiting for vector in finished.vectors])
         codes = [code for _, finished in self._waiting for code in finished.codes]
+        add_notes(self._folder, self._notes)  # first: notes of scenes that are not listed do no harm
+        self._notes = []
         index.store.put(entries, tiles, vectors, codes=np.stack(codes) if codes else None)
         self._journal.forget(entry.scene for entry in entries)
         self.written += entries
         self._waiting = []
         self._last_commit = time.monotonic()
+
+    def describe_tiles(self) -> tuple[str, ...]:
+        """Where tiles of the scenes that were written did not become as large as was asked for."""
+        return describe_tiles(self.written, self._noted, self.manifest.settings)
 
     def _create(self) -> IndexFolder:
         self._index = create_index(self._folder, self.manifest, held=self._held, coder=self._coder)

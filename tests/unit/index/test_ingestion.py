@@ -435,6 +435,62 @@ def test_scales_and_metres(tmp_path: Path) -> None:
         ingest([scene], into=into, encoder=ColourEncoder(), scales=(1,))
 
 
+def test_what_cannot_be_as_large_as_asked_is_said_and_recorded(tmp_path: Path) -> None:
+    """20 m are 4 of the pixels; of a picture nobody knows."""
+    write_utm(tmp_path / "scenes" / "a.tif")
+    Image.fromarray(np.moveaxis(quadrants(64, 64), 0, -1)).save(tmp_path / "scenes" / "photo.png")
+    into = tmp_path / "index"
+    report = ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder(), tile_m=20)
+    said = (
+        "tiles of 20 m would have fewer than 16 pixels in 1 scenes, where the smallest that there are are used "
+        "(a.tif: 16 px, 80 m)",
+        "1 scenes have no known place on Earth, and so no tiles of 20 m: pixels are counted there (photo.png: 32 px)",
+    )
+    assert report.notes == said
+    assert summarise(open_index(into)).tile_notes == said
+    again = ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder())
+    assert (again.notes, summarise(open_index(into)).tile_notes) == ((), said)
+    scaled = ingest([tmp_path / "scenes"], into=tmp_path / "b", encoder=ColourEncoder(), tile_px=20, scales=(0.5, 1))
+    assert scaled.notes[0].startswith("tiles of 20 px times 0.5 would have fewer than 16 pixels in 2 scenes")
+    assert ingest([tmp_path / "scenes"], into=tmp_path / "c", encoder=ColourEncoder(), tile_px=20).notes == ()
+
+
+@pytest.mark.parametrize("size", [(15, 100), (100, 15), (1, 1)])
+def test_scenes_of_hardly_any_pixels_are_left_out(tmp_path: Path, size: tuple[int, int]) -> None:
+    write_utm(tmp_path / "scenes" / "a.tif")
+    write_utm(tmp_path / "scenes" / "small.tif", np.full((3, *size), 200, dtype=np.uint8))
+    report = ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=ColourEncoder())
+    assert [entry.scene for entry in report.indexed] == ["a.tif"]
+    assert [failure.reason for failure in report.failures] == [
+        f"{size[1]} x {size[0]} pixels; with fewer than 16 to a side there is nothing in it that a model could see"
+    ]
+
+
+def test_a_copied_archive_is_known_by_what_its_files_hold(tmp_path: Path) -> None:
+    for name in ("a.tif", "b.tif"):
+        write_utm(tmp_path / "old" / name)
+    into, encoder = tmp_path / "index", ColourEncoder(image_size_px=64)
+    ingest([tmp_path / "old"], into=into, encoder=encoder)
+    n_batches = len(encoder.batches)
+    shutil.copytree(tmp_path / "old", tmp_path / "new", copy_function=shutil.copyfile)
+    whole = bytearray((tmp_path / "new" / "b.tif").read_bytes())
+    whole[-1] ^= 255
+    (tmp_path / "new" / "b.tif").write_bytes(whole)
+    for path in (tmp_path / "new").iterdir():
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    with (into / "scene-notes.jsonl").open("a") as file:
+        file.write('\n{"scene": "a.tif", "size')  # a kill has cut it off
+    report = ingest([tmp_path / "new"], into=into, encoder=encoder, root=tmp_path / "new")
+    assert (report.unchanged, [entry.scene for entry in report.indexed]) == (("a.tif",), ["b.tif"])
+    assert len(encoder.batches) == n_batches + 1
+    # What was found out is remembered; an index without notes goes by the times.
+    (tmp_path / "new" / "a.tif").chmod(0)
+    assert ingest([tmp_path / "new"], into=into, encoder=encoder).unchanged == ("a.tif", "b.tif")
+    (tmp_path / "new" / "a.tif").chmod(0o644)
+    (into / "scene-notes.jsonl").unlink()
+    assert [entry.scene for entry in ingest([tmp_path / "new"], into=into, encoder=encoder).indexed] == ["a.tif"]
+
+
 def test_bands_are_chosen_and_recorded(tmp_path: Path) -> None:
     swapped = write_utm(tmp_path / "a.tif", quadrants()[[2, 1, 0]])
     grey = write_utm(tmp_path / "b.tif", quadrants()[:1])

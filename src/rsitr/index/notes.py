@@ -1,0 +1,133 @@
+"""What is remembered of scenes beside the table of them: what their files hold, and how large their tiles came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from rsitr.geo import SMALLEST_PX, FileState, Scene, choose_tile_px, stat_source
+from rsitr.index.manifest import Settings
+from rsitr.types import SceneEntry
+
+__all__ = ["NOTES", "SceneNote", "TileSize", "add_notes", "choose_tile", "describe_tiles", "digest_of", "read_notes"]
+
+NOTES = "scene-notes.jsonl"
+
+TileRule = Literal["as asked", "smallest", "no metres"]
+
+
+@dataclass(frozen=True, slots=True)
+class TileSize:
+    """The side of a scene's tiles in pixels, and what became of what was asked for.
+
+    `smallest`: it would have been fewer pixels than a tile can have. `no metres`: of a scene without a place nobody
+    knows how many pixels a metre is, and its tiles are as large as if no metres had been asked for.
+    """
+
+    px: int
+    rule: TileRule
+
+
+@dataclass(frozen=True, slots=True)
+class SceneNote:
+    """What is known of a scene's file in one state.
+
+    Attributes:
+        scene: its name in the index.
+        size_bytes: of the file.
+        mtime_ns: time of its change.
+        sha256: of what it holds, in hex; None for one on a server, or if it changed while it was read.
+        tile_px: side of its tiles.
+        tile_rule: as of `TileSize`.
+    """
+
+    scene: str
+    size_bytes: int
+    mtime_ns: int
+    sha256: str | None
+    tile_px: int
+    tile_rule: TileRule
+
+    @property
+    def state(self) -> FileState:
+        """Of the file."""
+        return self.size_bytes, self.mtime_ns
+
+
+def choose_tile(scene: Scene, settings: Settings, *, image_size_px: int) -> TileSize:
+    """How large the tiles of a scene become."""
+    gsd_m = scene.ground.gsd_m if scene.ground else None
+    px = settings.tile_px or choose_tile_px(model_px=image_size_px, gsd_m=gsd_m, tile_m=settings.tile_m)
+    asked = settings.tile_m / gsd_m if settings.tile_m and gsd_m else px
+    if round(asked * min(settings.scales)) < SMALLEST_PX:
+        return TileSize(px, "smallest")
+    return TileSize(px, "no metres" if settings.tile_m and gsd_m is None else "as asked")
+
+
+def digest_of(location: Path | str, state: FileState) -> str | None:
+    """Of what a file holds; None for one on a server, and for one that is in another state by now."""
+    if isinstance(location, str):
+        return None
+    try:
+        with location.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest if stat_source(location) == state else None
+    except OSError:
+        return None
+
+
+def read_notes(folder: Path) -> dict[str, dict[FileState, SceneNote]]:
+    """All notes of an index by scene and state; of several the last. What cannot be read is nothing that was noted."""
+    found: dict[str, dict[FileState, SceneNote]] = {}
+    try:
+        lines = (folder / NOTES).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return found
+    for line in lines:
+        try:
+            note = SceneNote(**json.loads(line))
+        except (ValueError, TypeError):  # blank, or cut off by a kill
+            continue
+        found.setdefault(note.scene, {})[note.state] = note
+    return found
+
+
+def add_notes(folder: Path, notes: Sequence[SceneNote]) -> None:
+    """Write notes behind those that are there. A line begins with its end: what a kill has cut off stays alone."""
+    with (folder / NOTES).open("a", encoding="utf-8") as file:
+        file.write("".join(f"\n{json.dumps(asdict(note))}" for note in notes))
+
+
+def describe_tiles(
+    entries: Iterable[SceneEntry], notes: Mapping[str, Mapping[FileState, SceneNote]], settings: Settings
+) -> tuple[str, ...]:
+    """In words: where tiles did not become as large as was asked for, and what they are instead."""
+    by_rule: dict[TileRule, list[tuple[SceneEntry, SceneNote]]] = {}
+    for entry in entries:
+        note = notes.get(entry.scene, {}).get((entry.size_bytes, entry.mtime_ns))
+        if note is not None:
+            by_rule.setdefault(note.tile_rule, []).append((entry, note))
+    asked = f"{settings.tile_m:g} m" if settings.tile_m else f"{settings.tile_px or 'the usual'} px"
+    said = []
+    if small := by_rule.get("smallest"):
+        entry, _ = small[0]
+        used = f"{SMALLEST_PX} px" + (f", {SMALLEST_PX * entry.gsd_m:.3g} m" if entry.gsd_m else "")
+        said.append(
+            f"tiles of {asked}{_scales(settings)} would have fewer than {SMALLEST_PX} pixels in {len(small):,} scenes, "
+            f"where the smallest that there are are used ({entry.scene}: {used})"
+        )
+    if unplaced := by_rule.get("no metres"):
+        entry, note = unplaced[0]
+        said.append(
+            f"{len(unplaced):,} scenes have no known place on Earth, and so no tiles of {asked}: pixels are counted "
+            f"there ({entry.scene}: {note.tile_px} px)"
+        )
+    return tuple(said)
+
+
+def _scales(settings: Settings) -> str:
+    return "" if settings.scales == (1.0,) else f" times {min(settings.scales):g}"
