@@ -213,13 +213,17 @@ def _render_stac(opened: Index, results: Sequence[SearchResult], *, places: bool
 
 def _format_hits(result: SearchResult) -> Table:
     from rsitr.search import format_place
+    from rsitr.search.output import resorted_by
 
-    columns = ("rank", "score", "relevance", "date", "place", "tile")
-    table = make_table(*columns, title=result.query.describe(), numbers=columns[:3])
+    later = resorted_by(result)
+    sorting = () if later is None else (later,)
+    columns = ("rank", *sorting, "score", "relevance", "date", "place", "tile")
+    table = make_table(*columns, title=result.query.describe(), numbers=columns[:-3])
     for hit in result:
         day = hit.tile.date.isoformat() if hit.tile.date else "unknown"
+        scores = [stage.scores[hit.rank - 1] for stage in result.stages if stage.name == later]
         cells = (f"{hit.score:.3f}", _format_relevance(hit.relevance), day, format_place(hit.tile.bbox), hit.tile.tile)
-        table.add_row(str(hit.rank), *cells)
+        table.add_row(str(hit.rank), *("" if score is None else f"{score:.4g}" for score in scores), *cells)
     table.caption = _verdict(result)
     table.caption_justify = "left"
     return table
@@ -261,6 +265,11 @@ def _format_relevance(relevance: float | None) -> str:
 
 
 def _verdict(result: SearchResult) -> str | None:
-    if result.matches or not result.hits:
-        return None
-    return f"Nothing here matches: no hit reaches a relevance of {result.threshold:g}."
+    from rsitr.search.output import resorted_by
+
+    said = []
+    if not result.matches and result.n_tiles:
+        said.append(f"Nothing here matches: no hit reaches a relevance of {result.threshold:g}.")
+    if (later := resorted_by(result)) is not None:
+        said.append(f"Sorted by {later}; the score is what hits had before it.")
+    return "\n".join(said) or None

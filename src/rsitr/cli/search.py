@@ -63,6 +63,9 @@ def search(
     budget_s: float = typer.Option(2.0, metavar="S", help="Seconds for the stages after the first."),
     explain_ranking: bool = typer.Option(False, help="Show what each stage of ranking said."),
     threshold: float = typer.Option(0.5, metavar="F", help="Relevance below which nothing is said to match."),
+    only_matches: bool = typer.Option(
+        False, "--only-matches", help="Leave out hits below the threshold, in whatever format."
+    ),
     places: bool = typer.Option(False, help="Merge hits that touch, and the same ground on several days, into places."),
     output_format: Format | None = typer.Option(
         None, "--format", help="[default: by the ending of --out, else table]", show_default=False
@@ -108,6 +111,7 @@ def search(
         budget_s=budget_s,
         explain_ranking=explain_ranking,
         threshold=threshold,
+        only_matches=only_matches,
         places=places,
         output_format=output_format,
         out=out,
@@ -142,6 +146,7 @@ def run_search(
     budget_s: float = 2.0,
     explain_ranking: bool = False,
     threshold: float = 0.5,
+    only_matches: bool = False,
     places: bool = False,
     output_format: Format | None = None,
     out: Path | None = None,
@@ -152,6 +157,7 @@ def run_search(
 ) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
     from rsitr.search import Index, RankingSettings, make_query, read_queries
+    from rsitr.search.output import keep_matches
 
     chosen = choose_format(output_format, out)
     _require_sane(k=k, threshold=threshold)
@@ -177,12 +183,13 @@ def run_search(
         results = [opened.detect(detector, where=where, k=k, threshold=threshold)]
     else:
         results = _answer(opened, asked, ranking=ranking, threshold=threshold)
+    shown = [keep_matches(result) for result in results] if only_matches else results
     rendered = render(
-        opened, results, chosen, places=places, explain=explain_ranking, is_batch=queries is not None,
+        opened, shown, chosen, places=places, explain=explain_ranking, is_batch=queries is not None,
         to_screen=out is None,
     )  # fmt: skip
-    _write(rendered, out, n_hits=sum(len(result) for result in results))
-    for note in (*rendered.missing, *_notes(results, opened, index)):
+    _write(rendered, out, n_hits=sum(len(result) for result in shown))
+    for note in (*rendered.missing, *_notes(results, opened, only_matches=only_matches)):
         sys.stderr.write(f"{note}\n")
     return 1 if rendered.missing else 0
 
@@ -210,15 +217,22 @@ def _write(rendered: Rendered, out: Path | None, *, n_hits: int) -> None:
     sys.stderr.write(f"{n_hits} hits written to {out}\n")
 
 
-def _notes(results: list[SearchResult], opened: Index, index: Path) -> list[str]:
+def _notes(results: list[SearchResult], opened: Index, *, only_matches: bool) -> list[str]:
     """What a person should know beside the hits."""
+    from rsitr.index import open_index
     from rsitr.search import say_outcome
+    from rsitr.search.output import say_limits
 
     notes: list[str] = []
     for result in results:
-        outcome = say_outcome(result, n_all=len(opened))
+        outcome = say_outcome(result, n_all=len(opened), are_shown=not only_matches)
+        if outcome and not result.hits and len(opened):
+            count = open_index(opened.path).store.count
+            outcome += f": {say_limits(result.query.where, count=count, scenes=opened.scenes())}"
         if outcome:
-            notes.append(outcome if result.hits or len(opened) else f"{index}: {outcome}")
+            notes.append(outcome if result.hits or len(opened) else f"{opened.path}: {outcome}")
+        if only_matches and result.hits and result.relevance is None:
+            notes.append(f"{result.query.describe()}: relevance could not be judged, so no hit was left out")
         notes += [f"ranking, stage {stage.name}: {stage.note}" for stage in result.stages if stage.note]
     return notes
 

@@ -101,6 +101,40 @@ def test_mixtures_and_stages(run: Run, index: Path) -> None:
     assert " ms" in out
 
 
+def test_what_hits_are_sorted_by_is_shown(run: Run, index: Path) -> None:
+    options = ("red", "--rerank", "csls", "-k", 3)
+    _, out, _ = run("search", index, *options)
+    assert "│ rank │ csls" in out.replace("┃", "│")
+    assert "Sorted by csls" in out
+    for line in csv.DictReader(io.StringIO(run("search", index, *options, "--format", "csv")[1])):
+        assert line["sorted_by"].startswith("csls")
+        assert float(line["sorted_by_value"]) in {1.0, float(line["rank"])}  # the same ground twice: equal ranks
+    found = json.loads(run("search", index, *options, "--format", "json")[1])
+    assert found["sorted_by"].startswith("csls")
+    assert "ordered by csls" in run("search", index, *options, "--format", "html")[1]
+    found = json.loads(run("search", index, "red", "-k", 3, "--format", "json")[1])
+    assert found["sorted_by"] == "score"
+    assert [hit["sorted_by_value"] for hit in found["hits"]] == [hit["score"] for hit in found["hits"]]
+
+
+def test_only_matches_leaves_the_rest_out_of_every_format(run: Run, index: Path, tmp_path: Path) -> None:
+    every = json.loads(run("search", index, "red", "--format", "json")[1])["hits"]
+    above = [hit["tile"] for hit in every if hit["relevance"] >= 0.5]
+    assert 0 < len(above) < len(every) == 8
+    assert tiles(run, index, "red", "--only-matches") == above
+    found = json.loads(run("search", index, "red", "--only-matches", "--format", "geojson")[1])
+    assert [feature["id"] for feature in found["features"]] == above
+    status, _, err = run("search", index, "red", "--only-matches", "--places", "--out", tmp_path / "a.parquet")
+    assert (status, err) == (0, f"{len(above)} hits written to {tmp_path / 'a.parquet'}\n")
+    status, out, err = run("search", index, "white", "--only-matches")
+    assert (status, err.count("\n")) == (0, 1)
+    assert re.match(r"nothing here matches “white”: the best hit's relevance is 0\.\d\d, below 0\.5\n", err)
+    assert "Nothing here matches" in out
+    page = run("search", index, "white", "--only-matches", "--format", "html")[1]
+    assert "Nothing here matches." in page
+    assert "No tile lies within these limits" not in page
+
+
 def test_a_file_of_queries(run: Run, index: Path, tmp_path: Path) -> None:
     (tmp_path / "queries.txt").write_text("red\nblue\n", encoding="utf-8")
     status, out, _ = run("search", index, "--queries", tmp_path / "queries.txt", "-k", 1, "--format", "json")

@@ -198,7 +198,28 @@ def test_months_and_years_are_days(run: Run, index: Path, limits: tuple[str, ...
 
 def test_no_hits_is_said(run: Run, index: Path) -> None:
     status, out, err = run("search", index, "red", "--bbox", "0,0,1,1", "--format", "csv")
-    assert (status, out.count("\n"), err) == (0, 1, "no tile lies within these limits\n")
+    said = "no tile lies within these limits: none is in the box (scenes lie within "
+    assert (status, out.count("\n"), err[: len(said)], err.count("\n")) == (0, 1, said, 1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (("--sensor", "x"), "none is by the sensor x (no scene names its sensor)"),
+        (
+            ("--since", "2017", "--bbox", "-100,40,-90,50"),
+            "none is since 2017-01-01 (days run from 2016-08-16 to 2016-08-16)",
+        ),
+        (("--scene", "x*"), "none is of a scene called x* (scenes are called naip_20160816.tif, sub/dateline.tif)"),
+        (
+            ("--scene", "sub/*", "--until", "2016"),
+            "4 are until 2016-12-31, 4 are of a scene called sub/*, but none meets all of these limits",
+        ),
+    ],
+)
+def test_the_limit_that_leaves_nothing_is_named(run: Run, index: Path, limits: tuple[str, ...], said: str) -> None:
+    status, _, err = run("search", index, "red", *limits, "--format", "csv")
+    assert (status, err) == (0, f"no tile lies within these limits: {said}\n")
 
 
 def test_missing_pictures_are_listed_with_status_1(run: Run, index: Path, scenes: Path, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 from shapely.geometry import shape
 
 from fakes import COLOURS, ColourEncoder
 from rsitr.search import Index, SearchResult, make_contact_sheet, to_csv, to_geojson, to_json
+from rsitr.search.sheet import draw_map
 
 
 @pytest.fixture
@@ -132,6 +134,32 @@ def test_the_contact_sheet_shows_what_was_found(index: Index) -> None:
     assert {"photo.png", "1.000", "date unknown", "no known place", "64 × 64 px"} <= set(page.words)
     dated = Page(make_contact_sheet(index, index.search("red", sensor="NAIP", k=1)).html)
     assert {"2016-08-16", "47.0351° N, 99.1835° W", "320 × 320 m, 5 m per pixel"} <= set(dated.words)
+
+
+def test_the_page_has_a_map_with_coordinates(index: Index, result: SearchResult) -> None:
+    html = make_contact_sheet(index, result).html
+    page = Page(html)
+    assert page.tags.count("svg") == 1
+    assert page.tags.count("title") == 1 + 12  # the page's, and an outline's for each hit but the photo
+    assert page.words.count("Relevance") == 13
+    assert "relevance 0." not in html
+    near = make_contact_sheet(index, index.search("red", sensor="NAIP", k=2)).html
+    assert {"47.035° N", "47.034° N"} & set(Page(near).words)
+    assert "svg" not in Page(make_contact_sheet(index, index.search("yellow", k=1)).html).tags
+
+
+def test_a_map_across_the_antimeridian_stays_in_one_piece() -> None:
+    west, east = shapely.box(179.0, 10.0, 180.0, 11.0), shapely.box(-180.0, 10.0, -179.0, 11.0)
+    drawn = draw_map([(1, shapely.MultiPolygon([west, east])), (2, shapely.box(-179.0, 10.0, -178.9999, 10.0001))])
+    width = float(re.findall(r'viewBox="0 0 ([\d.]+)', drawn)[0])
+    paths = re.findall(r'<path d="([^"]+)"', drawn)
+    assert len(paths) == 2
+    assert "a9 9" in paths[0], "what is small has a ring"
+    xs = [float(x) for x in re.findall(r"[ML]([\d.]+) ", paths[1])]
+    assert 0 < min(xs) < width / 4
+    assert 3 * width / 4 < max(xs) < width
+    assert {"180° E", "179° W"} <= set(re.findall(r">([\d.]+° [EW])<", drawn))
+    assert draw_map([]) == ""
 
 
 def test_nothing_of_a_query_or_a_name_becomes_markup(index: Index, result: SearchResult) -> None:
