@@ -28,7 +28,7 @@ def feedback(
     right: list[str] = typer.Option([], metavar="ID", help="A tile that is right. May be repeated."),
     wrong: list[str] = typer.Option([], metavar="ID", help="A tile that is wrong. May be repeated."),
     marks: Path | None = typer.Option(None, metavar="FILE", help="A CSV with the columns tile and label."),
-    image: Path | None = typer.Option(None, metavar="FILE", help="A picture of what was looked for."),
+    image: str | None = typer.Option(None, metavar="FILE", help="A picture of what was looked for, or its address."),
     k: int = typer.Option(10, "-k", metavar="N", help="Hits shown that were not marked yet."),
     listed: bool = typer.Option(False, "--list", help="List the detectors of the index."),
     delete: str | None = typer.Option(None, metavar="NAME", help="Delete a detector."),
@@ -57,7 +57,7 @@ def run_feedback(
     right: list[str] | None = None,
     wrong: list[str] | None = None,
     marks: Path | None = None,
-    image: Path | None = None,
+    image: str | Path | None = None,
     k: int = 10,
     listed: bool = False,
     delete: str | None = None,
@@ -69,6 +69,7 @@ def run_feedback(
     """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
     from rsitr.index import open_index
     from rsitr.search import Index, delete_detector, make_query
+    from rsitr.search.batch import example_part
 
     if save_marks is not None:
         require_writable(save_marks)
@@ -79,7 +80,8 @@ def run_feedback(
         return _print_list(folder)
     if name is None:
         raise QueryError("name the detector that is to learn: --name NAME")
-    query = make_query(text=words, image=image, k=max(k, ASKED_ABOUT))
+    example = [] if image is None else [example_part(image)]
+    query = make_query(text=words, parts=example, k=max(k, ASKED_ABOUT))
     given = _gather(query, right=right or [], wrong=wrong or [], marks=marks)
     opened = Index.open(index, encoder=encoder, model=model, device=device)
     if not given:
@@ -122,6 +124,10 @@ def _learn_and_show(opened: Index, name: str, *, query: Query, given: list[Mark]
         table.add_row(f"{hit.relevance or 0.0:.2f}", day, format_place(hit.tile.bbox), hit.tile.tile)
     out = console()
     out.print(f"{name}: learned from {len(learned.right)} right and {len(learned.wrong)} wrong tiles.")
+    if learned.gone:
+        out.print(
+            f"Let go of {len(learned.gone)} earlier marks, whose tiles have left the index: {learned.gone[0]} ..."
+        )
     out.print(table)
 
 

@@ -30,7 +30,9 @@ def search(
     words: str | None = typer.Argument(None, metavar="[WORDS]", help='What to look for, e.g. "a river with a bridge".'),
     *,
     k: int = typer.Option(10, "-k", metavar="N", help="Hits at most."),
-    image: list[str] = typer.Option([], metavar="FILE", help="A picture of what to look for. May be repeated."),
+    image: list[str] = typer.Option(
+        [], metavar="FILE", help="A picture of what to look for, or its address. May be repeated."
+    ),
     like: list[str] = typer.Option([], metavar="ID", help="A tile or place found before. May be repeated."),
     plus: list[str] = typer.Option([], metavar="WORDS", help="Further words, mixed in. May be repeated."),
     minus: list[str] = typer.Option([], "--not", metavar="WORDS", help="What is not wanted. May be repeated."),
@@ -175,6 +177,8 @@ def run_search(
     elif detector is not None:
         if parts:
             raise QueryError("--detector looks for what it has learned: leave out words and examples")
+        if rerank or explain_ranking:
+            raise QueryError("--detector ranks by what it has learned: leave out --rerank and --explain-ranking")
         asked = []
     else:
         asked = [make_query(parts=parts, k=k, where=where)]
@@ -241,6 +245,7 @@ def _make_parts(
     words: str | None, *, image: list[str], like: list[str], plus: list[str], minus: list[str]
 ) -> list[Part]:
     from rsitr.search import Part, parse_weight
+    from rsitr.search.batch import example_part
 
     parts: list[Part] = []
     for text in [*([words] if words is not None else []), *plus]:
@@ -248,7 +253,7 @@ def _make_parts(
         parts.append(Part("words", value, weight))
     for text in image:
         weight, value = parse_weight(text)
-        parts.append(Part("picture", Path(value).name, weight, Path(value)))
+        parts.append(example_part(value, weight))
     for text in like:
         weight, value = parse_weight(text)
         parts.append(Part("tile", value, weight))

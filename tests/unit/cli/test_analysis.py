@@ -189,6 +189,22 @@ def test_feedback_learns_a_detector_that_looks_through_new_scenes(run: Run, inde
     assert "again" not in run("feedback", index, "--delete", "again")[1]
 
 
+def test_a_detector_takes_no_stages_and_says_which_marks_it_had_to_drop(run: Run, index: Path, tmp_path: Path) -> None:
+    red = tiles(run, index, "red", "-k", 1)[0]
+    other = next(
+        tile for tile in tiles(run, index, "green", "-k", 8) if tile.partition(":")[0] != red.partition(":")[0]
+    )
+    assert run("feedback", index, "red", "--name", "roofs", "--right", red, "--wrong", other)[0] == 0
+    for option in (("--rerank", "sar"), ("--explain-ranking",)):
+        status, _, err = run("search", index, "--detector", "roofs", *option)
+        assert (status, "--detector ranks by what it has learned: leave out --rerank" in err) == (2, True)
+    (tmp_path / "scenes" / other.partition(":")[0]).unlink()
+    assert run("index", tmp_path / "scenes", "--into", index, "--sync")[0] == 0
+    out = run("feedback", index, "red", "--name", "roofs", "--right", red)[1]
+    assert "roofs: learned from 1 right and 0 wrong tiles." in out
+    assert f"Let go of 1 earlier marks, whose tiles have left the index: {other}" in " ".join(out.split())
+
+
 def test_assess_measures_what_was_labelled(run: Run, index: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     status, out, err = run("assess", index, "-q", "red", "-k", "2,8", "--to-label", labels)
