@@ -1,4 +1,4 @@
-"""Files of queries: a line of words each, or a JSON object per line."""
+"""Files of queries: a line of words each, or a JSON object per line; and the example pictures that queries name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,39 @@ from pathlib import Path
 from typing import Any
 
 from rsitr.errors import QueryError
+from rsitr.geo import cut_windows, is_url, open_reader, read_picture
+from rsitr.geo.files import name_of
 from rsitr.search.query import Part, Query, make_query, parse_weight
 from rsitr.types import TileFilter
 
-__all__ = ["read_queries"]
+__all__ = ["example_part", "read_queries"]
 
 LONGEST_BYTES = 16 * 2**20
+EXAMPLE_PX = 1024  # more than any model sees
+CHECKED_PX = 100_000_000
+"""Pixels of an example up to which all of them are decoded first; a whole mosaic is no example of anything."""
 FIELDS = ("text", "image", "like", "not", "k")
+
+
+def example_part(location: str | Path, weight: float = 1.0) -> Part:
+    """An example picture as a part of a query. It is decoded as an index would: a damaged one is found at once.
+
+    Args:
+        location: a file, or an address (`https://`, `s3://`), which is read now.
+        weight: of the part.
+
+    Raises:
+        SceneError: it cannot be read, or is damaged.
+    """
+    remote = isinstance(location, str) and is_url(location)
+    source = str(location) if remote else Path(location)
+    with open_reader(source) as reader:
+        width, height = reader.scene.whole[2:]
+        # A reduced read takes overviews, which are often whole where the pixels are not.
+        for window in cut_windows(width, height, tile_px=EXAMPLE_PX) if width * height <= CHECKED_PX else ():
+            reader.read(window, max_px=max(window[2:]))
+    picture = read_picture(source, max_px=EXAMPLE_PX) if remote else Path(location)
+    return Part("picture", name_of(source), weight, picture)
 
 
 def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:
@@ -31,6 +57,7 @@ def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:
 
     Raises:
         QueryError: the file cannot be read, holds no query, or one that makes no sense; the message names the line.
+        SceneError: an example picture cannot be read.
     """
     try:
         if path.stat().st_size > LONGEST_BYTES:
@@ -82,7 +109,7 @@ def _part(name: str, text: str, *, folder: Path) -> Part:
     if name == "text":
         return Part("words", value, weight)
     if name == "image":
-        return Part("picture", Path(value).name, weight, folder / value)
+        return example_part(value if is_url(value) else folder / value, weight)
     if name == "like":
         return Part("tile", value, weight)
     return Part.unwanted(text)

@@ -250,6 +250,14 @@ def test_locate_says_that_nothing_is_there(run: Run, index: Path, tmp_path: Path
     assert "fits best" in run("locate", scene, "white", "--out", tmp_path / "heat.tif", "--threshold", 0)[1]
 
 
+def test_an_example_may_lie_on_a_server(run: Run, index: Path, tmp_path: Path) -> None:
+    local = tiles(run, index, "--image", tmp_path / "scenes" / "naip_20100629.tif")
+    with serving(tmp_path / "scenes") as address:
+        assert tiles(run, index, "--image", f"{address}/naip_20100629.tif") == local
+        marks = ("--name", "x", "--right", local[0], "--wrong", local[-1])
+        assert run("feedback", index, "--image", f"{address}/naip_20100629.tif", *marks)[0] == 0
+
+
 @pytest.mark.usefixtures("_inside")
 def test_locate_reads_from_a_server(run: Run, index: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "scenes") as address:
