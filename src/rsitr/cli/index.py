@@ -144,11 +144,11 @@ def run_index(
     from rsitr.index.manifest import make_settings
 
     # Wrong input is found before a model is loaded, which takes seconds.
-    find_sources([scene for scene in scenes if not is_url(str(scene))])
+    recorded = recorded_model(into)
+    find_sources([scene for scene in scenes if not is_url(str(scene))], may_be_gone=sync and recorded is not None)
     if not fast and (onnx is not None or compiled):
         raise ConfigError("--fp32 leaves every faster way out: give it alone, or --onnx and --compile without it")
     settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
-    recorded = recorded_model(into)
     load: Callable[[], Encoder] = partial(
         _load_encoder,
         model or recorded or "compact",
@@ -186,7 +186,7 @@ def run_index(
         )
     _print_report(report, into)
     _print_finds(report, into)
-    if not report.indexed and not report.unchanged:
+    if not report.indexed and not report.unchanged and not report.removed:
         raise SceneError(f"none of the {len(report.failures)} files could be used; nothing was written to {into}")
     return 1 if report.failures else 0
 

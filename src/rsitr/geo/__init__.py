@@ -1,7 +1,7 @@
 """Scenes: opening anything GDAL reads, windows of it as pictures, and where they lie on Earth. No torch in here."""
 
 from rsitr.geo.area import area_from_geojson, area_shape, read_area
-from rsitr.geo.files import SCENE_SUFFIXES, find_scenes, is_url, public_address
+from rsitr.geo.files import SCENE_SUFFIXES, count_passed_over, find_scenes, is_url, public_address
 from rsitr.geo.geometry import (
     area_km2,
     bbox_centre,
@@ -34,6 +34,7 @@ __all__ = [
     "bbox_centre",
     "bbox_shape",
     "choose_tile_px",
+    "count_passed_over",
     "cut_scales",
     "cut_shape",
     "cut_windows",

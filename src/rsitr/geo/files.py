@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from rsitr.errors import SceneError
 
-__all__ = ["SCENE_SUFFIXES", "find_scenes", "gdal_name", "is_url", "name_of", "public_address"]
+__all__ = [
+    "INDEX_FILE",
+    "SCENE_SUFFIXES",
+    "SIDECARS",
+    "count_passed_over",
+    "find_scenes",
+    "gdal_name",
+    "is_url",
+    "name_of",
+    "public_address",
+]
 
 Location = TypeVar("Location", bound=Path | str)
 
@@ -33,6 +44,25 @@ SCENE_SUFFIXES = frozenset(
     }
 )
 """What is picked up from a folder. A file that is named itself may be called anything."""
+
+
+SIDECARS = frozenset({".aux", ".jgw", ".msk", ".ovr", ".pgw", ".prj", ".rpb", ".rpc", ".rrd", ".tfw", ".wld", ".xml"})
+    ".aux",
+    ".imd",
+    ".j2w",
+    ".jgw",
+    ".msk",
+    ".ovr",
+    ".pgw",
+    ".prj",
+    ".rpb",
+    ".rpc",
+    ".rrd",
+    ".tfw",
+    ".wld",
+    ".xml",
+)
+INDEX_FILE = "rsitr-index.json"  # a folder with it is an index, and pictures in it are not scenes
 
 
 def is_url(location: str) -> bool:
@@ -82,33 +112,62 @@ def public_address(location: Location) -> Location | str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def find_scenes(inputs: Sequence[Path]) -> list[Path]:
+def find_scenes(inputs: Sequence[Path], *, may_be_gone: bool = False) -> list[Path]:
     """Absolute paths of all scenes in the inputs: files as they are, folders through and through, sorted by name.
 
-    A file that is named twice counts once. Hidden files (`._scene.tif` and the like) are left alone.
+    A file that is named twice counts once. Links to folders are followed; hidden files (`._scene.tif` and the like) and
+    the insides of indexes are left alone.
+
+    Args:
+        inputs: files and folders.
+        may_be_gone: an input that is not there, or a folder without images, is no error.
 
     Raises:
         SceneError: an input does not exist, or a folder holds nothing to index.
     """
     missing = [str(path) for path in inputs if not path.exists()]
-    if missing:
+    if missing and not may_be_gone:
         raise SceneError(f"no such file or folder: {', '.join(missing)}")
     found: dict[Path, None] = {}
     for path in inputs:
-        inside = _walk(path) if path.is_dir() else [path]
-        if not inside:
-            raise SceneError(f"{path}: no images in this folder ({' '.join(sorted(SCENE_SUFFIXES))})")
-        # The folder is resolved, the file is not: an archive that is built of links keeps its own names.
-        found.update(dict.fromkeys(scene.parent.resolve() / scene.name for scene in inside))
+        if path.is_dir():
+            # The folder is resolved, what is in it is not: an archive that is built of links keeps its own names.
+            inside = sorted(file for file in _files(path.resolve()) if file.suffix.lower() in SCENE_SUFFIXES)
+            if not inside and not may_be_gone:
+                raise SceneError(f"{path}: no images in this folder ({' '.join(sorted(SCENE_SUFFIXES))})")
+            found.update(dict.fromkeys(inside))
+        elif path.exists():
+            found[path.parent.resolve() / path.name] = None
     return list(found)
 
 
-def _walk(folder: Path) -> list[Path]:
-    names: Iterable[tuple[str, list[str], list[str]]] = os.walk(folder)
-    found = [
-        Path(parent, name)
-        for parent, _, files in names
-        for name in files
-        if Path(name).suffix.lower() in SCENE_SUFFIXES and not name.startswith(".")
-    ]
-    return sorted(found)
+def count_passed_over(inputs: Sequence[Path]) -> dict[str, int]:
+    """How many files of other endings the folders among the inputs hold, by ending, most first; sidecars do not count.
+
+    What is no image by its ending may be one all the same (`.nc`, `.hdf`, `.gif`), and is read if it is named itself.
+    """
+    files = [file for path in inputs if path.is_dir() for file in _files(path.resolve())]
+    suffixes = [file.suffix.lower() or "without an ending" for file in files]
+    return dict(Counter(one for one in suffixes if one not in {*SCENE_SUFFIXES, *SIDECARS}).most_common())
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files below a folder and below what its links lead to, each folder once; its own way to it is preferred."""
+    found: list[Path] = []
+    seen: set[str] = set()
+    starts = [folder]
+    while starts:
+        start = starts.pop(0)
+        if start != folder and folder.is_relative_to(start.resolve()):
+            continue  # up and around
+        for parent, folders, names in os.walk(start):
+            real = os.path.realpath(parent)
+            if real in seen or INDEX_FILE in names:
+                folders.clear()
+                continue
+            seen.add(real)
+            links = {name for name in folders if Path(parent, name).is_symlink()}
+            starts += [Path(parent, name) for name in sorted(links)]
+            folders[:] = [name for name in folders if name not in links]
+            found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return found

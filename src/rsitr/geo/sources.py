@@ -46,18 +46,22 @@ class Source:
     problem: str | None = None
 
 
-def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
+def find_sources(inputs: Sequence[str | Path], *, may_be_gone: bool = False) -> list[Source]:
     """All scenes of the inputs: files, folders, addresses, and STAC items, collections and catalogues; each once.
+
+    Args:
+        inputs: as people name them.
+        may_be_gone: a file or folder that is not there, or a folder without images, is no error.
 
     Raises:
         SceneError: an input does not exist, a folder holds nothing to index, or a catalogue cannot be read.
     """
     missing = [str(item) for item in inputs if not is_url(str(item)) and not Path(item).exists()]
-    if missing:
+    if missing and not may_be_gone:
         raise SceneError(f"no such file or folder: {', '.join(missing)}")
     found: dict[str, Source] = {}
     for item in inputs:
-        for source in _expand(item):
+        for source in _expand(item, may_be_gone=may_be_gone) if str(item) not in missing else []:
             found.setdefault(str(source.location), source)
     return list(found.values())
 
@@ -82,7 +86,7 @@ def stat_source(location: Path | str) -> FileState:
     return found
 
 
-def _expand(item: str | Path) -> list[Source]:
+def _expand(item: str | Path, *, may_be_gone: bool) -> list[Source]:
     text = str(item)
     if text.split("?", 1)[0].lower().endswith(CATALOGUE_SUFFIXES):
         from rsitr.geo.stac import read_stac  # here, because most indexes need no catalogue
@@ -94,7 +98,7 @@ def _expand(item: str | Path) -> list[Source]:
 
             return read_stac(text)
         return [Source(text)]
-    return [Source(path) for path in find_scenes([Path(item)])]
+    return [Source(path) for path in find_scenes([Path(item)], may_be_gone=may_be_gone)]
 
 
 def _is_json(url: str) -> bool:

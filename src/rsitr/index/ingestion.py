@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from rsitr.geo import find_sources
+from rsitr.geo import count_passed_over, find_sources, is_url
 from rsitr.index.encoding import Encoding
+from rsitr.index.folder import is_index
 from rsitr.index.manifest import make_settings
 from rsitr.index.prefetching import Prefetched
 from rsitr.index.reading import read_scenes
@@ -20,6 +21,7 @@ from rsitr.types import Encoder, SceneEntry, TileCoder
 __all__ = ["IngestProgress", "IngestReport", "ingest"]
 
 READ_AHEAD = 2  # batches
+KINDS_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ def ingest(
         bands: one or three bands to show, counted from 1; default: what the file says, or its first.
         root: folder that scene paths are relative to; None: what an existing index has, or the common folder of the
             scenes. Given for an existing index, it records where the archive lies now.
-        sync: also remove from the index what lay in the inputs' folders and is no longer there.
+        sync: also remove from the index what lay in the inputs' folders and is no longer there; these may be empty or
+            gone themselves.
         coder: what makes the codes of a second stage of ranking; an existing index with codes takes only its own.
         batch_size: pictures encoded at once.
         progress: called after every batch.
@@ -133,7 +136,7 @@ def ingest(
         StoreError: `into` is no index, belongs to another model or other settings, is being written, or is damaged.
     """
     started = time.monotonic()
-    sources = find_sources(inputs)
+    sources = find_sources(inputs, may_be_gone=sync and is_index(into))
     settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
     with ExitStack() as held:
         load = partial(_given, encoder) if isinstance(encoder, Encoder) else cache(encoder)
@@ -142,7 +145,7 @@ def ingest(
             writer.adopt(encoder)
         plan = writer.plan(sources)
         n_resumed = sum(len(job.finished.tiles) for job in plan.jobs)
-        removed = writer.remove_missing(inputs) if sync else ()
+        removed = writer.remove_missing(inputs, sources) if sync else ()
         failures = plan.failures
         if plan.jobs:
             writer.adopt(load())
@@ -166,9 +169,17 @@ def ingest(
         failures=failures,
         removed=removed,
         n_resumed=n_resumed,
-        notes=writer.describe_tiles(),
+        notes=(*writer.describe_tiles(), *_describe_passed_over(inputs)),
         time_s=time.monotonic() - started,
     )
+
+
+def _describe_passed_over(inputs: Sequence[str | Path]) -> Iterator[str]:
+    counts = count_passed_over([Path(item) for item in inputs if not is_url(str(item))])
+    if counts:
+        some = ", ".join(f"{count:,} {suffix}" for suffix, count in list(counts.items())[:KINDS_SHOWN])
+        more = f" and {len(counts) - KINDS_SHOWN:,} more kinds" if len(counts) > KINDS_SHOWN else ""
+        yield f"passed over in folders, as no images by their endings: {some}{more}; who names a file has it read"
 
 
 def _given(encoder: Encoder) -> Encoder:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from rsitr.errors import StoreError
+from rsitr.errors import SceneError, StoreError
 from rsitr.geo import FileState, Source, is_url, public_address, stat_source
 from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
 from rsitr.index.journal import JOURNAL, Finished, Journal, LeftOut
@@ -169,13 +169,38 @@ class Writer:
                 f"names and sizes are offered from elsewhere ({path}); --root {now} says where the archive lies now"
             )
 
-    def remove_missing(self, inputs: Sequence[str | Path]) -> tuple[str, ...]:
-        """Take scenes out of the index that lay in the inputs' folders and are no longer there; returns their names."""
+    def remove_missing(self, inputs: Sequence[str | Path], sources: Sequence[Source]) -> tuple[str, ...]:
+        """Take scenes out of the index that lay in the inputs' folders and are no longer there; returns their names.
+
+        Args:
+            inputs: as named; folders that are gone are folders of which all is gone.
+            sources: what was found there.
+
+        Raises:
+            SceneError: an input is not there, and no scene of the index ever lay in it.
+            StoreError: the archive itself is not there, or nothing of it, as when a disk is not mounted.
+        """
         if self._index is None:
             return ()
-        folders = [Path(item).resolve() for item in inputs if not is_url(str(item)) and Path(item).is_dir()]
+        named = [Path(item) for item in inputs if not is_url(str(item))]
         local = [entry.scene for entry in self._index.store.scenes() if not is_url(entry.scene)]
+        missing = [path for path in named if not path.exists()]
+        never = [str(path) for path in missing if not any(_lies_in(self._root / scene, path) for scene in local)]
+        if never:
+            raise SceneError(f"no such file or folder: {', '.join(never)}")
+        folders = [path for path in named if path.is_dir()] + missing
         gone = [scene for scene in local if _is_gone(self._root / scene, folders)]
+        if gone and not self._root.is_dir():
+            raise StoreError(
+                f"{self._folder}: its scenes lie in {self._root}, which is not there, so nothing is removed; is a disk "
+                "not mounted? --root says where an archive that has moved lies now"
+            )
+        found = any(isinstance(source.location, Path) for source in sources)
+        if local and len(gone) == len(local) and not found and self._given_root is None:
+            raise StoreError(
+                f"{self._folder}: all of its {len(local):,} scenes would be removed, as nothing is left of them in "
+                f"{self._root}; is a disk not mounted? If they are gone indeed, say so with --root {self._root}"
+            )
         if gone:
             self._index.store.remove(gone)
         return tuple(gone)
@@ -294,5 +319,11 @@ def open_writer(
 
 
 def _is_gone(path: Path, folders: Sequence[Path]) -> bool:
-    here = path.parent.resolve() / path.name
-    return any(here.is_relative_to(folder) for folder in folders) and not here.exists()
+    return not path.exists() and any(_lies_in(path, folder) for folder in folders)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path is, or leads into, a folder, whichever of both is reached through links."""
+    whole = folder.resolve()
+    ways = (Path(os.path.normpath(path)), path.parent.resolve() / path.name)
+    return any(way.is_relative_to(whole) for way in ways)

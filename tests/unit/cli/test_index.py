@@ -164,6 +164,16 @@ def test_no_model_is_loaded_for_nothing(tmp_path: Path, monkeypatch: pytest.Monk
         run_index([scene], into=into, tile_px=64)
 
 
+def test_what_is_pruned_to_nothing_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("2010/a.tif", "2012/b.tif"):
+        write_utm(tmp_path / name)
+    into = tmp_path / "index"
+    run_index([tmp_path / "2010", tmp_path / "2012"], into=into, encoder=ColourEncoder())
+    (tmp_path / "2010" / "a.tif").unlink()
+    assert run_index([tmp_path / "2010"], into=into, sync=True) == 0
+    assert "1 scenes removed" in capsys.readouterr().out
+
+
 def test_an_interrupted_run_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rsitr.errors import SceneError
-from rsitr.geo import find_scenes
+from rsitr.geo import count_passed_over, find_scenes
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -37,3 +37,26 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
     with pytest.raises(SceneError, match=r"no images in this folder \(.*\.tif"):
         find_scenes([tmp_path])
+
+
+def test_links_are_followed_once_and_not_around(tmp_path: Path) -> None:
+    touch(tmp_path, "archive/own/a.tif", "disk/b.tif", "disk/deep/c.tif", "beside.tif")
+    links = {"z_disk": "disk", "z_own": "archive/own", "z_self": "archive", "z_up": "", "a_deep": "disk/deep"}
+    for name, target in links.items():
+        (tmp_path / "archive" / name).symlink_to(tmp_path / target)
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "archive")
+    found = [path.relative_to(tmp_path / "archive").as_posix() for path in find_scenes([tmp_path / "archive"])]
+    assert found == ["a_deep/c.tif", "own/a.tif", "z_disk/b.tif"]
+
+
+def test_what_folders_are_passed_over_for_is_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif", "a.tif.aux.xml", "a.tfw", "b.GIF", "c.gif", "d/e.nc", "README", "._x.gif", "f.tif.ovr")
+    touch(tmp_path, "an.index/rsitr-index.json", "an.index/tiles.lance/x.lance", "an.index/shown.png")
+    assert count_passed_over([tmp_path, tmp_path / "b.GIF"]) == {".gif": 2, ".nc": 1, "without an ending": 1}
+    assert find_scenes([tmp_path]) == [tmp_path / "a.tif"]
+
+
+def test_what_may_be_gone_is_no_error(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif", "empty/notes.txt")
+    inputs = [tmp_path / "gone", tmp_path / "empty", tmp_path / "a.tif"]
+    assert find_scenes(inputs, may_be_gone=True) == [tmp_path / "a.tif"]

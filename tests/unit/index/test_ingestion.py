@@ -330,6 +330,57 @@ def test_scenes_that_are_gone_are_removed_when_asked(tmp_path: Path) -> None:
     assert {name.split(":")[0] for name in rows(into)} == {"one/b.tif", "two/c.tif", "two/d.tif"}
 
 
+def test_folders_that_are_empty_or_gone_are_pruned(tmp_path: Path) -> None:
+    for name in ("a/2010/a.tif", "a/2012/deep/b.tif", "a/2014/c.tif"):
+        write_utm(tmp_path / name)
+    into, encoder = tmp_path / "index", ColourEncoder()
+    ingest([tmp_path / "a"], into=into, encoder=encoder)
+    (tmp_path / "a" / "2010" / "a.tif").unlink()
+    shutil.rmtree(tmp_path / "a" / "2012")
+    with pytest.raises(SceneError, match="no images in this folder"):
+        ingest([tmp_path / "a" / "2010"], into=into, encoder=encoder)
+    with pytest.raises(SceneError, match=r"no such file or folder: .*typo"):
+        ingest([tmp_path / "a" / "2010", tmp_path / "a" / "typo"], into=into, encoder=encoder, sync=True)
+    assert len(open_index(into).store.scenes()) == 3
+    assert ingest([tmp_path / "a" / "2010"], into=into, encoder=encoder, sync=True).removed == ("2010/a.tif",)
+    assert ingest([tmp_path / "a" / "2012"], into=into, encoder=encoder, sync=True).removed == ("2012/deep/b.tif",)
+    with pytest.raises(SceneError, match="no images in this folder"):
+        ingest([tmp_path / "a" / "2010"], into=tmp_path / "new", encoder=encoder, sync=True)
+
+
+def test_a_disk_that_is_not_there_prunes_nothing(tmp_path: Path) -> None:
+    write_utm(tmp_path / "disk" / "2010" / "a.tif")
+    write_utm(tmp_path / "disk" / "2012" / "b.tif")
+    into, encoder = tmp_path / "index", ColourEncoder()
+    ingest([tmp_path / "disk"], into=into, encoder=encoder)
+    shutil.rmtree(tmp_path / "disk")
+    with pytest.raises(StoreError, match="which is not there, so nothing is removed; is a disk not mounted"):
+        ingest([tmp_path / "disk"], into=into, encoder=encoder, sync=True)
+    (tmp_path / "disk").mkdir()  # where it would be mounted
+    with pytest.raises(StoreError, match=r"all of its 2 scenes would be removed.*say so with --root"):
+        ingest([tmp_path / "disk"], into=into, encoder=encoder, sync=True)
+    assert len(open_index(into).store.scenes()) == 2
+    report = ingest([tmp_path / "disk"], into=into, encoder=encoder, sync=True, root=tmp_path / "disk")
+    assert report.removed == ("2010/a.tif", "2012/b.tif")
+    assert len(open_index(into).store) == 0
+
+
+def test_links_to_folders_are_followed_and_known_by_their_own_names(tmp_path: Path) -> None:
+    write_utm(tmp_path / "disk" / "a.tif")
+    write_utm(tmp_path / "archive" / "b.tif")
+    (tmp_path / "archive" / "linked").symlink_to(tmp_path / "disk")
+    (tmp_path / "archive" / "notes.nc").touch()
+    into, encoder = tmp_path / "index", ColourEncoder()
+    report = ingest([tmp_path / "archive"], into=into, encoder=encoder)
+    assert [entry.scene for entry in report.indexed] == ["b.tif", "linked/a.tif"]
+    assert report.notes == (
+        "passed over in folders, as no images by their endings: 1 .nc; who names a file has it read",
+    )
+    assert ingest([tmp_path / "archive"], into=into, encoder=encoder, sync=True).removed == ()
+    (tmp_path / "disk" / "a.tif").unlink()
+    assert ingest([tmp_path / "archive"], into=into, encoder=encoder, sync=True).removed == ("linked/a.tif",)
+
+
 def test_an_archive_that_moved_is_relinked(tmp_path: Path) -> None:
     write_utm(tmp_path / "old" / "a.tif")
     write_utm(tmp_path / "old" / "b.tif")
