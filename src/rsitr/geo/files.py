@@ -47,21 +47,6 @@ SCENE_SUFFIXES = frozenset(
 
 
 SIDECARS = frozenset({".aux", ".jgw", ".msk", ".ovr", ".pgw", ".prj", ".rpb", ".rpc", ".rrd", ".tfw", ".wld", ".xml"})
-    ".aux",
-    ".imd",
-    ".j2w",
-    ".jgw",
-    ".msk",
-    ".ovr",
-    ".pgw",
-    ".prj",
-    ".rpb",
-    ".rpc",
-    ".rrd",
-    ".tfw",
-    ".wld",
-    ".xml",
-)
 INDEX_FILE = "rsitr-index.json"  # a folder with it is an index, and pictures in it are not scenes
 
 
