@@ -132,18 +132,20 @@ def _learn_and_show(opened: Index, name: str, *, query: Query, given: list[Mark]
 
 
 def _print_list(folder: Path) -> int:
-    from rsitr.search import list_detectors, load_detector
+    from rsitr.search.detectors import load_detectors
 
-    names = list_detectors(folder)
-    if not names:
+    damaged: list[str] = []
+    detectors = load_detectors(folder, damaged=damaged.append)
+    for line in damaged:
+        sys.stderr.write(f"{line}\n")
+    if not detectors and not damaged:
         sys.stderr.write(f"{folder}: no detectors yet\n")
         return 0
     table = make_table("name", "from", "right", "wrong", title=f"Detectors of {folder}", numbers=("right", "wrong"))
-    for name in names:
-        detector = load_detector(folder, name)
-        table.add_row(name, detector.query, str(len(detector.right)), str(len(detector.wrong)))
+    for detector in detectors:
+        table.add_row(detector.name, detector.query, str(len(detector.right)), str(len(detector.wrong)))
     console().print(table)
-    return 0
+    return 1 if damaged else 0
 
 
 def _mark_line(mark: Mark, query: Query) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import re
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "find_in_scenes",
     "list_detectors",
     "load_detector",
+    "load_detectors",
     "save_detector",
 ]
 
@@ -36,6 +38,7 @@ LOCK = ".lock"
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}")
 LOOK_AT = 256
+LOG = logging.getLogger(__name__)
 LARGEST_LOGIT = 30.0
 
 
@@ -142,9 +145,7 @@ def load_detector(folder: Path, name: str) -> Detector:
         QueryError: there is none of this name.
         StoreError: its file is damaged.
     """
-    if not NAME.fullmatch(name) or not _path(folder, name).is_file():
-        there = ", ".join(list_detectors(folder)) or "none yet; `rsitr feedback` makes one"
-        raise QueryError(f"{folder}: there is no detector {name!r}; there are: {there}")
+    _require(folder, name)
     path = _path(folder, name)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -153,7 +154,20 @@ def load_detector(folder: Path, name: str) -> Detector:
         return TypeAdapter(Detector).validate_python(content)
     except (OSError, ValueError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise StoreError(f"{path}: cannot be read as a detector ({reason}); mark again, or delete the file") from error
+        raise StoreError(
+            f"{path}: cannot be read as a detector ({reason}); delete it: `rsitr feedback {folder} --delete {name!r}`"
+        ) from error
+
+
+def load_detectors(folder: Path, *, damaged: Callable[[str], None] = LOG.warning) -> list[Detector]:
+    """All detectors of an index that can be read, by name; `damaged` is told of each of the others."""
+    found = []
+    for name in list_detectors(folder):
+        try:
+            found.append(load_detector(folder, name))
+        except StoreError as error:
+            damaged(str(error))
+    return found
 
 
 def list_detectors(folder: Path) -> list[str]:
@@ -166,11 +180,11 @@ def delete_detector(folder: Path, name: str) -> None:
 
     Raises:
         QueryError: there is none of this name.
-        StoreError: its file is damaged, or cannot be removed.
+        StoreError: its file cannot be removed.
     """
-    load_detector(folder, name)  # before the lock, which would make a folder for it
+    _require(folder, name)  # before the lock, which would make a folder for it
     with changing(folder):
-        load_detector(folder, name)
+        _require(folder, name)
         path = _path(folder, name)
         try:
             path.unlink()
@@ -178,18 +192,24 @@ def delete_detector(folder: Path, name: str) -> None:
             raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from error
 
 
-def find_in_scenes(index: IndexFolder, scenes: Collection[str], *, threshold: float = 0.5) -> list[Find]:
+def find_in_scenes(
+    index: IndexFolder,
+    scenes: Collection[str],
+    *,
+    threshold: float = 0.5,
+    damaged: Callable[[str], None] = LOG.warning,
+) -> list[Find]:
     """What an index's detectors find in some of its scenes, e.g. those that are new; no model is loaded for it.
 
-    Detectors of another model are passed over: the index was made anew since.
+    Detectors of another model are passed over: the index was made anew since. Those that cannot be read are, too, and
+    `damaged` is told of each.
     """
     finds: list[Find] = []
-    for name in list_detectors(index.path) if scenes else []:
-        detector = load_detector(index.path, name)
+    for detector in load_detectors(index.path, damaged=damaged) if scenes else []:
         if detector.fingerprint != index.manifest.model.fingerprint:
             continue
         of_scenes = (hit for hit in find_all(index, detector, threshold=threshold) if hit.tile.scene in scenes)
-        finds += [Find(name, hit) for hit in of_scenes]
+        finds += [Find(detector.name, hit) for hit in of_scenes]
     return finds
 
 
@@ -222,6 +242,12 @@ def apply_detector(index: IndexFolder, detector: Detector, *, k: int, where: Til
         Hit(tile=hit.tile, score=hit.score, rank=hit.rank, relevance=found)
         for hit, found in zip(hits, relevance, strict=True)
     ]
+
+
+def _require(folder: Path, name: str) -> None:
+    if not NAME.fullmatch(name) or not _path(folder, name).is_file():
+        there = ", ".join(list_detectors(folder)) or "none yet; `rsitr feedback` makes one"
+        raise QueryError(f"{folder}: there is no detector {name!r}; there are: {there}")
 
 
 def _path(folder: Path, name: str) -> Path:

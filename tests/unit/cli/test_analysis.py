@@ -205,6 +205,28 @@ def test_a_detector_takes_no_stages_and_says_which_marks_it_had_to_drop(run: Run
     assert f"Let go of 1 earlier marks, whose tiles have left the index: {other}" in " ".join(out.split())
 
 
+def test_a_damaged_detector_is_named_and_the_others_work_on(
+    run: Run, index: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    red = tiles(run, index, "red", "-k", 1)[0]
+    assert run("feedback", index, "red", "--name", "roofs", "--right", red)[0] == 0
+    (index / "detectors" / "bad.json").write_text("{", encoding="utf-8")
+    status, out, err = run("feedback", index, "--list")
+    assert status == 1
+    assert "roofs" in out
+    assert "bad.json: cannot be read as a detector" in err
+    assert f"rsitr feedback {index} --delete 'bad'" in err
+    write_utm(tmp_path / "scenes" / "new.tif")
+    status, out, err = run("index", tmp_path / "scenes", "--into", index)
+    assert (status, err) == (0, "")
+    assert "new.tif:0,0,64,64" in out.split("New finds")[1]
+    assert "bad.json: cannot be read as a detector" in caplog.text
+    status, out, err = run("feedback", index, "--delete", "bad")
+    assert (status, err) == (0, "")
+    assert "roofs" in out
+    assert "bad" not in out
+
+
 def test_assess_measures_what_was_labelled(run: Run, index: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     status, out, err = run("assess", index, "-q", "red", "-k", "2,8", "--to-label", labels)
