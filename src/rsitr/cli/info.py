@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,29 +14,62 @@ import typer
 from rsitr.cli.output import console, make_table
 
 if TYPE_CHECKING:
-    from rsitr.index import IndexSummary
+    from rich.table import Table
 
-__all__ = ["describe_tiles", "info"]
+    from rsitr.index import IndexSummary
+    from rsitr.types import SceneEntry
+
+__all__ = ["describe_tiles", "format_area", "format_size", "info"]
+
+_SHOWN = frozenset(
+    {"scene", "size_bytes", "size_px", "n_tiles", "n_left_out", "crs", "bbox", "date", "gsd_m", "sensor"}
+)
+"""What JSON tells of a scene: all but its outline and its stretch."""
 
 
 def info(
     index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table, with all scenes."),
+    scenes: bool = typer.Option(False, "--scenes", help="Also list the scenes."),
 ) -> None:
-    """Tell what an index holds: its model, scenes, tiles, dates, area and size."""
+    """Tell what an index holds: its model, scenes, tiles, dates, area, size and detectors."""
     from rsitr.index import open_index, summarise
+    from rsitr.search.detectors import list_detectors
 
-    summary = summarise(open_index(index))
+    folder = open_index(index)
+    summary, detectors = summarise(folder), list_detectors(index)
+    listed = folder.store.scenes() if as_json or scenes else []
     if as_json:
-        sys.stdout.write(json.dumps(dataclasses.asdict(summary), default=str, indent=2) + "\n")
+        entries = [{name: value for name, value in dataclasses.asdict(one).items() if name in _SHOWN} for one in listed]
+        content = {**dataclasses.asdict(summary), "detectors": detectors, "scenes": entries}
+        sys.stdout.write(json.dumps(content, default=str, indent=2) + "\n")
         return
     table = make_table("what", "value", title=str(index), header=False)
-    for what, value in _lines(summary):
+    for what, value in _lines(summary, detectors):
         table.add_row(what, value)
     console().print(table)
+    if scenes:
+        console().print(_scene_table(listed))
 
 
-def _lines(summary: IndexSummary) -> list[tuple[str, str]]:
+def _scene_table(scenes: Sequence[SceneEntry]) -> Table:
+    columns = ("scene", "tiles", "left out", "pixels", "date", "m per pixel", "sensor", "place")
+    table = make_table(*columns, title="Scenes", numbers=("tiles", "left out", "pixels", "m per pixel"))
+    for entry in scenes:
+        table.add_row(
+            entry.scene,
+            f"{entry.n_tiles:,}",
+            f"{entry.n_left_out:,}" if entry.n_left_out else "",
+            "{} x {}".format(*entry.size_px),
+            entry.date.isoformat() if entry.date else "unknown",
+            "" if entry.gsd_m is None else f"{entry.gsd_m:.3g}",
+            entry.sensor or "",
+            (entry.crs or "yes") if entry.footprint else "unknown",
+        )
+    return table
+
+
+def _lines(summary: IndexSummary, detectors: Sequence[str]) -> list[tuple[str, str]]:
     unfinished = f"{summary.n_unfinished} batches: run the same `rsitr index` again to go on"
     places = f", {summary.n_without_place:,} without a known place" if summary.n_without_place else ""
     left_out = f", {summary.n_left_out:,} left out (mostly nodata)" if summary.n_left_out else ""
@@ -53,12 +87,36 @@ def _lines(summary: IndexSummary) -> list[tuple[str, str]]:
         ("dates", _span(summary.first_date, summary.last_date) + f" ({summary.n_undated:,} scenes undated)"),
         ("ground sampling", _span(_metres(summary.finest_gsd_m), _metres(summary.coarsest_gsd_m))),
         ("sensors", ", ".join(summary.sensors) or "none named"),
-        ("area", f"{summary.area_km2:,.{0 if summary.area_km2 >= 100 else 2}f} km²"),
+        ("area", format_area(summary.area_km2)),
         ("box (W, S, E, N)", ", ".join(f"{side:.4f}" for side in summary.bbox) if summary.bbox else "no known place"),
         ("scenes lie in", str(summary.root) + ("" if summary.is_root_there else " (not there: hits have no pictures)")),
-        ("size on disk", f"{summary.size_bytes / 1e6:,.1f} MB"),
+        ("detectors", ", ".join(detectors) or "none"),
+        ("size on disk", format_size(summary.size_bytes)),
         ("made with", summary.created_with),
     ]
+
+
+def format_area(area_km2: float) -> str:
+    """An area in the unit in which people would say it.
+
+    >>> format_area(0.0), format_area(0.0004), format_area(3.14159), format_area(1234.5)
+    ('0 m²', '400 m²', '3.14 km²', '1,234 km²')
+    """
+    if area_km2 < 0.1:
+        return f"{area_km2 * 1e6:,.0f} m²"
+    return f"{area_km2:,.{0 if area_km2 >= 100 else 2}f} km²"
+
+
+def format_size(size_bytes: int) -> str:
+    """A size on disk in the unit in which people would say it.
+
+    >>> format_size(999), format_size(45_678), format_size(1_234_567), format_size(12_345_678_901)
+    ('999 bytes', '45.7 kB', '1.2 MB', '12.3 GB')
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} bytes"
+    power = 1 if size_bytes < 10**6 else 2 if size_bytes < 10**9 else 3
+    return f"{size_bytes / 1000**power:,.1f} {(None, 'kB', 'MB', 'GB')[power]}"
 
 
 def describe_tiles(summary: IndexSummary) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Interleaving
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
 from rsitr.errors import SceneError
@@ -37,9 +37,11 @@ SIGNED = {"CPL_VSIL_CURL_USE_HEAD": "NO"}  # an address that is signed for GET i
 REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "WEBP", "NITF")
 LARGEST_BLOCK_BYTES = 2**29
 LONGEST_REASON = 200
-# Only of files that are opened in this module: whoever opens others with rasterio is warned as before.
-OWN_NAME = re.compile(rf"{re.escape(__name__)}$")
-WELCOME = ("ignore", None, NotGeoreferencedWarning, OWN_NAME, 0)
+# Only of files that are opened here and read next door: whoever opens others with rasterio is warned as before.
+QUIET = (
+    (NotGeoreferencedWarning, re.compile(rf"{re.escape(__name__)}$")),
+    (NodataShadowWarning, re.compile(r"rsitr\.geo\.pixels$")),  # a nodata value beside an alpha band: both are heeded
+)
 QUERY = re.compile(r"(?<=\w)\?[^\s']*")  # of an address: it may hold a signature, which is nobody's business
 FILTERS = threading.Lock()
 
@@ -128,10 +130,11 @@ def open_dataset(path: Path | str) -> DatasetReader:
 
 
 def _keep_quiet() -> None:
-    """Put this module's filter before all others, where it is not there yet or others were put before it."""
+    """Put this module's filters before all others, where they are not there yet or others were put before them."""
     with FILTERS:  # filters are shared by all threads
-        if warnings.filters[:1] != [WELCOME]:
-            warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=OWN_NAME.pattern)
+        if list(warnings.filters[: len(QUIET)]) != [("ignore", None, *quiet, 0) for quiet in QUIET]:
+            for category, module in reversed(QUIET):
+                warnings.filterwarnings("ignore", category=category, module=module.pattern)
 
 
 def _open_remote(name: str) -> DatasetReader:

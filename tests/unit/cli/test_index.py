@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_an_index_tells_how_it_was_made(tmp_path: Path, capsys: pytest.CaptureFi
     )
     assert status == 0
     assert "1 scenes indexed (20 tiles" in capsys.readouterr().out
-    info(into, as_json=False)
+    info(into, as_json=False, scenes=False)
     told = capsys.readouterr().out
     for line in ("160 m, times 1, 2, overlap 0", "3, 2, 1", "exact", "none"):
         assert line in told
@@ -133,7 +134,7 @@ def test_another_way_of_encoding_is_said_and_recorded(
     said = capsys.readouterr().err
     assert "so far this index was encoded with bf16 weights on cpu, which cannot be done here" in said
     assert recorded_encodings(into) == ("bf16 weights on cpu", "fp32 on cpu")
-    info(into, as_json=False)
+    info(into, as_json=False, scenes=False)
     assert "bf16 weights on cpu, later also fp32 on cpu" in " ".join(capsys.readouterr().out.split())
 
 
@@ -183,3 +184,28 @@ def test_an_interrupted_run_says_how_to_go_on(
     monkeypatch.setattr("rsitr.cli.index.run_index", interrupt)
     assert call("a.tif", into=tmp_path) == 130
     assert "interrupted; what was encoded is kept, and the same command goes on" in capsys.readouterr().err
+
+
+def test_the_scenes_and_detectors_of_an_index_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_utm(tmp_path / "scenes" / "a_20160816.tif", tags={"SENSOR": "NAIP"})
+    into = tmp_path / "index"
+    run_index([tmp_path / "scenes"], into=into, encoder=ColourEncoder())
+    (into / "detectors").mkdir()
+    (into / "detectors" / "roofs.json").write_text("{}")
+    capsys.readouterr()
+    info(into, as_json=True, scenes=False)
+    told = json.loads(capsys.readouterr().out)
+    assert told["detectors"] == ["roofs"]
+    (scene,) = told["scenes"]
+    assert (scene["scene"], scene["date"], scene["size_px"], scene["n_tiles"]) == (
+        "a_20160816.tif",
+        "2016-08-16",
+        [128, 128],
+        16,
+    )
+    info(into, as_json=False, scenes=True)
+    shown = capsys.readouterr().out
+    for part in ("roofs", "a_20160816.tif", "2016-08-16", "128 x 128", "NAIP", "EPSG:32614", " kB", "0.41 km²"):
+        assert part in shown
+    info(into, as_json=False, scenes=False)
+    assert "a_20160816.tif" not in capsys.readouterr().out

@@ -342,3 +342,12 @@ def test_transparent_colours_of_a_palette_are_nodata(tmp_path: Path, alphas: tup
         pixels = reader.read(reader.scene.whole, max_px=64)
     assert pixels.valid_share == share
     assert tuple(pixels.image[10, 10]) == ((200, 100, 0) if share < 1 else (0, 0, 0))
+
+
+def test_a_nodata_value_beside_an_alpha_band_is_no_reason_to_warn(tmp_path: Path) -> None:
+    bands = np.full((4, 64, 64), 100, dtype=np.uint8)
+    bands[:3, :32], bands[3, :, :16] = 0, 0
+    kinds = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+    path = write_utm(tmp_path / "a.tif", bands, nodata=0, kinds=kinds)
+    with open_reader(path) as reader:  # warnings are errors here
+        assert reader.read(reader.scene.whole, max_px=64).valid_share == 0.5 * 0.75
