@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -206,9 +207,12 @@ def _render_stac(opened: Index, results: Sequence[SearchResult], *, places: bool
     from rsitr.search import places_to_stac
 
     answers = [(result, result.places(merge=places)) for result in results]
-    return places_to_stac(
-        answers, address=lambda scene: scene if is_url(scene) else (opened.root / scene).absolute().as_uri()
-    )
+
+    def address(scene: str) -> str:
+        # A scene outside the root is named with "..", which has no place in an address.
+        return scene if is_url(scene) else Path(os.path.normpath(opened.root / scene)).as_uri()
+
+    return places_to_stac(answers, address=address)
 
 
 def _format_hits(result: SearchResult) -> Table:

@@ -168,6 +168,11 @@ def test_stac_assets_lead_to_the_scenes(run: Run, index: Path, tmp_path: Path) -
     (asset,) = item["assets"].values()
     assert Path(unquote(urlsplit(asset["href"]).path)).is_file()
     assert (urlsplit(asset["href"]).scheme, asset["type"]) == ("file", "image/tiff; application=geotiff")
+    write_utm(tmp_path / "elsewhere" / "far_20200101.tif")
+    assert run("index", tmp_path / "elsewhere", "--into", index)[0] == 0
+    out = run("search", index, "red", "-k", 1, "--scene", "*far*", "--format", "stac")[1]
+    (asset,) = json.loads(out)["features"][0]["assets"].values()
+    assert asset["href"] == (tmp_path / "elsewhere" / "far_20200101.tif").resolve().as_uri()
 
 
 def test_feedback_learns_a_detector_that_looks_through_new_scenes(run: Run, index: Path, tmp_path: Path) -> None:
