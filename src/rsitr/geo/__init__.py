@@ -15,9 +15,10 @@ from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_pictur
 from rsitr.geo.placement import Ground, Placement
 from rsitr.geo.scene import Scene, open_scene
 from rsitr.geo.sources import FileState, Source, find_sources, stat_source
-from rsitr.geo.tiling import SMALLEST_PX, Window, choose_tile_px, cut_scales, cut_windows
+from rsitr.geo.tiling import COARSEST_GSD_M, SMALLEST_PX, Window, choose_tile_px, cut_scales, cut_windows
 
 __all__ = [
+    "COARSEST_GSD_M",
     "SCENE_SUFFIXES",
     "SMALLEST_PX",
     "FileState",

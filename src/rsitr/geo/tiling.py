@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["FINEST_GSD_M", "SMALLEST_PX", "Window", "choose_tile_px", "cut_scales", "cut_windows"]
+__all__ = ["COARSEST_GSD_M", "FINEST_GSD_M", "SMALLEST_PX", "Window", "choose_tile_px", "cut_scales", "cut_windows"]
 
 Window = tuple[int, int, int, int]
 """(column, row, width, height) in full-resolution pixels."""
 
 FINEST_GSD_M = 0.3
 """The finest imagery that captioned training sets show (UCM); a tile of finer pixels takes more of them instead."""
+
+COARSEST_GSD_M = 30.0
+"""Several times what the coarsest pictures of captioned training sets show (RSICD, up to 8 m): beyond it houses, ships
+and roads cannot be seen at all, and a model that knows them from close by guesses."""
 
 RASTER_WHOLE = 1.5  # up to so many tile sides a raster is one tile: cutting it would index nearly the same ground twice
 PICTURE_WHOLE = 3.0  # a picture without a place is usually one framed scene (AID: 600 px), and stays whole for longer

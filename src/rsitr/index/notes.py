@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from rsitr.geo import SMALLEST_PX, FileState, Scene, choose_tile_px, stat_source
+from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, FileState, Scene, choose_tile_px, stat_source
 from rsitr.index.manifest import Settings
 from rsitr.types import SceneEntry
 
@@ -105,7 +105,8 @@ def add_notes(folder: Path, notes: Sequence[SceneNote]) -> None:
 def describe_tiles(
     entries: Iterable[SceneEntry], notes: Mapping[str, Mapping[FileState, SceneNote]], settings: Settings
 ) -> tuple[str, ...]:
-    """In words: where tiles did not become as large as was asked for, and what they are instead."""
+    """In words: where tiles are not what was asked for, or show nothing that a model would know."""
+    entries = list(entries)
     by_rule: dict[TileRule, list[tuple[SceneEntry, SceneNote]]] = {}
     for entry in entries:
         note = notes.get(entry.scene, {}).get((entry.size_bytes, entry.mtime_ns))
@@ -117,17 +118,26 @@ def describe_tiles(
         entry, _ = small[0]
         used = f"{SMALLEST_PX} px" + (f", {SMALLEST_PX * entry.gsd_m:.3g} m" if entry.gsd_m else "")
         said.append(
-            f"tiles of {asked}{_scales(settings)} would have fewer than {SMALLEST_PX} pixels in {len(small):,} scenes, "
+            f"tiles of {asked}{_scales(settings)} would have fewer than {SMALLEST_PX} pixels in {_count(small)}, "
             f"where the smallest that there are are used ({entry.scene}: {used})"
         )
     if unplaced := by_rule.get("no metres"):
         entry, note = unplaced[0]
         said.append(
-            f"{len(unplaced):,} scenes have no known place on Earth, and so no tiles of {asked}: pixels are counted "
-            f"there ({entry.scene}: {note.tile_px} px)"
+            f"without a known place on Earth there are no tiles of {asked}: pixels are counted in {_count(unplaced)} "
+            f"({entry.scene}: {note.tile_px} px)"
+        )
+    if coarse := [entry for entry in entries if entry.gsd_m and entry.gsd_m > COARSEST_GSD_M]:
+        said.append(
+            f"models of aerial pictures guess where pixels are coarser than {COARSEST_GSD_M:g} m: trust neither hits "
+            f"nor relevance in {_count(coarse)} ({coarse[0].scene}: {coarse[0].gsd_m:.3g} m)"
         )
     return tuple(said)
 
 
 def _scales(settings: Settings) -> str:
     return "" if settings.scales == (1.0,) else f" times {min(settings.scales):g}"
+
+
+def _count(scenes: Sequence[object]) -> str:
+    return f"{len(scenes):,} scene" + ("" if len(scenes) == 1 else "s")

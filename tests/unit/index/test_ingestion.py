@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rasterio.transform import Affine
 
 from fakes import ColourEncoder
 from rasters import (
+    UTM_14N,
     quadrants,
     write_all_nodata,
     write_bgra16,
@@ -493,9 +495,9 @@ def test_what_cannot_be_as_large_as_asked_is_said_and_recorded(tmp_path: Path) -
     into = tmp_path / "index"
     report = ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder(), tile_m=20)
     said = (
-        "tiles of 20 m would have fewer than 16 pixels in 1 scenes, where the smallest that there are are used "
+        "tiles of 20 m would have fewer than 16 pixels in 1 scene, where the smallest that there are are used "
         "(a.tif: 16 px, 80 m)",
-        "1 scenes have no known place on Earth, and so no tiles of 20 m: pixels are counted there (photo.png: 32 px)",
+        "without a known place on Earth there are no tiles of 20 m: pixels are counted in 1 scene (photo.png: 32 px)",
     )
     assert report.notes == said
     assert summarise(open_index(into)).tile_notes == said
@@ -504,6 +506,14 @@ def test_what_cannot_be_as_large_as_asked_is_said_and_recorded(tmp_path: Path) -
     scaled = ingest([tmp_path / "scenes"], into=tmp_path / "b", encoder=ColourEncoder(), tile_px=20, scales=(0.5, 1))
     assert scaled.notes[0].startswith("tiles of 20 px times 0.5 would have fewer than 16 pixels in 2 scenes")
     assert ingest([tmp_path / "scenes"], into=tmp_path / "c", encoder=ColourEncoder(), tile_px=20).notes == ()
+
+
+def test_scenes_in_which_nothing_can_be_made_out_are_named(tmp_path: Path) -> None:
+    for gsd_m in (20, 100):
+        transform = Affine(gsd_m, 0, UTM_14N.c, 0, -gsd_m, UTM_14N.f)
+        write_utm(tmp_path / "scenes" / f"{gsd_m}.tif", transform=transform)
+    (note,) = ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=ColourEncoder(), tile_px=64).notes
+    assert "coarser than 30 m: trust neither hits nor relevance in 1 scene (100.tif: 100 m)" in note
 
 
 @pytest.mark.parametrize("size", [(15, 100), (100, 15), (1, 1)])
