@@ -190,9 +190,9 @@ def _draw_grid(view: _View) -> list[str]:
 
 
 def _draw_outline(view: _View, rank: int, outline: BaseGeometry) -> str:
-    parts = [view.place(shapely.get_coordinates(part.exterior)) for part in shapely.get_parts(outline)]
-    drawn = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in part[:-1].tolist()) + "Z" for part in parts)
-    low, high = np.vstack(parts).min(axis=0), np.vstack(parts).max(axis=0)
+    rings = [view.place(shapely.get_coordinates(ring)) for ring in shapely.get_rings(shapely.get_parts(outline))]
+    drawn = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in ring[:-1].tolist()) + "Z" for ring in rings)
+    low, high = np.vstack(rings).min(axis=0), np.vstack(rings).max(axis=0)
     x, y = ((low + high) / 2).tolist()
     if (high - low).max() < RING:
         half = f"a{RING} {RING} 0 1 0"

@@ -162,6 +162,12 @@ def test_a_map_across_the_antimeridian_stays_in_one_piece() -> None:
     assert draw_map([]) == ""
 
 
+def test_a_map_shows_holes() -> None:
+    ring = shapely.box(10.0, 10.0, 11.0, 11.0).difference(shapely.box(10.4, 10.4, 10.6, 10.6))
+    (path,) = re.findall(r'<path d="([^"]+)"', draw_map([(1, ring)]))
+    assert path.count("Z") == 2
+
+
 def test_nothing_of_a_query_or_a_name_becomes_markup(index: Index, result: SearchResult) -> None:
     html = make_contact_sheet(index, result).html
     page = Page(html)
