@@ -132,6 +132,12 @@ def describe_tiles(
             f"models of aerial pictures guess where pixels are coarser than {COARSEST_GSD_M:g} m: trust neither hits "
             f"nor relevance in {_count(coarse)} ({coarse[0].scene}: {coarse[0].gsd_m:.3g} m)"
         )
+    if tiny := [entry for entry in entries if min(entry.size_px) < SMALLEST_PX]:
+        width, height = tiny[0].size_px
+        said.append(
+            f"no model makes anything of fewer than {SMALLEST_PX} pixels to a side: trust neither hits nor relevance "
+            f"in {_count(tiny)} ({tiny[0].scene}: {width} x {height} px)"
+        )
     return tuple(said)
 
 

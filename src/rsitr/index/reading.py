@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from rsitr.errors import SceneError
 from rsitr.geo import (
-    SMALLEST_PX,
     FileState,
     Ground,
     Scene,
@@ -158,11 +157,6 @@ def _with_catalogue(scene: Scene, source: Source) -> Scene:
 
 
 def _windows(scene: Scene, settings: Settings, tile: TileSize) -> list[Window]:
-    if min(scene.width, scene.height) < SMALLEST_PX:
-        raise SceneError(
-            f"{scene.path}: {scene.width} x {scene.height} pixels; with fewer than {SMALLEST_PX} to a side there is "
-            "nothing in it that a model could see"
-        )
     return cut_scales(
         scene.width,
         scene.height,

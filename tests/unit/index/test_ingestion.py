@@ -517,14 +517,13 @@ def test_scenes_in_which_nothing_can_be_made_out_are_named(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("size", [(15, 100), (100, 15), (1, 1)])
-def test_scenes_of_hardly_any_pixels_are_left_out(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_scenes_of_hardly_any_pixels_are_indexed_and_named(tmp_path: Path, size: tuple[int, int]) -> None:
     write_utm(tmp_path / "scenes" / "a.tif")
     write_utm(tmp_path / "scenes" / "small.tif", np.full((3, *size), 200, dtype=np.uint8))
     report = ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=ColourEncoder())
-    assert [entry.scene for entry in report.indexed] == ["a.tif"]
-    assert [failure.reason for failure in report.failures] == [
-        f"{size[1]} x {size[0]} pixels; with fewer than 16 to a side there is nothing in it that a model could see"
-    ]
+    assert [entry.scene for entry in report.indexed] == ["a.tif", "small.tif"]
+    said = f"trust neither hits nor relevance in 1 scene (small.tif: {size[1]} x {size[0]} px)"
+    assert [note for note in report.notes if said in note]
 
 
 def test_a_copied_archive_is_known_by_what_its_files_hold(tmp_path: Path) -> None:
