@@ -185,10 +185,10 @@ def run_index(
             progress=show,
         )
     _print_report(report, into)
-    _print_finds(report, into)
+    damaged = _print_finds(report, into)
     if not report.indexed and not report.unchanged and not report.removed:
         raise SceneError(f"none of the {len(report.failures)} files could be used; nothing was written to {into}")
-    return 1 if report.failures else 0
+    return 1 if report.failures or damaged else 0
 
 
 def _load_encoder(
@@ -291,14 +291,15 @@ def _parse_numbers(option: str, text: str | None, kind: Callable[[str], Number])
         raise ConfigError(f"--{option} takes numbers with commas between them, e.g. 1,2,4, not {text!r}") from error
 
 
-def _print_finds(report: IngestReport, into: Path) -> None:
-    """What the index's detectors find in the scenes that are new or were changed."""
+def _print_finds(report: IngestReport, into: Path) -> list[str]:
+    """What the index's detectors find in the scenes that are new or were changed; returns what is wrong with others."""
     from rsitr.index import open_index
     from rsitr.search.detectors import find_in_scenes, list_detectors
 
+    damaged: list[str] = []
     if not report.indexed or not list_detectors(into):
-        return
-    finds = find_in_scenes(open_index(into), {entry.scene for entry in report.indexed})
+        return damaged
+    finds = find_in_scenes(open_index(into), {entry.scene for entry in report.indexed}, damaged=damaged.append)
     table = make_table("detector", "relevance", "date", "tile", title="New finds", numbers=("relevance",))
     for find in finds[:_FINDS_SHOWN]:
         day = find.hit.tile.date.isoformat() if find.hit.tile.date else "unknown"
@@ -307,6 +308,9 @@ def _print_finds(report: IngestReport, into: Path) -> None:
         console().print(table)
     more = f", {len(finds) - _FINDS_SHOWN:,} of them not shown" if len(finds) > _FINDS_SHOWN else ""
     console().print(f"{len(finds):,} new finds by detectors{more}.")
+    for line in damaged:
+        sys.stderr.write(f"{line}\n")
+    return damaged
 
 
 def _print_report(report: IngestReport, into: Path) -> None:

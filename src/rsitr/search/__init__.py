@@ -19,6 +19,7 @@ from rsitr.search.detectors import (
     find_in_scenes,
     list_detectors,
     load_detector,
+    load_detectors,
 )
 from rsitr.search.exchange import (
     outline_box,
@@ -79,6 +80,7 @@ __all__ = [
     "list_detectors",
     "load_coder",
     "load_detector",
+    "load_detectors",
     "locate",
     "make_contact_sheet",
     "make_place_sheet",

@@ -69,7 +69,9 @@ def test_with_keys_only_who_has_one_may_ask(make_client: MakeClient, keys: dict[
     assert client.get("/api/index", headers={"X-API-Key": keys["write"]}).json()["can_write"] is True
 
 
-def test_only_a_write_key_makes_and_deletes_detectors(make_client: MakeClient, keys: dict[str, str]) -> None:
+def test_only_a_write_key_makes_and_deletes_detectors(
+    make_client: MakeClient, keys: dict[str, str], archive: Path
+) -> None:
     client = make_client(keys_file=keys["file"])
     reader, writer = {"X-API-Key": keys["read"]}, {"X-API-Key": keys["write"]}
     tile = client.get("/api/search?q=red&k=1", headers=reader).json()["hits"][0]["tile"]
@@ -78,7 +80,10 @@ def test_only_a_write_key_makes_and_deletes_detectors(make_client: MakeClient, k
     made = client.post("/api/detectors", json=body, headers=writer)
     assert made.status_code == 201
     assert made.json() == {"name": "reds", "query": "“red”", "n_right": 1, "n_wrong": 0, "n_gone": 0}
-    assert client.get("/api/detectors", headers=reader).json()["detectors"] == [made.json()]
+    damaged = archive / "detectors" / "bad.json"
+    damaged.write_text("{", encoding="utf-8")
+    assert client.get("/api/detectors", headers=reader).json()["detectors"] == [made.json()]  # the others work on
+    damaged.unlink()
     found = client.post("/api/search", json={"detector": "reds", "k": 3}, headers=reader).json()
     assert found["hits"][0]["tile"] == tile
     assert client.delete("/api/detectors/reds", headers=reader).status_code == 403

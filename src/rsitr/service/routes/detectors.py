@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from rsitr.errors import MissingError
-from rsitr.search import Detector, Index, delete_detector, list_detectors, load_detector
+from rsitr.search import Detector, Index, delete_detector, list_detectors, load_detectors
 from rsitr.service.asking import read_marks, read_query
 from rsitr.service.errors import ForbiddenError
 from rsitr.service.replies import DetectorReply, DetectorsReply
@@ -21,11 +21,10 @@ detectors = APIRouter(tags=["detectors"])
 
 @detectors.get("/api/detectors", response_model=DetectorsReply, responses=errors_of(503))
 async def get_detectors(engine: EngineOf) -> Response:
-    """The detectors of the index."""
+    """The detectors of the index; a damaged one is left out, and the service's log names it."""
 
     def make() -> list[dict[str, Any]]:
-        folder = engine.index.path
-        return [_show(load_detector(folder, name)) for name in list_detectors(folder)]
+        return [_show(detector) for detector in load_detectors(engine.index.path)]
 
     return json_response({"detectors": await engine.render(make)})
 
