@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +15,6 @@ from rsitr.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
     from rsitr.index import IngestReport, Settings
-    from rsitr.models.encoder import TorchEncoder
     from rsitr.search import LocalCoder
     from rsitr.types import Encoder
 
@@ -196,7 +194,7 @@ def _load_encoder(
 ) -> Encoder:
     """The model, encoding as the index was encoded at first; else, where it is new, by the fastest way."""
     from rsitr.models.encoder import TorchEncoder
-    from rsitr.models.fast import accelerate
+    from rsitr.models.fast import accelerate, keep_path
     from rsitr.models.zoo import load_model
 
     loaded: Encoder = load_model(name, device=device)
@@ -204,7 +202,7 @@ def _load_encoder(
         return loaded
     if not fast:
         how = loaded.image_path
-    elif any(_keep_path(loaded, path, onnx=onnx) for path in recorded):
+    elif any(keep_path(loaded, path, onnx=onnx) for path in recorded):
         how = f"{loaded.image_path}, as this index is"
     else:
         how = accelerate(loaded, onnx=onnx, compiled=compiled).describe()
@@ -216,30 +214,6 @@ def _load_encoder(
             + "; it records both\n"
         )
     return loaded
-
-
-def _keep_path(encoder: TorchEncoder, path: str, *, onnx: Path | None) -> bool:
-    """Let an encoder encode in a way that an index records; False where that cannot be done here."""
-    from rsitr.models.fast import _candidates, _Compiled, trial_pictures
-
-    way = path.rpartition(" on ")[0]
-    plain, is_compiled = way.removesuffix(", compiled,"), way.endswith(", compiled,")
-    ways = chain([(f"fp32 on {encoder.device.type}", None)], _candidates(encoder, onnx=onnx))
-    found = next(((name, model) for name, model in ways if name.rpartition(" on ")[0] == plain), None)
-    if found is None:
-        return False
-    name, model = found
-    if not is_compiled:
-        encoder.set_image_model(model, name=name)
-        return True
-    before = encoder.image_path
-    try:
-        encoder.set_image_model(_Compiled(model or encoder.model), name=name.replace(" on ", ", compiled, on "))
-        encoder.encode_images(trial_pictures(encoder.image_size_px))
-    except RuntimeError:  # no compiler on this machine
-        encoder.set_image_model(None, name=before)
-        return False
-    return True
 
 
 def _find_coder(

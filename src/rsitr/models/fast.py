@@ -11,6 +11,7 @@ import copy
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from rsitr.models.onnx import OnnxImages
 from rsitr.models.precision import FAITHFUL, has_bf16
 from rsitr.types import FloatArray, ImageArray
 
-__all__ = ["FAITHFUL", "EncodingPath", "accelerate", "trial_pictures"]
+__all__ = ["FAITHFUL", "EncodingPath", "accelerate", "keep_path", "trial_pictures"]
 
 TRIAL_PICTURES = 8
 TRIAL_RUNS = 2
@@ -140,6 +141,37 @@ def accelerate(encoder: TorchEncoder, *, onnx: Path | None = None, compiled: boo
             ) from error
     encoder.set_image_model(best_model, name=best.name)
     return replace(best, tried=tuple(tried))
+
+
+def keep_path(encoder: TorchEncoder, path: str, *, onnx: Path | None = None) -> bool:
+    """Let an encoder encode in a way that is named, without a trial: as an index was encoded that is to grow.
+
+    Args:
+        encoder: whose pictures are encoded so from now on, if it can be.
+        path: the name of an :class:`EncodingPath`; on which device is no part of the way.
+        onnx: a folder of `rsitr export --onnx`, made from the same model.
+
+    Returns:
+        Whether it can be done here; the encoder is left as it was where it cannot.
+    """
+    way = path.rpartition(" on ")[0]
+    plain, is_compiled = way.removesuffix(", compiled,"), way.endswith(", compiled,")
+    ways = chain([(f"fp32 on {encoder.device.type}", None)], _candidates(encoder, onnx=onnx))
+    found = next(((name, model) for name, model in ways if name.rpartition(" on ")[0] == plain), None)
+    if found is None:
+        return False
+    name, model = found
+    if not is_compiled:
+        encoder.set_image_model(model, name=name)
+        return True
+    before = encoder.image_path
+    try:
+        encoder.set_image_model(_Compiled(model or encoder.model), name=name.replace(" on ", ", compiled, on "))
+        encoder.encode_images(trial_pictures(encoder.image_size_px))
+    except RuntimeError:  # no compiler on this machine
+        encoder.set_image_model(None, name=before)
+        return False
+    return True
 
 
 def _candidates(encoder: TorchEncoder, *, onnx: Path | None) -> Iterator[tuple[str, nn.Module]]:
