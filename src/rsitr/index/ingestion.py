@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import cast
 
 from rsitr.geo import count_passed_over, find_sources, is_url
 from rsitr.index.encoding import Encoding
@@ -139,10 +140,12 @@ def ingest(
     sources = find_sources(inputs, may_be_gone=sync and is_index(into))
     settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
     with ExitStack() as held:
-        load = partial(_given, encoder) if isinstance(encoder, Encoder) else cache(encoder)
+        # What encodes pictures is an encoder here, whether or not it can do all that searching asks of one.
+        given = None if callable(encoder) and not isinstance(encoder, Encoder) else encoder
+        load = cache(cast("Callable[[], Encoder]", encoder)) if given is None else partial(_given, given)
         writer = open_writer(into, sources, encoder=load, given=settings, root=root, coder=coder, held=held)
-        if isinstance(encoder, Encoder):
-            writer.adopt(encoder)
+        if given is not None:
+            writer.adopt(given)
         plan = writer.plan(sources)
         n_resumed = sum(len(job.finished.tiles) for job in plan.jobs)
         removed = writer.remove_missing(inputs, sources) if sync else ()

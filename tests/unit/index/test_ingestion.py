@@ -477,6 +477,20 @@ def rows_of_store(store: Store) -> list[str]:
     return [hit.tile.tile for hit in store.search(np.eye(1, store.dim, dtype=np.float32)[0], k=10_000)]
 
 
+class PicturesAlone:
+    """Encodes pictures and nothing else, which is all that ingest asks for."""
+
+    name, fingerprint, dim, image_size_px = "pictures", "0" * 64, 28, 32
+
+    def encode_images(self, images: Sequence[ImageArray], *, batch_size: int = 64) -> EncodedImages:
+        return ColourEncoder().encode_images(images, batch_size=batch_size)
+
+
+def test_an_encoder_need_not_know_words(tmp_path: Path) -> None:
+    report = ingest([write_utm(tmp_path / "a.tif")], into=tmp_path / "index", encoder=PicturesAlone())  # type: ignore[arg-type]
+    assert report.n_tiles == 16
+
+
 def test_scales_and_metres(tmp_path: Path) -> None:
     """5 m pixels, 640 m to a side: tiles of 160 m are 32 px; twice and eight times that are 64 px and the whole."""
     scene = write_utm(tmp_path / "a.tif")
