@@ -26,8 +26,9 @@ from rsitr.build import build_run, find_data_root
 from rsitr.config import TrainConfig, load_config
 from rsitr.errors import RsitrError
 
-EXPECTED_MR = 32.2
-"""Mean validation mR over the two subsets, seed 0; see the docstring. Threads and library versions move it a little."""
+EXPECTED_MR = 30.9
+"""Mean validation mR over the two subsets, seed 0; see the docstring. It was 32.2 with one thread and 29.6 with two, whose
+sums are rounded in another order."""
 TOLERANCE = 3.0
 EVERY_TRAIN, EVERY_VAL = 6, 4
 FILES = {"rsicd": ("dataset_rsicd.json", "images"), "ucm": ("dataset.json", "imgs")}
