@@ -27,8 +27,8 @@ from rsitr.config import TrainConfig, load_config
 from rsitr.errors import RsitrError
 
 EXPECTED_MR = 30.9
-"""Mean validation mR over the two subsets, seed 0; see the docstring. It was 32.2 with one thread and 29.6 with two, whose
-sums are rounded in another order."""
+"""Mean validation mR over the two subsets, seed 0; see the docstring. It was 32.2 with one thread and 29.6 with two,
+whose sums are rounded in another order."""
 TOLERANCE = 3.0
 EVERY_TRAIN, EVERY_VAL = 6, 4
 FILES = {"rsicd": ("dataset_rsicd.json", "images"), "ucm": ("dataset.json", "imgs")}
