@@ -22,6 +22,7 @@ from rsitr.search.locating import HeatMap
 __all__ = ["draw_heat_map", "write_heat_map"]
 
 SHOWN_PERCENT = (50.0, 99.5)
+LEAST_SPREAD = 0.02  # of cosines from the coolest to the hottest colour: less is noise, and shall not look like a find
 STRONGEST = 0.72
 INCHES = 9.0
 GRID = 6  # points to a side
@@ -66,7 +67,7 @@ def draw_heat_map(heat: HeatMap) -> bytes:
 
     height, width = heat.picture.shape[:2]
     low, high = np.nanpercentile(heat.scores, SHOWN_PERCENT)
-    scale = Normalize(low, max(high, low + 1e-6), clip=True)
+    scale = Normalize(low, max(high, low + LEAST_SPREAD), clip=True)
     filled = np.nan_to_num(heat.scores, nan=low)
     colours = colormaps["inferno"](scale(filled))
     colours[..., 3] = STRONGEST * np.asarray(scale(filled)) ** 0.8

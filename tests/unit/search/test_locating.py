@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,15 @@ def test_the_picture_shows_the_scene_under_the_map(heat: HeatMap) -> None:
     assert picture.shape[1] > 1000
     greenest = picture[..., 1] - picture[..., [0, 2]].max(axis=2)
     assert (greenest > 120).mean() > 0.05  # the green quarter scores low: it shows as it is
+
+
+def test_a_scene_that_is_the_same_everywhere_shows_no_find(heat: HeatMap) -> None:
+    """Nothing but rounding tells its windows apart."""
+    noise = np.random.default_rng(0).uniform(0.7, 0.7 + 1e-5, heat.scores.shape).astype(np.float32)
+    flat = replace(heat, scores=noise, picture=np.full_like(heat.picture, 128))
+    picture = np.asarray(Image.open(io.BytesIO(draw_heat_map(flat))).convert("RGB")).astype(int)
+    scene = picture[200:600, 100:900]
+    assert (np.abs(scene - 128) > 8).mean() < 0.01  # the cross on the best window
 
 
 def test_wrong_questions(tmp_path: Path, encoder: ColourEncoder) -> None:

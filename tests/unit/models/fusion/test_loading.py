@@ -15,7 +15,7 @@ from rsitr.config import load_config, parse
 from rsitr.errors import ModelError
 from rsitr.models import CheckpointConfig, load_checkpoint, save_checkpoint
 from rsitr.models.compact import TRUNKS
-from rsitr.models.fusion import FusionConfig
+from rsitr.models.fusion import FusionConfig, FusionModel
 from rsitr.models.fusion.heads import MlmHead
 from rsitr.models.fusion.loading import find_pretrained, start_from_bert, start_from_compact, start_from_vit
 from rsitr.models.fusion.start import start_fusion
@@ -131,11 +131,17 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
         find_pretrained("nobody/has-this")  # offline
 
 
+def vit_weights(model: FusionModel) -> dict[str, torch.Tensor]:
+    """Of its image side, which is a ViT."""
+    vit = model.image.get_submodule("vit")
+    return {name: value.contiguous() for name, value in vit.state_dict().items()}
+
+
 def test_a_vit_in_timms_layout(tmp_path: Path) -> None:
     source, model = paper_fusion(), paper_fusion()
     for parameter in source.image.parameters():
         parameter.data.add_(torch.randn_like(parameter))
-    weights = {name: value.contiguous() for name, value in source.image.vit.state_dict().items()}  # type: ignore
+    weights = vit_weights(source)
     save_file(
         weights | {"head.weight": torch.zeros(10, 24), "head.bias": torch.zeros(10)}, tmp_path / "model.safetensors"
     )
@@ -175,7 +181,7 @@ def test_a_vit_in_the_layout_of_transformers(tmp_path: Path) -> None:
 
 
 def test_a_vit_of_other_sizes_is_refused(tmp_path: Path) -> None:
-    weights = {name: value.contiguous() for name, value in paper_fusion().image.vit.state_dict().items()}  # type: ignore
+    weights = vit_weights(paper_fusion())
     save_file(weights, tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match="does not hold a ViT of the config's sizes"):
         start_from_vit(paper_fusion(image_layers=1), tmp_path)
