@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +28,12 @@ from rsitr.version import __version__
 __all__ = ["create_app", "hide_paths"]
 
 DESCRIPTION = "Find places in satellite and aerial imagery by words or by example."
+
+PLAIN = {
+    404: "there is nothing at this address; /api/openapi.json describes all that there is",
+    405: "this address does not answer to this method; /api/openapi.json describes all that there is",
+}
+"""Where the framework gives no more than the name of the status."""
 
 
 def create_app(settings: ServiceSettings, *, index: Index | None = None) -> FastAPI:
@@ -108,7 +115,8 @@ def _handle_errors(app: FastAPI, engine: Engine) -> None:
     async def plain(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise error
-        found = answer(request, error.status_code, str(error.detail))
+        status, said = error.status_code, str(error.detail)
+        found = answer(request, status, PLAIN.get(status, said) if said == HTTPStatus(status).phrase else said)
         found.headers.update(error.headers or {})
         return found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -58,3 +60,11 @@ def test_every_operation_is_described_with_its_errors(api_schema: Any) -> None:
             assert {"401", "403", "413", "429"} <= set(operation["responses"]), f"{method} {path}"
     examples = api_schema.raw_schema["components"]["schemas"]["SearchBody"]["examples"]
     assert examples[0]["text"] == "a river with a bridge"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/api/searchs", 404), ("DELETE", "/api/index", 405)])
+def test_a_wrong_address_leads_to_the_description(client: TestClient, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    (described,) = re.findall(r"/api/\S+\.json", answer.json()["error"]["detail"])
+    assert "/api/search" in client.get(described).json()["paths"]
