@@ -22,8 +22,9 @@ from pathlib import Path
 
 import torch
 
-from rsitr.build import build_run, find_data_root
+from rsitr.build import build_run
 from rsitr.config import TrainConfig, load_config
+from rsitr.data.collection import find_data_root
 from rsitr.errors import RsitrError
 
 EXPECTED_MR = 30.9

@@ -27,8 +27,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rsitr.build import build_run, find_data_root
+from rsitr.build import build_run
 from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, TrainConfig, load_config
+from rsitr.data.collection import find_data_root
 from rsitr.errors import RsitrError
 from rsitr.models.encoder import DualModule
 from rsitr.training.ebaker import EbakerRecipe

@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rsitr.build import find_data_root
 from rsitr.data import load_dataset
+from rsitr.data.collection import find_data_root
 from rsitr.errors import RsitrError
 from rsitr.evaluation import encode_embeddings, read_embeddings, write_embeddings
 from rsitr.models import load_model

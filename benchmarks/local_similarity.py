@@ -31,8 +31,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rsitr.build import find_data_root
 from rsitr.data import load_dataset
+from rsitr.data.collection import find_data_root
 from rsitr.errors import RsitrError
 from rsitr.evaluation.protocol import encode_split
 from rsitr.models import load_model

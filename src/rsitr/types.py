@@ -6,7 +6,7 @@ Shapes: n items, D joint width, N image patches, M text tokens.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -25,6 +25,7 @@ __all__ = [
     "Hit",
     "ImageArray",
     "Mixture",
+    "Progress",
     "Ring",
     "SceneEntry",
     "Store",
@@ -32,7 +33,16 @@ __all__ = [
     "Tile",
     "TileCoder",
     "TileFilter",
+    "no_progress",
 ]
+
+Progress = Callable[[int, int], None]
+"""Told how far some work is: done, of how many."""
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """A :data:`Progress` that nobody watches."""
+
 
 FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]

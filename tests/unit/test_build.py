@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from generators import edit_json, write_karpathy_dataset
-from rsitr.build import Run, build_model, build_run, find_data_root
+from rsitr.build import Run, build_model, build_run
 from rsitr.config import DataConfig, ModelConfig, TrainConfig, load_config
 from rsitr.data import load_dataset
 from rsitr.errors import ConfigError, DataError, ModelError
@@ -39,20 +39,6 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return write_tiny_data(tmp_path / "data")
-
-
-def test_the_data_root_is_what_was_given_or_named_or_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "deep").mkdir()
-    monkeypatch.chdir(tmp_path / "deep")
-    monkeypatch.delenv("RSITR_DATA", raising=False)
-    assert find_data_root(None) is None
-    (tmp_path / "shared" / "data").mkdir(parents=True)
-    assert find_data_root(None) == Path("../shared/data")
-    (tmp_path / "deep" / "data").mkdir()
-    assert find_data_root(None) == Path("data")
-    monkeypatch.setenv("RSITR_DATA", "named")
-    assert find_data_root(None) == Path("named")
-    assert find_data_root(Path("given")) == Path("given")
 
 
 @pytest.mark.usefixtures("_tiny")

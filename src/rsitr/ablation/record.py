@@ -11,7 +11,7 @@ from typing import Any
 
 from rsitr.ablation.grid import Measure, Training
 from rsitr.errors import ConfigError
-from rsitr.models.checkpoint import write_json
+from rsitr.files import write_json
 
 __all__ = ["RECORD_FOLDER", "RunRecord", "read_record", "write_record"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rsitr.ablation.grid import Measure, Training
 from rsitr.ablation.record import RECORD_FOLDER, Results, RunRecord, read_record, write_record
-from rsitr.build import Run, build_run, load_sets
+from rsitr.build import Run, build_run
+from rsitr.data.collection import load_sets
 from rsitr.errors import ConfigError
 from rsitr.rerank import parse_rerank
 from rsitr.training.state import STATE_FILE, Position
@@ -85,7 +86,7 @@ def run_trainings(
     records = load_records(trainings, into=into)
     if len(records) == len(trainings):
         return records
-    sets = load_sets(trainings[0].config, specs=specs, root=root)
+    sets = load_sets(trainings[0].config.data.sets, given=specs, root=root, user=trainings[0].config.name)
     data_sha256 = {dataset.name: dataset.sha256 for dataset in sets}
     for record in records.values():
         if any(data_sha256.get(name, digest) != digest for name, digest in record.data_sha256.items()):

@@ -12,7 +12,7 @@ from torch import nn
 
 from rsitr.config import ModelConfig, TrainConfig, parse
 from rsitr.errors import ConfigError, ModelError
-from rsitr.models.checkpoint import fingerprint_files
+from rsitr.files import fingerprint_files
 from rsitr.models.compact import CompactConfig, CompactDualEncoder
 from rsitr.models.convert import CONVERTERS
 from rsitr.models.encoder import DualModule

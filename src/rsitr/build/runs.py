@@ -14,9 +14,9 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 
 from rsitr.build.models import build_model, check_phases, model_settings
-from rsitr.build.pictures import RunPictures, find_pictures, look_through
 from rsitr.config import TrainConfig, parse
 from rsitr.data import CaptionDataset, CaptionedImage
+from rsitr.data.collection import Collection, load_collection, look_through
 from rsitr.errors import ConfigError
 from rsitr.evaluation.pairs import encode_pairs, measure_pairs
 from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
@@ -106,7 +106,7 @@ def build_run(
     Raises:
         ConfigError, DataError, ModelError: something the run needs is missing or wrong; nothing has been written.
     """
-    pictures = find_pictures(config, specs=specs, root=root)
+    pictures = load_collection(config.data.sets, given=specs, root=root, user=config.name)
     place = _Place(
         folder=folder,
         cache_folder=cache_folder or folder,
@@ -119,21 +119,20 @@ def build_run(
     )
     torch.manual_seed(config.seed)
     if config.recipe == "mtgfe":
-        return _build_mtgfe(config, look_through(pictures, config, on_hash=on_hash), place)
+        return _build_mtgfe(config, look_through(pictures, duplicates=config.data.duplicates, progress=on_hash), place)
     # Before every picture is looked at, which takes a while: what is wrong with the model shows at once.
     model = build_model(config.model, root=root)
     check_phases(config, size_px=model.image_size_px)
-    return _build_ebaker(config, look_through(pictures, config, on_hash=on_hash), place, model=model)
+    return _build_ebaker(
+        config, look_through(pictures, duplicates=config.data.duplicates, progress=on_hash), place, model=model
+    )
 
 
-def _build_ebaker(config: TrainConfig, pictures: RunPictures, place: _Place, *, model: DualModule) -> Run:
+def _build_ebaker(config: TrainConfig, pictures: Collection, place: _Place, *, model: DualModule) -> Run:
     table = RowTable.of(pictures.training)
     recipe = EbakerRecipe(
         table=table,
-        captions_by_set={
-            dataset.name: [caption for image in dataset.split("train") for caption in image.captions]
-            for dataset in pictures.sets
-        },
+        captions_by_set=pictures.captions_by_set,
         dim=model.token_dim,
         context_length=model.context_length,
         scale=config.loss.scale,
@@ -193,7 +192,7 @@ def _build_ebaker(config: TrainConfig, pictures: RunPictures, place: _Place, *, 
                     "n_images": len(pictures.training),
                     "n_rows": len(table),
                     "ids_sha256": table.ids_sha256,
-                    "data_sha256": {dataset.name: dataset.sha256 for dataset in pictures.sets},
+                    "data_sha256": pictures.data_sha256,
                     "validation": result.results,
                     **place.provenance,
                 },
@@ -268,7 +267,7 @@ def _measure_fusion(
     return [results for _ in asked]
 
 
-def _build_mtgfe(config: TrainConfig, pictures: RunPictures, place: _Place) -> Run:
+def _build_mtgfe(config: TrainConfig, pictures: Collection, place: _Place) -> Run:
     table = RowTable.of(pictures.training)
     sizes = parse(FusionConfig, config.model.settings, where="model.settings")
     start = start_fusion(sizes, image_init=config.model.init, text_init=config.model.init_text, packaged=PACKAGED)
@@ -292,7 +291,7 @@ def _build_mtgfe(config: TrainConfig, pictures: RunPictures, place: _Place) -> R
         device=place.device,
         record={
             "config": dataclasses.asdict(config),
-            "data_sha256": {dataset.name: dataset.sha256 for dataset in pictures.sets},
+            "data_sha256": pictures.data_sha256,
             **place.provenance,
         },
         encoder=None if dual is None else load_model(dual, device=place.device),

@@ -44,11 +44,11 @@ def ablate(
     Rows that train the same thing share a run, over all tables named. Tables and figures grow with every run.
     """
     from rsitr.ablation import Progress, load_grid, load_records, plan_trainings, run_trainings
-    from rsitr.build import find_data_root
     from rsitr.cli.output import console, require_folder
     from rsitr.cli.progress import TrainingProgress
     from rsitr.cli.provenance import provenance
     from rsitr.config import load_config
+    from rsitr.data.collection import find_data_root
     from rsitr.errors import ConfigError
     from rsitr.models import choose_device
     from rsitr.training.loop import Interrupted

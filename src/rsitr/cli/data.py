@@ -41,18 +41,15 @@ def check(
     """
     import json
 
-    from rsitr.cli.output import console, progress_bar, require_writable, write_file
+    from rsitr.cli.output import console, progress_bar
     from rsitr.data.check import check_dataset
+    from rsitr.files import require_writable, write_file
 
     if json_file is not None:
         require_writable(json_file)
     with progress_bar() as progress:
         task = progress.add_task("Decoding images", total=None)
-        report = check_dataset(
-            spec,
-            on_start=lambda total: progress.update(task, total=total),
-            on_picture=lambda: progress.advance(task),
-        )
+        report = check_dataset(spec, progress=lambda done, total: progress.update(task, completed=done, total=total))
     if json_file is not None:
         write_file(json_file, json.dumps(_to_json(report), indent=1, ensure_ascii=False) + "\n")
     _print_report(report, out=console(), show=show)

@@ -32,8 +32,9 @@ def keywords(
     """
     import sys
 
-    from rsitr.cli.output import console, require_writable
+    from rsitr.cli.output import console
     from rsitr.data.keywords import collect_keywords, compare_keywords, read_keywords, write_keywords
+    from rsitr.files import require_writable
 
     if out_file is not None:
         require_writable(out_file)

@@ -33,12 +33,13 @@ def leakage(
     """
     import json
 
-    from rsitr.cli.output import console, progress_bar, require_writable, write_file
+    from rsitr.cli.output import console, progress_bar
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.data.duplicates import hash_images
     from rsitr.data.leakage import find_leakage
     from rsitr.data.sheet import render_leakage
+    from rsitr.files import require_writable, write_file
 
     for path in (html_file, json_file):
         if path is not None:
@@ -46,11 +47,7 @@ def leakage(
     datasets = [load_dataset(spec) for spec in specs]
     with progress_bar() as progress:
         task = progress.add_task("Hashing images", total=None)
-        hashed = hash_images(
-            datasets,
-            on_start=lambda total: progress.update(task, total=total),
-            on_picture=lambda: progress.advance(task),
-        )
+        hashed = hash_images(datasets, progress=lambda done, total: progress.update(task, completed=done, total=total))
     report = find_leakage(hashed, max_distance=max_distance)
     facts = {**provenance(), **{f"{dataset.name} sha256": dataset.sha256 for dataset in datasets}}
     if html_file is not None:

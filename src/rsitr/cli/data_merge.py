@@ -38,11 +38,12 @@ def merge(
     """
     import json
 
-    from rsitr.cli.output import console, progress_bar, write_file
+    from rsitr.cli.output import console, progress_bar
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.data.duplicates import hash_images
     from rsitr.data.merge import merge_training
+    from rsitr.files import write_file
 
     table, dropped_table, record = _name_outputs(out)
     datasets = [load_dataset(spec) for spec in [*specs, *held_out]]
@@ -51,11 +52,7 @@ def merge(
         dataset.split("train")
     with progress_bar() as progress:
         task = progress.add_task("Hashing images", total=None)
-        hashed = hash_images(
-            datasets,
-            on_start=lambda total: progress.update(task, total=total),
-            on_picture=lambda: progress.advance(task),
-        )
+        hashed = hash_images(datasets, progress=lambda done, total: progress.update(task, completed=done, total=total))
     merged = merge_training(hashed, trained=trained.__contains__, max_distance=max_distance)
     unread = [entry for entry in hashed.unreadable if entry.image.split == "train" and entry.dataset in trained]
     facts = {
@@ -80,8 +77,8 @@ def merge(
 
 def _name_outputs(out: Path) -> tuple[Path, Path, Path]:
     """Table, list of what was dropped, record; their folder is there afterwards."""
-    from rsitr.cli.output import require_writable
     from rsitr.errors import ConfigError
+    from rsitr.files import require_writable
 
     if out.suffix.lower() == ".csv":
         paths = out, out.with_suffix(".dropped.csv"), out.with_suffix(".json")

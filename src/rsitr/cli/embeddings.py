@@ -24,10 +24,11 @@ def export_embeddings(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
     """Write the features of a split's pictures and captions to a Parquet file."""
-    from rsitr.cli.output import console, progress_bar, require_writable
+    from rsitr.cli.output import console, progress_bar
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.evaluation import encode_embeddings, write_embeddings
+    from rsitr.files import require_writable
     from rsitr.models import load_model
 
     require_writable(out)
@@ -70,14 +71,14 @@ def evaluate_embeddings(
     """Measure retrieval with features from a file: the same numbers as `rsitr evaluate`, without the model."""
     import json
 
-    from rsitr.cli.output import console, require_writable, write_file
+    from rsitr.cli.output import console
     from rsitr.cli.provenance import provenance
     from rsitr.cli.report import print_retrieval
     from rsitr.errors import ConfigError
     from rsitr.evaluation import evaluate_embeddings as run
     from rsitr.evaluation import read_embeddings
     from rsitr.evaluation.report import override
-    from rsitr.models.checkpoint import fingerprint_files
+    from rsitr.files import fingerprint_files, require_writable, write_file
 
     if norm not in (None, "l2", "rms"):
         raise ConfigError(f"--norm {norm} is unknown; use l2 or rms")

@@ -45,7 +45,7 @@ def evaluate(
     """Measure retrieval in both directions: R@1, R@5, R@10 and their mean, with ties counted in expectation."""
     import json
 
-    from rsitr.cli.output import console, progress_bar, require_writable, write_file
+    from rsitr.cli.output import console, progress_bar
     from rsitr.cli.provenance import provenance
     from rsitr.cli.report import print_retrieval, print_zero_shot
     from rsitr.data import load_dataset
@@ -53,6 +53,7 @@ def evaluate(
     from rsitr.evaluation.fusion import evaluate_fusion, refuse_vector_options
     from rsitr.evaluation.report import evaluate as run
     from rsitr.evaluation.report import override
+    from rsitr.files import require_writable, write_file
     from rsitr.models import load_model
     from rsitr.models.fusion import is_fusion
     from rsitr.rerank import parse_method

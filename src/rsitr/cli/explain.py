@@ -23,9 +23,10 @@ def explain(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
     """Draw where each word looks: cross-attention of a fusion model, or a dual encoder's word-patch similarity."""
-    from rsitr.cli.output import console, require_writable
+    from rsitr.cli.output import console
     from rsitr.errors import ConfigError
     from rsitr.evaluation.heatmaps import draw_heatmaps
+    from rsitr.files import require_writable, write_file
     from rsitr.geo import read_picture
     from rsitr.models import load_model
     from rsitr.models.fusion import is_fusion, load_fusion
@@ -41,9 +42,7 @@ def explain(
             maps[name] = attention_maps(load_fusion(name, device=device, half=False), picture, words, layer=layer)
         else:
             maps[name] = similarity_maps(load_model(name, device=device), picture, words)
-    part = out.with_name(f".{out.name}.part")
-    part.write_bytes(draw_heatmaps(picture, maps, text=words))
-    part.replace(out)
+    write_file(out, draw_heatmaps(picture, maps, text=words))
     screen = console(sys.stderr)
     for name, found in maps.items():
         screen.print(f"{name}: score {found.score:.3f}, {len(found.words)} words, {found.kind}")

@@ -27,13 +27,14 @@ def figures(
     import numpy as np
     import torch
 
-    from rsitr.cli.output import console, progress_bar, require_folder, write_file
+    from rsitr.cli.output import console, progress_bar, require_folder
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.evaluation.heatmaps import draw_heatmaps
     from rsitr.evaluation.histograms import PairSimilarities, split_pairs, write_histograms
     from rsitr.evaluation.protocol import encode_split, score_split
     from rsitr.evaluation.sheets import make_sheets, render_sheets, write_image_sheet, write_text_sheet
+    from rsitr.files import write_file
     from rsitr.geo import read_picture
     from rsitr.models import load_model
     from rsitr.models.fusion.attention import similarity_maps
@@ -73,11 +74,5 @@ def figures(
     for number, query in enumerate(sheets.text_to_image[:3], start=1):
         picture, caption = read_picture(query.image.path, max_px=1024), query.caption or ""
         maps = {encoder.name: similarity_maps(encoder, picture, caption)}
-        _write_bytes(into / f"words-{number}.png", draw_heatmaps(picture, maps, text=caption))
+        write_file(into / f"words-{number}.png", draw_heatmaps(picture, maps, text=caption))
     console().print(f"retrieval.html, text-to-image.png, image-to-text.png, similarities.png and words-*.png in {into}")
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)

@@ -25,11 +25,12 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node N -m rsitr train CONFIG ...; every batch is shared, the result the same.
     """
-    from rsitr.build import build_run, find_data_root
+    from rsitr.build import build_run
     from rsitr.cli.output import console, require_folder
     from rsitr.cli.progress import TrainingProgress
     from rsitr.cli.provenance import provenance
     from rsitr.config import load_config
+    from rsitr.data.collection import find_data_root
     from rsitr.models import choose_device
     from rsitr.training.loop import Interrupted
     from rsitr.training.ranks import join_ranks

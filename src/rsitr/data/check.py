@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,7 @@ from rsitr.data.ceiling import RecallCeiling, recall_ceiling
 from rsitr.data.pictures import Picture, inspect_pictures
 from rsitr.data.records import sort_splits
 from rsitr.data.sources import read_source
+from rsitr.types import Progress, no_progress
 
 __all__ = ["CheckReport", "Problem", "ProblemKind", "SplitReport", "check_dataset"]
 
@@ -130,18 +131,12 @@ class CheckReport:
     problems: tuple[Problem, ...]
 
 
-def check_dataset(
-    spec: str,
-    *,
-    on_start: Callable[[int], None] = lambda total: None,
-    on_picture: Callable[[], None] = lambda: None,
-) -> CheckReport:
+def check_dataset(spec: str, *, progress: Progress = no_progress) -> CheckReport:
     """Check a data set; every picture is decoded.
 
     Args:
         spec: as for `rsitr.data.load_dataset`.
-        on_start: called with the number of pictures to decode.
-        on_picture: called after each.
+        progress: called after each picture.
 
     Raises:
         DataError: the annotation file cannot be found or understood.
@@ -149,8 +144,7 @@ def check_dataset(
     source = read_source(spec)
     found = {entry.filename: source.images.locate(entry.filename) for entry in source.annotations}
     present = sorted({path for path in found.values() if path.is_file()})
-    on_start(len(present))
-    pictures = {picture.path: picture for picture in inspect_pictures(present, on_picture=on_picture)}
+    pictures = {picture.path: picture for picture in inspect_pictures(present, progress=progress)}
     within, across = _identical(source, found=found, pictures=pictures)
     problems = [
         *_picture_problems(source, found=found, pictures=pictures),

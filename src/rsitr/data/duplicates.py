@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from rsitr.data.pictures import to_rgb
+from rsitr.data.pictures import map_pictures
 from rsitr.data.records import CaptionDataset, CaptionedImage
 from rsitr.errors import ConfigError, DataError
+from rsitr.pictures import describe_fault, open_picture
+from rsitr.types import Progress, no_progress
 
 __all__ = ["HashedImage", "HashedImages", "NearDuplicates", "UnreadableImage", "hash_images"]
 
@@ -30,7 +29,6 @@ MAX_DISTANCE = 16
 """Beyond, different pictures are as close as altered copies: two random hashes differ in 32 bits on average."""
 
 _BITS = 64
-_MOST_THREADS = 8
 _BLOCK = 1024
 _BIT_COUNTS = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
 
@@ -76,18 +74,12 @@ class HashedImages:
     unreadable: tuple[UnreadableImage, ...]
 
 
-def hash_images(
-    datasets: Sequence[CaptionDataset],
-    *,
-    on_start: Callable[[int], None] = lambda total: None,
-    on_picture: Callable[[], None] = lambda: None,
-) -> HashedImages:
+def hash_images(datasets: Sequence[CaptionDataset], *, progress: Progress = no_progress) -> HashedImages:
     """Decode every picture of all splits and hash it, several at a time.
 
     Args:
         datasets: of one name each, or they could not be told apart.
-        on_start: called with the number of pictures.
-        on_picture: called after each, in the caller's thread.
+        progress: called after each picture, in the caller's thread.
 
     Raises:
         DataError: two data sets have one name, or no picture at all can be read.
@@ -99,16 +91,9 @@ def hash_images(
                 f"two of the data sets are called {name}: name each once (a table is called as its file is)"
             )
     todo = [(dataset.name, image) for dataset in datasets for image in dataset.images]
-    on_start(len(todo))
-    images: list[HashedImage] = []
-    unreadable: list[UnreadableImage] = []
-    with ThreadPoolExecutor(max_workers=min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-        for result in pool.map(_hash_image, *zip(*todo, strict=True)):
-            if isinstance(result, HashedImage):
-                images.append(result)
-            else:
-                unreadable.append(result)
-            on_picture()
+    results = map_pictures(lambda entry: _hash_image(*entry), todo, progress=progress)
+    images = [result for result in results if isinstance(result, HashedImage)]
+    unreadable = [result for result in results if isinstance(result, UnreadableImage)]
     if not images:
         first = unreadable[0]
         raise DataError(
@@ -120,11 +105,9 @@ def hash_images(
 
 def _hash_image(dataset: str, image: CaptionedImage) -> HashedImage | UnreadableImage:
     try:
-        with Image.open(image.path) as opened:
-            picture = to_rgb(opened)
+        picture = open_picture(image.path)
     except Exception as error:  # decoders raise anything on damaged bytes (OSError, SyntaxError, struct.error, ...)
-        fault = "there is no such file" if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
-        return UnreadableImage(image=image, dataset=dataset, fault=fault.splitlines()[0])
+        return UnreadableImage(image=image, dataset=dataset, fault=describe_fault(error))
     digest = hashlib.sha256(f"{picture.width} {picture.height} ".encode() + picture.tobytes())
     return HashedImage(
         image=image, dataset=dataset, pixels=digest.hexdigest(), phash=int(str(imagehash.phash(picture)), base=16)

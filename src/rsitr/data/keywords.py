@@ -5,7 +5,6 @@ Counted over training captions only, which is this project's choice (the paper c
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsitr.errors import ConfigError, DataError
+from rsitr.files import write_file
 
 __all__ = [
     "STOP_WORDS",
@@ -134,13 +134,7 @@ def write_keywords(path: Path, words: Sequence[str]) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text("".join(f"{word}\n" for word in words), encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(f"cannot write the keyword list {path}: {error.strerror or error}") from error
+    write_file(path, "".join(f"{word}\n" for word in words), error=DataError)
 
 
 @dataclass(frozen=True, slots=True)

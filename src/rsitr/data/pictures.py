@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rsitr.data.records import CaptionedImage
 from rsitr.errors import DataError
+from rsitr.pictures import describe_fault, to_rgb
+from rsitr.types import Progress, no_progress
 
-__all__ = ["Picture", "inspect_pictures", "require_readable", "to_rgb"]
+__all__ = ["Picture", "inspect_pictures", "map_pictures", "require_readable"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _MOST_THREADS = 8
 _sound: set[tuple[Path, int, int]] = set()
@@ -42,38 +47,28 @@ class Picture:
     fault: str | None
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Decode a picture in full, as 8-bit RGB.
-
-    Sixteen bits become eight by dividing their whole range; Pillow alone would cut all above 255 off to white.
-
-    Raises:
-        ValueError: its values are floating-point numbers, of which nobody knows what is white.
-    """
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers: save it with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        values = np.clip(np.asarray(image), 0, np.iinfo(np.uint16).max) // 257
-        image = Image.fromarray(values.astype(np.uint8))
-    return image.convert("RGB")
-
-
-def inspect_pictures(paths: Iterable[Path], *, on_picture: Callable[[], None] = lambda: None) -> tuple[Picture, ...]:
-    """Read and decode every file, several at a time, in the order given.
+def map_pictures(look: Callable[[T], R], pictures: Sequence[T], *, progress: Progress = no_progress) -> list[R]:
+    """What `look` says of each picture, in their order; several are looked at at a time.
 
     Args:
-        paths: existing files.
-        on_picture: called after each, in the caller's thread.
+        look: decodes a picture; raises nothing.
+        pictures: whatever it takes.
+        progress: called after each, in the caller's thread.
     """
-    pictures = []
+    found = []
     with ThreadPoolExecutor(max_workers=min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-        for picture in pool.map(_inspect, paths):
-            pictures.append(picture)
-            on_picture()
-    return tuple(pictures)
+        for result in pool.map(look, pictures):
+            found.append(result)
+            progress(len(found), len(pictures))
+    return found
 
 
-def require_readable(images: Sequence[CaptionedImage], *, on_picture: Callable[[], None] = lambda: None) -> None:
+def inspect_pictures(paths: Sequence[Path], *, progress: Progress = no_progress) -> list[Picture]:
+    """Read and decode every file, in the order given; the files exist."""
+    return map_pictures(_inspect, paths, progress=progress)
+
+
+def require_readable(images: Sequence[CaptionedImage], *, progress: Progress = no_progress) -> None:
     """Decode every picture once, before work starts that a damaged one would stop halfway.
 
     Those that this process has found sound are not read again as long as they don't change: a grid of runs looks at its
@@ -81,16 +76,16 @@ def require_readable(images: Sequence[CaptionedImage], *, on_picture: Callable[[
 
     Args:
         images: their files exist (`require_images`).
-        on_picture: called after each.
+        progress: called after each; those that need not be read count as done.
 
     Raises:
         DataError: some cannot be decoded; the message names the first and says how many.
     """
-    marks = [_mark(image.path) for image in images]
-    unseen = [image.path for image, mark in zip(images, marks, strict=True) if mark not in _sound]
-    for _ in range(len(images) - len(unseen)):
-        on_picture()
-    pictures = inspect_pictures(unseen, on_picture=on_picture)
+    unseen = [image.path for image in images if _mark(image.path) not in _sound]
+    known = len(images) - len(unseen)
+    if known:
+        progress(known, len(images))
+    pictures = inspect_pictures(unseen, progress=lambda done, _: progress(known + done, len(images)))
     broken = [picture for picture in pictures if picture.fault]
     _sound.update(_mark(picture.path) for picture in pictures if not picture.fault)
     if broken:
@@ -117,8 +112,5 @@ def _inspect(path: Path) -> Picture:
         with Image.open(io.BytesIO(content)) as image:
             to_rgb(image)
             return Picture(path=path, sha256=digest, size_px=image.size, mode=image.mode, fault=None)
-    except UnidentifiedImageError:
-        fault = "not a picture, or of an unknown kind"
     except Exception as error:  # decoders raise anything on damaged bytes (OSError, SyntaxError, struct.error, ...)
-        fault = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return Picture(path=path, sha256=digest, size_px=None, mode=None, fault=fault)
+        return Picture(path=path, sha256=digest, size_px=None, mode=None, fault=describe_fault(error))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from rsitr.data import load_dataset
+from rsitr.data.captions import list_texts
 from rsitr.errors import ConfigError
 from rsitr.evaluation.metrics import bootstrap_intervals
 from rsitr.evaluation.protocol import EncodedSplit, encode_split, measure
@@ -59,11 +60,7 @@ class Embeddings:
     @property
     def texts(self) -> list[str]:
         """The distinct captions, in the order of their features."""
-        found = [""] * len(self.split.texts)
-        every = (caption for captions in self.captions for caption in captions)
-        for number, caption in zip(self.split.caption_text, every, strict=True):
-            found[number] = caption
-        return found
+        return list_texts(self.captions, row_text=self.split.caption_text)
 
 
 def encode_embeddings(

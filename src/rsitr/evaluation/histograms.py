@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsitr.evaluation.protocol import EncodedSplit
+from rsitr.files import replacing
 from rsitr.types import FloatArray
 
 __all__ = ["PairSimilarities", "split_pairs", "write_histograms"]
@@ -63,9 +64,8 @@ def write_histograms(similarities: Sequence[PairSimilarities], path: Path, *, ti
         _draw(axes, entry, drop_ratio=drop_ratio)
     panels[0].set_ylabel("share of the pairs per bin, percent")
     figure.suptitle(title, fontsize=11, parse_math=False)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    with replacing(path) as part:
+        figure.savefig(part, format="png")
 
 
 def _draw(axes: Axes, entry: PairSimilarities, *, drop_ratio: float) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsitr.data import CaptionedImage, require_images
+from rsitr.data.captions import number_captions
 from rsitr.data.ceiling import recall_ceiling
 from rsitr.evaluation.metrics import retrieval_metrics
 from rsitr.evaluation.protocol import READ_AHEAD, SplitResult, measure_scores, read_image
@@ -70,14 +71,12 @@ def encode_pairs(
         pictures = [read_image(image) for image in images[first : first + READ_AHEAD]]
         parts.append(scorer.encode_images(pictures, batch_size=batch_size))
         progress(min(len(images), first + READ_AHEAD))
-    captions = [caption for image in images for caption in image.captions]
-    distinct = sorted(set(captions))
-    number = {caption: index for index, caption in enumerate(distinct)}
+    captions = number_captions([image.captions for image in images])
     return PairSplit(
         images=Features(torch.cat([part.global_emb for part in parts]), torch.cat([part.tokens for part in parts])),
-        texts=scorer.encode_texts(distinct),
-        caption_text=np.array([number[caption] for caption in captions]),
-        text_image=np.repeat(np.arange(len(images)), [len(image.captions) for image in images]),
+        texts=scorer.encode_texts(captions.texts),
+        caption_text=captions.row_text,
+        text_image=captions.row_image,
         mR_ceiling=recall_ceiling([image.captions for image in images]).mR,
         encode_s=time.perf_counter() - start,
     )

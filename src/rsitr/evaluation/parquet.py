@@ -29,10 +29,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from rsitr.data.captions import number_captions
 from rsitr.data.ceiling import recall_ceiling
-from rsitr.errors import ConfigError, DataError
+from rsitr.errors import DataError
 from rsitr.evaluation.embeddings import Embeddings, EmbeddingsSource
 from rsitr.evaluation.protocol import EncodedSplit
+from rsitr.files import replacing
 from rsitr.types import EncodedImages, EncodedTexts, FloatArray, Mixture
 
 __all__ = ["read_embeddings", "write_embeddings"]
@@ -60,16 +62,12 @@ def write_embeddings(
     split = embeddings.split
     about = {"format": FORMAT, **asdict(embeddings.source), "encode_s": split.encode_s, **(provenance or {})}
     schema = _schema(split.images.global_emb.shape[1]).with_metadata({METADATA: json.dumps(about)})
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=["kind"]) as writer:
-            for batch in _batches(embeddings, schema, tokens=tokens):
-                writer.write_batch(batch)
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        replacing(path) as part,
+        pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=["kind"]) as writer,
+    ):
+        for batch in _batches(embeddings, schema, tokens=tokens):
+            writer.write_batch(batch)
 
 
 def read_embeddings(path: Path) -> Embeddings:
@@ -234,19 +232,19 @@ class _Side:
 
 def _join(path: Path, images: _Side, texts: _Side, *, about: dict[str, Any]) -> Embeddings:
     captions = _captions(path, images.table["captions"].to_pylist(), names=images.names)
-    number = {caption: index for index, caption in enumerate(texts.names)}
-    every = [caption for own in captions for caption in own]
-    lost = sorted(set(every) - number.keys())
+    given, named = {caption for own in captions for caption in own}, set(texts.names)
+    lost = sorted(given - named)
     if lost:
         raise DataError(f"{path}: {len(lost)} captions have no row of kind text, the first is {lost[0]!r}")
-    spare = sorted(number.keys() - set(every))
+    spare = sorted(named - given)
     if spare:
         raise DataError(f"{path}: {len(spare)} texts are no image's caption, the first is {spare[0]!r}")
+    rows = number_captions(captions, texts=texts.names)
     split = EncodedSplit(
         images=EncodedImages(images.embedding.astype(np.float32, copy=False), images.tokens),
         texts=EncodedTexts(texts.embedding.astype(np.float32, copy=False), texts.tokens, texts.mask()),
-        caption_text=np.array([number[caption] for caption in every]),
-        text_image=np.repeat(np.arange(len(captions)), [len(own) for own in captions]),
+        caption_text=rows.row_text,
+        text_image=rows.row_image,
         mR_ceiling=recall_ceiling(captions).mR,
         encode_s=float(about.get("encode_s", 0.0)),
     )

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from rsitr.data import CaptionedImage, require_images
+from rsitr.data.captions import number_captions
 from rsitr.data.ceiling import recall_ceiling
-from rsitr.data.pictures import to_rgb
-from rsitr.errors import DataError
 from rsitr.evaluation.metrics import RetrievalMetrics, retrieval_metrics
+from rsitr.pictures import read_picture
 from rsitr.rerank import Reranker
 from rsitr.rerank.fusion import FusionReranker
 from rsitr.similarity import score_pairs
@@ -133,15 +132,12 @@ def encode_images(
 def encode_captions(encoder: Encoder, images: Sequence[CaptionedImage], *, encoded: EncodedImages) -> EncodedSplit:
     """A split whose pictures are encoded already; `encode_s` covers the captions alone."""
     start = time.perf_counter()
-    captions = [caption for image in images for caption in image.captions]
-    distinct = sorted(set(captions))
-    number = {caption: index for index, caption in enumerate(distinct)}
-    texts = encoder.encode_texts(distinct)
+    captions = number_captions([image.captions for image in images])
     return EncodedSplit(
         images=encoded,
-        texts=texts,
-        caption_text=np.array([number[caption] for caption in captions]),
-        text_image=np.repeat(np.arange(len(images)), [len(image.captions) for image in images]),
+        texts=encoder.encode_texts(captions.texts),
+        caption_text=captions.row_text,
+        text_image=captions.row_image,
         mR_ceiling=recall_ceiling([image.captions for image in images]).mR,
         encode_s=time.perf_counter() - start,
     )
@@ -200,8 +196,4 @@ def read_image(image: CaptionedImage) -> ImageArray:
     Raises:
         DataError: it cannot be decoded.
     """
-    try:
-        with Image.open(image.path) as opened:
-            return np.array(to_rgb(opened))
-    except Exception as error:  # decoders raise anything on damaged bytes (OSError, SyntaxError, struct.error, ...)
-        raise DataError(f"{image.path} cannot be decoded ({error}); `rsitr data check` lists all such files") from error
+    return read_picture(image.path, hint="; `rsitr data check` lists all such files")

@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from PIL import Image
 
 from rsitr.data import CaptionedImage
-from rsitr.data.pictures import to_rgb
-from rsitr.data.thumbnail import jpeg_data_uri
+from rsitr.data.captions import list_texts
 from rsitr.errors import ConfigError
 from rsitr.evaluation.protocol import EncodedSplit
+from rsitr.files import replacing
+from rsitr.pages import picture_uri, render_page
+from rsitr.pictures import open_picture
 from rsitr.types import FloatArray
 
 __all__ = [
@@ -102,10 +102,7 @@ def make_sheets(
         raise ConfigError(f"{n_queries} queries cannot be drawn from {len(images):,} pictures; choose fewer")
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(len(images), size=n_queries, replace=False))
-    captions = [caption for image in images for caption in image.captions]
-    texts: list[str] = [""] * len(scores)
-    for caption, number in zip(captions, split.caption_text, strict=True):
-        texts[number] = caption
+    texts = list_texts([image.captions for image in images], row_text=split.caption_text)
     belongs = np.zeros(scores.shape, dtype=np.bool_)
     belongs[split.caption_text, split.text_image] = True
     by_text, by_image = [], []
@@ -189,14 +186,11 @@ def render_sheets(sheets: RetrievalSheets, *, title: str, facts: Mapping[str, st
         title: of the page.
         facts: what a reader needs to repeat it, shown as they are.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rsitr.evaluation"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     shown = [*sheets.image_to_text, *sheets.text_to_image]
     images = {query.image for query in shown} | {c.image for query in shown for c in query.candidates if c.image}
-    page = environment.get_template("retrieval.html.jinja")
-    return page.render(
-        title=title, facts=facts, sheets=sheets, marks=_MARKS, uris={image: _uri(image) for image in images}
+    uris = {image: picture_uri(open_picture(image.path), side_px=PICTURE_PX) for image in images}
+    return render_page(
+        "rsitr.evaluation", "retrieval.html.jinja", title=title, facts=facts, sheets=sheets, marks=_MARKS, uris=uris
     )
 
 
@@ -208,17 +202,8 @@ def _sheet(n_rows: int, *, title: str) -> tuple[Figure, float]:
     return figure, 1 - 0.65 / height_in
 
 
-def _uri(image: CaptionedImage) -> str:
-    return jpeg_data_uri(_open(image), side_px=PICTURE_PX)
-
-
-def _open(image: CaptionedImage) -> Image.Image:
-    with Image.open(image.path) as opened:
-        return to_rgb(opened)
-
-
 def _draw_picture(axes: Axes, image: CaptionedImage, *, right: bool | None) -> None:
-    pixels = np.asarray(_open(image).resize((PICTURE_PX, PICTURE_PX)))
+    pixels = np.asarray(open_picture(image.path).resize((PICTURE_PX, PICTURE_PX)))
     axes.imshow(pixels)
     axes.set_axis_off()
     if right is not None:
@@ -251,6 +236,5 @@ def _color(right: bool) -> str:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    with replacing(path) as part:
+        figure.savefig(part, format="png")

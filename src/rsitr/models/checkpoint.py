@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rsitr.errors import ModelError
+from rsitr.files import fingerprint_files, write_json
 from rsitr.types import Mixture
 
 FORMAT = 1
@@ -152,20 +153,3 @@ def _stored(value: Tensor, *, dtype: torch.dtype) -> Tensor:
     """Matrices in `dtype`; vectors are small and stay as they are, and so do counters, which fp16 would spoil."""
     target = dtype if value.is_floating_point() and value.ndim > 1 else value.dtype
     return value.detach().to(device="cpu", dtype=target).contiguous()
-
-
-def fingerprint_files(*paths: Path) -> str:
-    """SHA-256 over the files' contents, in order."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(2**20):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON that appears whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rsitr.errors import ModelError
+from rsitr.files import replacing, write_json
 from rsitr.models.dual import Features
 from rsitr.models.encoder import DualModule, TorchEncoder
 from rsitr.models.precision import FAITHFUL
@@ -135,9 +136,8 @@ def export_onnx(encoder: TorchEncoder, folder: Path, *, pictures: list[ImageArra
 
 
 def _export(side: nn.Module, example: Tensor, *, name: str, path: Path) -> None:
-    part = path.with_name(f".{path.name}.part")
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), replacing(path, error=ModelError) as part:
             program: Any = torch.onnx.export(
                 side.eval(),
                 (example,),
@@ -149,14 +149,13 @@ def _export(side: nn.Module, example: Tensor, *, name: str, path: Path) -> None:
                 verbose=False,
             )
             program.save(str(part))
-        part.replace(path)
+    except ModelError:  # it cannot be written
+        raise
     except Exception as error:  # the exporter raises many kinds
         reason = str(error).strip().splitlines()
         raise ModelError(
             f"this model cannot be exported to ONNX ({reason[0][:200] if reason else type(error).__name__})"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_about(encoder: TorchEncoder, folder: Path, *, cosines: list[float]) -> None:
@@ -173,7 +172,7 @@ def _write_about(encoder: TorchEncoder, folder: Path, *, cosines: list[float]) -
         "mixture": asdict(encoder.mixture),
         "least_cosine": {"images": round(cosines[0], 6), "texts": round(cosines[1], 6)},
     }
-    (folder / CONFIG_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / CONFIG_FILE, about, error=ModelError)
 
 
 def _read_about(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rsitr.errors import ModelError
-from rsitr.models.checkpoint import fingerprint_files
+from rsitr.files import fingerprint_files
 from rsitr.models.compact import VOCABULARY_SIZE
 from rsitr.models.dual import Features
 from rsitr.models.encoder import TorchEncoder

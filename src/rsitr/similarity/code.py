@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rsitr.errors import ConfigError, DataError, ModelError
+from rsitr.files import write_file
 from rsitr.similarity.local import LocalNorm, pack_grams
 
 __all__ = ["LocalCode", "Projection"]
@@ -168,10 +169,7 @@ class LocalCode:
         """Write one safetensors file, its header holding the settings as JSON; it appears whole or not at all."""
         config = {"format": FORMAT, "norm": self.norm, "fingerprint": self.fingerprint}
         maps = {"text_map": self.text_map.cpu(), "image_map": self.image_map.cpu()}
-        content = save(maps, metadata={METADATA: json.dumps(config)})
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(content)
-        part.replace(path)
+        write_file(path, save(maps, metadata={METADATA: json.dumps(config)}), error=ModelError)
 
     @classmethod
     def load(cls, path: Path) -> LocalCode:

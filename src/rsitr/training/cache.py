@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from rsitr.data import CaptionedImage
 from rsitr.data.augmentation import RandAugment
-from rsitr.models.checkpoint import write_json
+from rsitr.files import write_json
 from rsitr.models.compact import CompactDualEncoder, CompactImageEncoder
 from rsitr.models.fusion import FusionModel
 from rsitr.training.rows import read_picture

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from rsitr.data import CaptionedImage
-from rsitr.data.thumbnail import jpeg_data_uri
 from rsitr.errors import DataError
+from rsitr.pages import picture_uri
 from rsitr.training.bank import SimilarityBank
 from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.rows import RowTable, read_picture
@@ -171,7 +171,7 @@ def _card(
 ) -> dict[str, Any]:
     try:
         pixels = Image.fromarray(read_picture(image).permute(1, 2, 0).contiguous().numpy())
-        picture = jpeg_data_uri(pixels, side_px=PICTURE_PX, quality=JPEG_QUALITY)
+        picture = picture_uri(pixels, side_px=PICTURE_PX, quality=JPEG_QUALITY)
     except DataError:  # a training on cached features does without the files: no reason for it to end
         picture = None
     gone = {entry.caption for entry in dropped}

@@ -20,8 +20,9 @@ from torch import Tensor
 from rsitr.data import CaptionedImage
 from rsitr.data.augmentation import RandAugment
 from rsitr.errors import ConfigError
+from rsitr.files import write_json
 from rsitr.losses import distillation_loss
-from rsitr.models.checkpoint import read_config, write_json
+from rsitr.models.checkpoint import read_config
 from rsitr.models.dual import Features
 from rsitr.models.fusion import PairScorer, TextStates
 from rsitr.models.fusion.filter import FilterConfig, RetrievalFilter, build_filter

@@ -19,8 +19,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as VF
 
 from rsitr.data import CaptionedImage
-from rsitr.data.pictures import to_rgb
 from rsitr.errors import ConfigError, DataError
+from rsitr.pictures import to_rgb
 
 __all__ = ["EpochBatches", "PictureRows", "RowTable", "read_picture"]
 

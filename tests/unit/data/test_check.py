@@ -29,10 +29,10 @@ def rsicd(tmp_path: Path) -> Path:
 
 
 def test_a_clean_set_is_counted(rsicd: Path) -> None:
-    totals, ticks = [], []
-    report = check_dataset(f"rsicd:{rsicd}", on_start=totals.append, on_picture=lambda: ticks.append(1))
+    seen: list[tuple[int, int]] = []
+    report = check_dataset(f"rsicd:{rsicd}", progress=lambda done, total: seen.append((done, total)))
     assert report.problems == ()
-    assert (totals, len(ticks)) == ([8], 8)
+    assert seen == [(done, 8) for done in range(1, 9)]
     assert {name: split.images for name, split in report.splits.items()} == {"train": 4, "val": 2, "test": 2}
     assert report.splits["train"].captions_per_image == (5, 5.0, 5)
     assert report.sizes_px == {(48, 48): 8}

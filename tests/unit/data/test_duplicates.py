@@ -99,14 +99,12 @@ def test_pictures_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes((tmp_path / "bad.png").read_bytes()[:500])
     (tmp_path / "gone.png").unlink()
     seen: list[object] = []
-    hashed = hash_images(
-        [load_dataset(f"csv:{table}")], on_start=seen.append, on_picture=lambda: seen.append("picture")
-    )
+    hashed = hash_images([load_dataset(f"csv:{table}")], progress=lambda done, total: seen.append((done, total)))
     assert [image.image.path.name for image in hashed.images] == ["good.png"]
     assert [entry.image.path.name for entry in hashed.unreadable] == ["bad.png", "gone.png"]
     assert hashed.unreadable[1].fault == "there is no such file"
     assert all(entry.fault for entry in hashed.unreadable)
-    assert seen == [3, "picture", "picture", "picture"]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
     (tmp_path / "good.png").unlink()
     with pytest.raises(DataError, match="none of the 3 pictures can be read"):
         hash_images([load_dataset(f"csv:{table}")])

@@ -98,7 +98,7 @@ def test_absent_list_is_refused(tmp_path: Path) -> None:
 
 def test_list_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "keywords.txt").mkdir()
-    with pytest.raises(DataError, match="cannot write the keyword list"):
+    with pytest.raises(DataError, match=r"cannot write .*keywords\.txt: it is a folder"):
         write_keywords(tmp_path / "keywords.txt", ["pond"])
     assert [path.name for path in tmp_path.iterdir()] == ["keywords.txt"]
 

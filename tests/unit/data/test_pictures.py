@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from generators import draw_scene
-from rsitr.data.pictures import inspect_pictures, require_readable, to_rgb
+from rsitr.data.pictures import inspect_pictures, require_readable
 from rsitr.data.records import CaptionedImage
 from rsitr.errors import DataError
+from rsitr.pictures import to_rgb
 
 GREY = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
 
@@ -69,11 +70,11 @@ def test_a_sound_picture_is_read_once_and_a_changed_one_again(tmp_path: Path, mo
     read: list[Path] = []
     whole = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda self: (read.append(self), whole(self))[1])
-    looked: list[int] = []
+    seen: list[tuple[int, int]] = []
     for _ in range(2):
-        require_readable([image], on_picture=lambda: looked.append(1))
+        require_readable([image], progress=lambda done, total: seen.append((done, total)))
     assert read == [path]
-    assert len(looked) == 2  # progress counts what need not be read, too
+    assert seen == [(1, 1)] * 2  # progress counts what need not be read, too
     path.write_bytes(whole(path)[:100])
     with pytest.raises(DataError, match="1 of 1 pictures cannot be read"):
         require_readable([image])

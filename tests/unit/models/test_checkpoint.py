@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from rsitr.errors import ModelError, RsitrError
+from rsitr.files import fingerprint_files
 from rsitr.models import CheckpointConfig, checkpoint, load_checkpoint, load_model, save_checkpoint
-from rsitr.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, fingerprint_files
+from rsitr.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from rsitr.models.compact import TRUNKS
 from rsitr.types import Mixture
 from tiny import TinyTrunk, tiny_encoder, tiny_model
