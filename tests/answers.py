@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 
-from rsitr.search import HitStage, Part, SearchResult, make_query
+from rsitr.formats import HitStage
+from rsitr.search import Part, SearchResult, make_query
 from rsitr.types import Hit, Ring, Tile, TileFilter
 
 __all__ = ["empty_result", "sample_result"]

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rsitr.errors import DataError, RsitrError
-from rsitr.types import ImageArray
+from rsitr.types import FloatArray, ImageArray
 
-__all__ = ["describe_fault", "open_picture", "read_picture", "to_rgb"]
+__all__ = ["describe_fault", "open_picture", "paint_heat", "read_picture", "to_rgb"]
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
@@ -69,3 +69,21 @@ def describe_fault(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture, or of an unknown kind"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def paint_heat(shares: FloatArray, *, strongest: float, faintest: float = 0.0) -> ImageArray:
+    """A heat map as colours to be laid over a picture; what is below it must still be seen.
+
+    Args:
+        shares: (H, W) from 0, the coolest, to 1.
+        strongest: opacity of the hottest.
+        faintest: opacity of the coolest.
+
+    Returns:
+        (H, W, 4) RGBA.
+    """
+    from matplotlib import colormaps  # slow to import
+
+    colours = np.asarray(colormaps["inferno"](shares))
+    colours[..., 3] = faintest + (strongest - faintest) * np.asarray(shares) ** 0.8
+    return np.asarray(colours * 255, dtype=np.uint8)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import console, make_table, require_writable, write_file
+from rsitr.cli.output import console, make_table
 from rsitr.errors import QueryError
+from rsitr.files import require_writable, write_file
 
 if TYPE_CHECKING:
     from rsitr.search import Assessment, Index, Labelled, Mark, Precision, Recommendation, SearchResult

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import console, make_table, progress_bar, require_writable, write_file
+from rsitr.cli.output import console, make_table, progress_bar
 from rsitr.errors import ConfigError
+from rsitr.files import require_writable, write_file
 
 if TYPE_CHECKING:
     from rsitr.demo import Exploration
@@ -79,7 +80,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _print(found: Exploration, out: Path) -> None:
-    from rsitr.search import format_place
+    from rsitr.formats import format_place
 
     target = console()
     target.print(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import console, make_table, require_writable, write_file
+from rsitr.cli.output import console, make_table
 from rsitr.errors import QueryError
+from rsitr.files import require_writable, write_file
 
 if TYPE_CHECKING:
     from rsitr.search import Index, Mark, Query
-    from rsitr.types import Encoder
 
-__all__ = ["feedback", "run_feedback"]
+__all__ = ["FeedbackRequest", "feedback", "run_feedback"]
 
 ASKED_ABOUT = 20
 
@@ -42,65 +43,89 @@ def feedback(
     what it finds in new scenes. Without marks, the best hits are asked about one by one. With --marks, or where labels
     name another query, only those of these words count.
     """
-    status = run_feedback(
-        index, words, name=name, right=right, wrong=wrong, marks=marks, image=image, k=k, listed=listed, delete=delete,
-        save_marks=save_marks, model=model, device=device,
-    )  # fmt: skip
-    raise typer.Exit(status)
-
-
-def run_feedback(
-    index: Path,
-    words: str | None = None,
-    *,
-    name: str | None = None,
-    right: list[str] | None = None,
-    wrong: list[str] | None = None,
-    marks: Path | None = None,
-    image: str | Path | None = None,
-    k: int = 10,
-    listed: bool = False,
-    delete: str | None = None,
-    save_marks: Path | None = None,
-    model: str | None = None,
-    device: str | None = None,
-    encoder: Encoder | None = None,
-) -> int:
-    """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
-    from rsitr.index import open_index
-    from rsitr.search import Index, delete_detector, make_query
-    from rsitr.search.batch import example_part
-
     if save_marks is not None:
         require_writable(save_marks)
     if listed or delete is not None:
-        folder = open_index(index).path
-        if delete is not None:
-            delete_detector(folder, delete)
-        return _print_list(folder)
+        raise typer.Exit(_manage(index, delete=delete))
     if name is None:
         raise QueryError("name the detector that is to learn: --name NAME")
-    example = [] if image is None else [example_part(image)]
-    query = make_query(text=words, parts=example, k=max(k, ASKED_ABOUT))
-    given = _gather(query, right=right or [], wrong=wrong or [], marks=marks)
-    opened = Index.open(index, encoder=encoder, model=model, device=device)
-    if not given:
-        given = _ask(opened, query)
-    if save_marks is not None:
-        lines = ["tile,label,query", *(_mark_line(mark, query) for mark in given)]
-        write_file(save_marks, "\n".join(lines) + "\n")
-    _learn_and_show(opened, name, query=query, given=given, k=k)
+    query = _read_query(words, image=image, k=max(k, ASKED_ABOUT))
+    request = FeedbackRequest(
+        index=index,
+        name=name,
+        query=query,
+        marks=_gather(query, right=right, wrong=wrong, file=marks),
+        k=k,
+        save_marks=save_marks,
+        model=model,
+        device=device,
+    )
+    raise typer.Exit(run_feedback(request))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackRequest:
+    """What a detector is to learn from.
+
+    Attributes:
+        index: the folder of the index.
+        name: of the detector.
+        query: what was looked for.
+        marks: a person's; where there are none, they are asked for.
+        k: hits that are shown afterwards.
+        save_marks: a file for the marks that were given.
+        model: where the index's model is now.
+        device: where it runs.
+    """
+
+    index: Path
+    name: str
+    query: Query
+    marks: tuple[Mark, ...]
+    k: int
+    save_marks: Path | None
+    model: str | None
+    device: str | None
+
+
+def run_feedback(request: FeedbackRequest) -> int:
+    """What the command does where there is something to learn; returns its exit status."""
+    from rsitr.search import Index
+
+    opened = Index.open(request.index, model=request.model, device=request.device)
+    given = list(request.marks) or _ask(opened, request.query)
+    if request.save_marks is not None:
+        lines = ["tile,label,query", *(_mark_line(mark, request.query) for mark in given)]
+        write_file(request.save_marks, "\n".join(lines) + "\n")
+    _learn_and_show(opened, request.name, query=request.query, given=given, k=request.k)
     return 0
 
 
-def _gather(query: Query, *, right: list[str], wrong: list[str], marks: Path | None) -> list[Mark]:
+def _manage(index: Path, *, delete: str | None) -> int:
+    """Delete a detector, if one is named, and list the others."""
+    from rsitr.index import open_index
+    from rsitr.search import delete_detector
+
+    folder = open_index(index).path
+    if delete is not None:
+        delete_detector(folder, delete)
+    return _print_list(folder)
+
+
+def _read_query(words: str | None, *, image: str | None, k: int) -> Query:
+    from rsitr.search import example_part, make_query
+
+    return make_query(text=words, parts=[] if image is None else [example_part(image)], k=k)
+
+
+def _gather(query: Query, *, right: list[str], wrong: list[str], file: Path | None) -> tuple[Mark, ...]:
     from rsitr.search import Mark, read_marks
 
-    read = [] if marks is None else read_marks(marks)
+    read = [] if file is None else read_marks(file)
     own = [mark for mark in read if mark.query in {"", query.text or "", query.describe()}]
     if read and not own:
-        raise QueryError(f"{marks}: its labels are for other queries than {query.describe()}")
-    return [*own, *(Mark(tile, True) for tile in right), *(Mark(tile, False) for tile in wrong)]
+        raise QueryError(f"{file}: its labels are for other queries than {query.describe()}")
+    return (*own, *(Mark(tile, True) for tile in right), *(Mark(tile, False) for tile in wrong))
 
 
 def _ask(opened: Index, query: Query) -> list[Mark]:
@@ -112,7 +137,7 @@ def _ask(opened: Index, query: Query) -> list[Mark]:
 
 
 def _learn_and_show(opened: Index, name: str, *, query: Query, given: list[Mark], k: int) -> None:
-    from rsitr.search import format_place
+    from rsitr.formats import format_place
 
     learned = opened.learn(name, query=query, marks=given)
     marked = {*learned.right, *learned.wrong}
@@ -132,7 +157,7 @@ def _learn_and_show(opened: Index, name: str, *, query: Query, given: list[Mark]
 
 
 def _print_list(folder: Path) -> int:
-    from rsitr.search.detectors import load_detectors
+    from rsitr.search import load_detectors
 
     damaged: list[str] = []
     detectors = load_detectors(folder, damaged=damaged.append)

@@ -22,7 +22,8 @@ def is_interactive() -> bool:
 
 def ask_for_marks(hits: Iterable[Hit], *, query: str) -> list[Mark]:
     """Ask about each hit: y right, n wrong, s skip, q enough. The end of the input is enough, too."""
-    from rsitr.search import Mark, format_place
+    from rsitr.formats import format_place
+    from rsitr.search import Mark
 
     out = console(sys.stderr)
     out.print(f"Is it {query}? y right, n wrong, s skip, q enough")

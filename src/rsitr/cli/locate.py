@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import progress_bar, require_writable, write_file
+from rsitr.cli.output import progress_bar
 from rsitr.cli.rendering import require_threshold
 from rsitr.errors import QueryError
+from rsitr.files import require_writable, write_file
 
 if TYPE_CHECKING:
-    from rsitr.search import HeatMap
+    from rsitr.formats import HeatMap
     from rsitr.types import Encoder
 
 __all__ = ["locate", "run_locate"]
@@ -62,9 +63,9 @@ def run_locate(
     encoder: Encoder | None = None,
 ) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
+    from rsitr.formats import draw_heat_map, write_heat_map
     from rsitr.geo import is_url, open_scene
     from rsitr.geo.files import name_of
-    from rsitr.search import draw_heat_map, write_heat_map
     from rsitr.search import locate as run
 
     require_threshold(threshold)
@@ -99,8 +100,8 @@ def run_locate(
 
 
 def _tell(heat: HeatMap, map_file: Path, picture: Path) -> str:
+    from rsitr.formats import format_point
     from rsitr.geo import open_scene
-    from rsitr.search import format_point
 
     col, row = heat.best_px
     placement = open_scene(heat.path).placement

@@ -10,15 +10,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rsitr.cli.output import console, make_table, require_folder, require_writable
+from rsitr.cli.output import console, make_table, require_folder
 from rsitr.errors import QueryError
+from rsitr.files import require_writable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from rsitr.search import Index, Place, SearchResult
+    from rsitr.formats import Answer, Place
+    from rsitr.search import Index, SearchResult
 
-__all__ = ["Format", "Rendered", "choose_format", "format_tables", "render", "require_out", "require_threshold"]
+__all__ = ["Format", "Layout", "Rendered", "format_tables", "render", "require_threshold"]
 
 
 class Format(StrEnum):
@@ -62,12 +64,45 @@ class Rendered:
     folder: Mapping[str, str | bytes] | None = None
 
 
-def choose_format(named: Format | None, out: Path | None) -> Format:
-    """The format that is named, else the one that the file's ending says; a table for the screen.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How results are to be written; checked, so that what cannot be is known before the work starts.
+
+    Attributes:
+        named: the format, unless the file's ending says it.
+        out: the file, or of several answers perhaps a folder; None for the screen.
+        places: whether hits are merged.
+        explain: whether tables show the stages of ranking (JSON always tells them).
+        is_batch: the results are of a file of queries: JSON is a line for each, CSV has a column `query`, and of the
+            formats that hold one answer there is a file for each, or on the screen one collection, since two after
+            each other could not be read.
 
     Raises:
-        QueryError: the ending says none.
+        QueryError: the ending says no format, or to the screen, or to one file, the format cannot go.
+        ConfigError: the file or folder cannot be written.
     """
+
+    named: Format | None = None
+    out: Path | None = None
+    places: bool = False
+    explain: bool = False
+    is_batch: bool = False
+
+    def __post_init__(self) -> None:
+        _require_out(self.out, self.format, is_batch=self.is_batch)
+
+    @property
+    def format(self) -> Format:
+        """The format that is named, else the one that the file's ending says; a table for the screen."""
+        return _choose_format(self.named, self.out)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether there is a file for each answer."""
+        return self.format.is_single and self.is_batch and self.out is not None
+
+
+def _choose_format(named: Format | None, out: Path | None) -> Format:
     if named is not None or out is None:
         return named or Format.TABLE
     if out.name.lower().endswith(STAC_SUFFIX):
@@ -79,13 +114,7 @@ def choose_format(named: Format | None, out: Path | None) -> Format:
         raise QueryError(f"{out}: its ending names no format; known are {known}; or name one with --format") from None
 
 
-def require_out(out: Path | None, chosen: Format, *, is_batch: bool) -> None:
-    """Find out before the work starts whether the format can go where it is to go.
-
-    Raises:
-        QueryError: to the screen, or to one file, it cannot.
-        ConfigError: the file or folder cannot be written.
-    """
+def _require_out(out: Path | None, chosen: Format, *, is_batch: bool) -> None:
     if out is None:
         if chosen is Format.PARQUET:
             raise QueryError("parquet is no text for the screen: name a file with --out")
@@ -113,113 +142,84 @@ def require_threshold(threshold: float) -> None:
         raise QueryError(f"--threshold is a relevance from 0 to 1, not {threshold:g}")
 
 
-def render(
-    opened: Index,
-    results: Sequence[SearchResult],
-    chosen: Format,
-    *,
-    places: bool,
-    explain: bool = False,
-    is_batch: bool = False,
-    to_screen: bool = True,
-) -> Rendered:
+def render(results: Sequence[SearchResult], layout: Layout, *, opened: Index) -> Rendered:
     """Results in a format.
 
     Args:
-        opened: the index; its pictures are needed for html.
         results: of one search, or of several.
-        chosen: the format.
-        places: merge the hits.
-        explain: show the stages of ranking in tables (JSON always tells them).
-        is_batch: the results are of a file of queries: JSON is a line for each, CSV has a column `query`, and the
-            formats that hold one answer make a file for each.
-        to_screen: GeoJSON and STAC make one collection instead, since two after each other could not be read.
+        layout: how they are to be written.
+        opened: the index; its pictures are needed for html, and its folder of scenes for STAC.
     """
-    if chosen.is_single and is_batch and not to_screen:
-        files: dict[str, str | bytes] = {}
-        missing: list[str] = []
-        for number, result in enumerate(results, start=1):
-            content, lost = _render_single(opened, result, chosen, places=places)
-            files[f"{number:04d}.{ENDINGS[chosen]}"] = content
-            missing += lost
-        return Rendered(folder=files, missing=tuple(missing))
-    if chosen is Format.STAC:
-        return Rendered(*_render_stac(opened, results, places=places))
-    if chosen.is_single and not is_batch:
-        return Rendered(*_render_single(opened, results[0], chosen, places=places))
-    text = _render_text(results, chosen, places=places, explain=explain, is_batch=is_batch, to_screen=to_screen)
-    return Rendered(text)
+    if layout.format is Format.TABLE:
+        return Rendered("".join(format_tables(result, layout) for result in results))
+    answers = [_to_answer(result, layout) for result in results]
+    if layout.is_folder:
+        written = [_write_single(answer, layout.format, opened) for answer in answers]
+        ending = ENDINGS[layout.format]
+        return Rendered(
+            folder={f"{number:04d}.{ending}": one.content for number, one in enumerate(written, start=1)},
+            missing=tuple(line for one in written for line in one.missing),
+        )
+    if layout.format is Format.STAC:
+        return _write_stac(answers, opened)
+    if layout.format.is_single and not layout.is_batch:
+        return _write_single(answers[0], layout.format, opened)
+    return Rendered(_write_text(answers, layout))
 
 
-def _render_text(
-    results: Sequence[SearchResult],
-    chosen: Format,
-    *,
-    places: bool,
-    explain: bool,
-    is_batch: bool,
-    to_screen: bool,
-) -> str:
-    from rsitr.search import places_to_csv, to_csv, to_geojson, to_json, to_json_line
+def _to_answer(result: SearchResult, layout: Layout) -> Answer:
+    if layout.format in {Format.PARQUET, Format.STAC}:  # of places alone: unmerged, each hit is one
+        return result.to_answer(places=result.places(merge=layout.places))
+    return result.to_answer(places=result.places() if layout.places else None)
 
-    if chosen is Format.TABLE:
-        tables = (format_tables(result, places=places, explain=explain, to_file=not to_screen) for result in results)
-        return "".join(tables)
-    if chosen is Format.JSON:
-        write = to_json_line if is_batch else to_json
-        return "".join(write(result, places=places) for result in results)
+
+def _write_text(answers: Sequence[Answer], layout: Layout) -> str:
+    from rsitr.formats import to_csv, to_geojson, to_json, to_json_line
+
+    if layout.format is Format.JSON:
+        return "".join((to_json_line if layout.is_batch else to_json)(answer) for answer in answers)
+    write = to_geojson if layout.format is Format.GEOJSON else to_csv
+    return write(answers if layout.is_batch else answers[0])
+
+
+def _write_single(answer: Answer, chosen: Format, opened: Index) -> Rendered:
+    from rsitr.formats import make_sheet, to_geojson, to_geoparquet
+
+    if chosen is Format.HTML:
+        sheet = make_sheet(answer, pictures=opened)
+        return Rendered(sheet.html, sheet.missing)
     if chosen is Format.GEOJSON:
-        return to_geojson(results, places=places)
-    if places:
-        return places_to_csv([(result.query.describe(), result.places()) for result in results])
-    return to_csv(results if is_batch else results[0])
+        return Rendered(to_geojson(answer))
+    return Rendered(to_geoparquet(answer)) if chosen is Format.PARQUET else _write_stac([answer], opened)
 
 
-def format_tables(result: SearchResult, *, places: bool = False, explain: bool = False, to_file: bool = False) -> str:
+def _write_stac(answers: Sequence[Answer], opened: Index) -> Rendered:
+    from rsitr.formats import to_stac
+    from rsitr.geo import is_url
+
+    def address(scene: str) -> str:
+        # A scene outside the root is named with "..", which has no place in an address.
+        return scene if is_url(scene) else Path(os.path.normpath(opened.root / scene)).as_uri()
+
+    return Rendered(*to_stac(answers, address=address))
+
+
+def format_tables(result: SearchResult, layout: Layout) -> str:
     """The hits or places as a table for people, and the stages of ranking as another."""
-    tables = [_format_places(result) if places else _format_hits(result)]
-    if explain:
+    tables = [_format_places(result) if layout.places else _format_hits(result)]
+    if layout.explain:
         tables.append(_format_stages(result))
-    target = console(to_file=to_file)
+    target = console(to_file=layout.out is not None)
     with target.capture() as captured:
         for table in tables:
             target.print(table)
     return captured.get()
 
 
-def _render_single(
-    opened: Index, result: SearchResult, chosen: Format, *, places: bool
-) -> tuple[str | bytes, tuple[str, ...]]:
-    from rsitr.search import make_contact_sheet, make_place_sheet, places_to_geoparquet, to_geojson
-
-    if chosen is Format.HTML:
-        sheet = make_place_sheet(opened, result) if places else make_contact_sheet(opened, result)
-        return sheet.html, sheet.missing
-    if chosen is Format.GEOJSON:
-        return to_geojson(result, places=places), ()
-    if chosen is Format.PARQUET:
-        return places_to_geoparquet(result.places(merge=places), result=result), ()
-    return _render_stac(opened, [result], places=places)
-
-
-def _render_stac(opened: Index, results: Sequence[SearchResult], *, places: bool) -> tuple[str, tuple[str, ...]]:
-    from rsitr.geo import is_url
-    from rsitr.search import places_to_stac
-
-    answers = [(result, result.places(merge=places)) for result in results]
-
-    def address(scene: str) -> str:
-        # A scene outside the root is named with "..", which has no place in an address.
-        return scene if is_url(scene) else Path(os.path.normpath(opened.root / scene)).as_uri()
-
-    return places_to_stac(answers, address=address)
-
-
 def _format_hits(result: SearchResult) -> Table:
-    from rsitr.search import format_place
-    from rsitr.search.output import resorted_by
+    from rsitr.formats import format_place
 
-    later = resorted_by(result)
+    later = result.sorted_by
     sorting = () if later is None else (later,)
     columns = ("rank", *sorting, "score", "relevance", "date", "place", "tile")
     table = make_table(*columns, title=result.query.describe(), numbers=columns[:-3])
@@ -256,7 +256,7 @@ def _format_stages(result: SearchResult) -> Table:
 
 
 def _where(place: Place) -> str:
-    from rsitr.search import format_point
+    from rsitr.formats import format_point
 
     if place.outline is None:
         return "no known place"
@@ -269,11 +269,9 @@ def _format_relevance(relevance: float | None) -> str:
 
 
 def _verdict(result: SearchResult) -> str | None:
-    from rsitr.search.output import resorted_by
-
     said = []
     if not result.matches and result.n_tiles:
         said.append(f"Nothing here matches: no hit reaches a relevance of {result.threshold:g}.")
-    if (later := resorted_by(result)) is not None:
-        said.append(f"Sorted by {later}; the score is what hits had before it.")
+    if result.sorted_by is not None:
+        said.append(f"Sorted by {result.sorted_by}; the score is what hits had before it.")
     return "\n".join(said) or None

@@ -6,20 +6,21 @@ import calendar
 import datetime
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import write_file
-from rsitr.cli.rendering import Format, Rendered, choose_format, render, require_out, require_threshold
+from rsitr.cli.rendering import Format, Layout, Rendered, render, require_threshold
 from rsitr.errors import QueryError
+from rsitr.files import write_file
 
 if TYPE_CHECKING:
     from rsitr.search import Index, Part, Query, RankingSettings, SearchResult
-    from rsitr.types import BBox, Encoder, TileFilter
+    from rsitr.types import BBox, TileFilter
 
-__all__ = ["Format", "run_search", "search"]
+__all__ = ["Format", "SearchRequest", "run_search", "search"]
 
 MOST_HITS = 100_000
 """More can be listed by `--bbox` and the like in parts; no search holds as many answers that anyone looks at."""
@@ -90,122 +91,103 @@ def search(
     says how surely a hit is what was asked for; where none reaches the threshold, nothing here matches. html shows the
     picture of each hit. Status 1 if something is missing from the output.
     """
-    status = run_search(
-        index,
-        words,
-        k=k,
-        image=image,
-        like=like,
-        plus=plus,
-        minus=minus,
-        queries=queries,
-        detector=detector,
-        bbox=bbox,
-        area=area,
-        scene=scene,
-        since=since,
-        until=until,
-        sensor=sensor,
-        candidates=candidates,
-        rerank=rerank,
-        local=local,
-        exact_local=exact_local,
-        budget_s=budget_s,
-        explain_ranking=explain_ranking,
+    from rsitr.search import RankingSettings
+
+    layout = Layout(
+        named=output_format, out=out, places=places, explain=explain_ranking, is_batch=queries is not None
+    )  # fmt: skip
+    _require_sane(k=k, threshold=threshold)
+    ranking = RankingSettings(
+        n_candidates=candidates, local=local, rerank=rerank, codes=not exact_local, budget_s=budget_s
+    )
+    where = _read_limits(bbox=bbox, area=area, scene=scene, since=since, until=until, sensor=sensor)
+    parts = _read_parts(words, image=image, like=like, plus=plus, minus=minus)
+    if detector is not None and (rerank or explain_ranking):
+        raise QueryError("--detector ranks by what it has learned: leave out --rerank and --explain-ranking")
+    request = SearchRequest(
+        index=index,
+        queries=_read_queries(parts, file=queries, detector=detector, k=k, where=where),
+        ranking=ranking,
         threshold=threshold,
         only_matches=only_matches,
-        places=places,
-        output_format=output_format,
-        out=out,
+        layout=layout,
         model=model,
         device=device,
         root=root,
     )
-    raise typer.Exit(status)
+    raise typer.Exit(run_search(request))
 
 
-def run_search(
-    index: Path,
-    words: str | None,
-    *,
-    k: int = 10,
-    image: list[str] | None = None,
-    like: list[str] | None = None,
-    plus: list[str] | None = None,
-    minus: list[str] | None = None,
-    queries: Path | None = None,
-    detector: str | None = None,
-    bbox: str | None = None,
-    area: Path | None = None,
-    scene: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    sensor: str | None = None,
-    candidates: int = 100,
-    rerank: str | None = None,
-    local: bool = True,
-    exact_local: bool = False,
-    budget_s: float = 2.0,
-    explain_ranking: bool = False,
-    threshold: float = 0.5,
-    only_matches: bool = False,
-    places: bool = False,
-    output_format: Format | None = None,
-    out: Path | None = None,
-    model: str | None = None,
-    device: str | None = None,
-    root: Path | None = None,
-    encoder: Encoder | None = None,
-) -> int:
-    """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
-    from rsitr.search import Index, RankingSettings, make_query, read_queries
-    from rsitr.search.output import keep_matches
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """What is searched for, and what becomes of the answers.
 
-    chosen = choose_format(output_format, out)
-    _require_sane(k=k, threshold=threshold)
-    require_out(out, chosen, is_batch=queries is not None)
-    ranking = RankingSettings(
-        n_candidates=candidates, local=local, rerank=rerank, codes=not exact_local, budget_s=budget_s
-    )
-    where = _make_filter(bbox=bbox, area=area, scene=scene, since=since, until=until, sensor=sensor)
-    parts = _make_parts(words, image=image or [], like=like or [], plus=plus or [], minus=minus or [])
-    if queries is not None:
-        if parts or detector:
-            raise QueryError("--queries takes its queries from the file: leave out words, examples and --detector")
-        asked = read_queries(queries, k=k, where=where)
-        _require_sane(k=max(query.k for query in asked), threshold=threshold)
-    elif detector is not None:
-        if parts:
-            raise QueryError("--detector looks for what it has learned: leave out words and examples")
-        if rerank or explain_ranking:
-            raise QueryError("--detector ranks by what it has learned: leave out --rerank and --explain-ranking")
-        asked = []
-    else:
-        asked = [make_query(parts=parts, k=k, where=where)]
-    opened = Index.open(index, encoder=encoder, model=model, device=device, root=root)
-    if detector is not None:
-        results = [opened.detect(detector, where=where, k=k, threshold=threshold)]
-    else:
-        results = _answer(opened, asked, ranking=ranking, threshold=threshold)
-    shown = [keep_matches(result) for result in results] if only_matches else results
-    rendered = render(
-        opened, shown, chosen, places=places, explain=explain_ranking, is_batch=queries is not None,
-        to_screen=out is None,
-    )  # fmt: skip
-    _write(rendered, out, n_hits=sum(len(result) for result in shown))
-    for note in (*rendered.missing, *_notes(results, opened, only_matches=only_matches)):
+    Attributes:
+        index: the folder of the index.
+        queries: answered one after the other.
+        ranking: how candidates are ranked.
+        threshold: relevance below which nothing is said to match.
+        only_matches: leave out hits below it.
+        layout: how the answers are written.
+        model: where the index's model is now.
+        device: where it runs.
+        root: where the scenes lie now.
+    """
+
+    index: Path
+    queries: tuple[Query, ...]
+    ranking: RankingSettings
+    threshold: float
+    only_matches: bool
+    layout: Layout
+    model: str | None
+    device: str | None
+    root: Path | None
+
+
+def run_search(request: SearchRequest) -> int:
+    """What the command does; returns its exit status."""
+    from rsitr.search import Index
+
+    opened = Index.open(request.index, model=request.model, device=request.device, root=request.root)
+    results = [
+        opened.answer(query, ranking=request.ranking, threshold=request.threshold) for query in request.queries
+    ]  # fmt: skip
+    shown = [result.keep_matches() for result in results] if request.only_matches else results
+    rendered = render(shown, request.layout, opened=opened)
+    _write(rendered, request.layout.out, n_hits=sum(len(result) for result in shown))
+    for note in (*rendered.missing, *_notes(results, opened, only_matches=request.only_matches)):
         sys.stderr.write(f"{note}\n")
     return 1 if rendered.missing else 0
 
 
+def _read_queries(
+    parts: list[Part], *, file: Path | None, detector: str | None, k: int, where: TileFilter
+) -> tuple[Query, ...]:
+    """What is asked: a query of these parts, or those of a file, or a detector."""
+    from rsitr.search import Part, make_query, read_queries
+
+    if file is not None:
+        if parts or detector:
+            raise QueryError("--queries takes its queries from the file: leave out words, examples and --detector")
+        found = read_queries(file, k=k, where=where)
+        _require_most(max(query.k for query in found))
+        return tuple(found)
+    if detector is None:
+        return (make_query(parts=parts, k=k, where=where),)
+    if parts:
+        raise QueryError("--detector looks for what it has learned: leave out words and examples")
+    return (make_query(parts=[Part("detector", detector)], k=k, where=where),)
+
+
 def _require_sane(*, k: int, threshold: float) -> None:
-    if k > MOST_HITS:
-        raise QueryError(f"-k is at most {MOST_HITS:,}, not {k:,}: narrow the search, e.g. with --bbox or --since")
+    _require_most(k)
     require_threshold(threshold)
 
 
-def _answer(opened: Index, asked: list[Query], *, ranking: RankingSettings, threshold: float) -> list[SearchResult]:
-    return [opened.answer(query, ranking=ranking, threshold=threshold) for query in asked]
+def _require_most(k: int) -> None:
+    if k > MOST_HITS:
+        raise QueryError(f"-k is at most {MOST_HITS:,}, not {k:,}: narrow the search, e.g. with --bbox or --since")
 
 
 def _write(rendered: Rendered, out: Path | None, *, n_hits: int) -> None:
@@ -224,8 +206,7 @@ def _write(rendered: Rendered, out: Path | None, *, n_hits: int) -> None:
 def _notes(results: list[SearchResult], opened: Index, *, only_matches: bool) -> list[str]:
     """What a person should know beside the hits."""
     from rsitr.index import open_index
-    from rsitr.search import say_outcome
-    from rsitr.search.output import say_limits
+    from rsitr.search import say_limits, say_outcome
 
     notes: list[str] = []
     for result in results:
@@ -241,33 +222,22 @@ def _notes(results: list[SearchResult], opened: Index, *, only_matches: bool) ->
     return notes
 
 
-def _make_parts(
+def _read_parts(
     words: str | None, *, image: list[str], like: list[str], plus: list[str], minus: list[str]
 ) -> list[Part]:
-    from rsitr.search import Part, parse_weight
-    from rsitr.search.batch import example_part
+    from rsitr.search import Part, read_example
 
-    parts: list[Part] = []
-    for text in [*([words] if words is not None else []), *plus]:
-        weight, value = parse_weight(text)
-        parts.append(Part("words", value, weight))
-    for text in image:
-        weight, value = parse_weight(text)
-        parts.append(example_part(value, weight))
-    for text in like:
-        weight, value = parse_weight(text)
-        parts.append(Part("tile", value, weight))
-    return [*parts, *(Part.unwanted(text) for text in minus)]
+    return [
+        *(Part.parse("words", text) for text in ([] if words is None else [words])),
+        *(Part.parse("words", text) for text in plus),
+        *(read_example(text) for text in image),
+        *(Part.parse("tile", text) for text in like),
+        *(Part.unwanted(text) for text in minus),
+    ]
 
 
-def _make_filter(
-    *,
-    bbox: str | None,
-    area: Path | None,
-    scene: str | None,
-    since: str | None,
-    until: str | None,
-    sensor: str | None,
+def _read_limits(
+    *, bbox: str | None, area: Path | None, scene: str | None, since: str | None, until: str | None, sensor: str | None
 ) -> TileFilter:
     from rsitr.geo import read_area
     from rsitr.types import TileFilter

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.models.fusion.attention import WordMaps
+from rsitr.pictures import paint_heat
 from rsitr.types import ImageArray
 
 __all__ = ["draw_heatmaps"]
 
 PANEL_IN = 1.7
 DPI = 110
+OPACITY = 0.55
 
 
 def draw_heatmaps(picture: ImageArray, maps: Mapping[str, WordMaps], *, text: str) -> bytes:
@@ -42,10 +44,8 @@ def draw_heatmaps(picture: ImageArray, maps: Mapping[str, WordMaps], *, text: st
         row[0].set_title(f"{name}\n{found.kind}\nscore {found.score:.3f}", fontsize=6, loc="left")
         for axis, word, heat in zip(row[1:], found.words, found.maps, strict=False):
             axis.imshow(picture)
-            axis.imshow(
-                _stretched(heat), cmap="inferno", alpha=0.55, interpolation="bicubic",
-                extent=(-0.5, width - 0.5, height - 0.5, -0.5), vmin=0.0, vmax=1.0,
-            )  # fmt: skip
+            colours = paint_heat(_stretched(heat), strongest=OPACITY, faintest=OPACITY)
+            axis.imshow(colours, interpolation="bicubic", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
             axis.set_title(word, fontsize=9, parse_math=False)
     figure.suptitle(text, fontsize=9, parse_math=False)
     target = io.BytesIO()

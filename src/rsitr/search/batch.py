@@ -13,7 +13,7 @@ from rsitr.geo.files import name_of
 from rsitr.search.query import Part, Query, make_query, parse_weight
 from rsitr.types import TileFilter
 
-__all__ = ["example_part", "read_queries"]
+__all__ = ["example_part", "read_example", "read_queries"]
 
 LONGEST_BYTES = 16 * 2**20
 EXAMPLE_PX = 1024  # more than any model sees
@@ -41,6 +41,17 @@ def example_part(location: str | Path, weight: float = 1.0) -> Part:
             reader.read(window, max_px=max(window[2:]))
     picture = read_picture(source, max_px=EXAMPLE_PX) if remote else Path(location)
     return Part("picture", name_of(source), weight, picture)
+
+
+def read_example(text: str, *, folder: Path | None = None) -> Part:
+    """An example picture with a weight perhaps in front; as `example_part`.
+
+    Args:
+        text: a file, or an address.
+        folder: what the file is relative to.
+    """
+    weight, location = parse_weight(text)
+    return example_part(location if folder is None or is_url(location) else folder / location, weight)
 
 
 def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:
@@ -105,14 +116,11 @@ def _parts(value: Any, name: str, *, folder: Path) -> list[Part]:
 
 
 def _part(name: str, text: str, *, folder: Path) -> Part:
-    weight, value = parse_weight(text)
     if name == "text":
-        return Part("words", value, weight)
+        return Part.parse("words", text)
     if name == "image":
-        return example_part(value if is_url(value) else folder / value, weight)
-    if name == "like":
-        return Part("tile", value, weight)
-    return Part.unwanted(text)
+        return read_example(text, folder=folder)
+    return Part.parse("tile", text) if name == "like" else Part.unwanted(text)
 
 
 def _count(k: Any) -> int:

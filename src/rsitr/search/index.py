@@ -170,9 +170,21 @@ class Index:
         return self.answer(query, ranking=ranking, threshold=threshold)
 
     def answer(
-        self, query: Query, *, ranking: RankingSettings | None = None, threshold: float = THRESHOLD
+        self,
+        query: Query,
+        *,
+        marks: Sequence[Mark] = (),
+        ranking: RankingSettings | None = None,
+        threshold: float = THRESHOLD,
     ) -> SearchResult:
-        """Answer a query that was made by `make_query`; as `search`, with its errors."""
+        """Answer a query that was made by `make_query`; as `search`, with its errors.
+
+        A query for a detector is answered as `detect` does, one with marks as `refine` does.
+        """
+        if query.detector is not None:
+            return self.detect(query.detector, where=query.where, k=query.k, threshold=threshold)
+        if marks:
+            return self.refine(query, marks, threshold=threshold)
         settings = ranking or RankingSettings()
         parts = [self._encode_part(part, with_tokens=self._needs_tokens(settings)) for part in query.parts]
         vector = _mix(parts)

@@ -11,19 +11,19 @@ collection, and the reference captions are what else could have been asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.errors import QueryError, SceneError
+from rsitr.formats import HeatMap
 from rsitr.geo import SceneReader, Window, choose_tile_px, cut_windows, open_reader
 from rsitr.search.bank import CAPTIONS
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
-from rsitr.types import Encoder, FloatArray, ImageArray
+from rsitr.types import Encoder, FloatArray
 
-__all__ = ["HeatMap", "locate"]
+__all__ = ["locate"]
 
 SCALES = (0.5, 1.0, 2.0)
 OVERLAP = 0.5
@@ -34,44 +34,6 @@ LEAST_VALID = 0.5
 PICTURE_PX = 1600
 LOOKED_AT = 10
 """Windows with the highest cosine whose relevance is estimated: as many as a search shows."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeatMap:
-    """Scores over a scene.
-
-    Attributes:
-        path: the scene.
-        query: the words.
-        scores: (rows, columns) mean cosine of the windows over a cell, NaN where the scene has no data.
-        cell_px: (width, height) of a cell in the scene's pixels.
-        picture: the scene as people see it, its longer side at most 1,600.
-        windows_px: sides of the windows, smallest first.
-        n_windows: windows that were encoded.
-        relevance: how surely the best windows show what the words say, 0 to 1; None where that cannot be judged.
-        threshold: relevance below which nothing here is said to match.
-    """
-
-    path: Path | str
-    query: str
-    scores: FloatArray
-    cell_px: tuple[float, float]
-    picture: ImageArray
-    windows_px: tuple[int, ...]
-    n_windows: int
-    relevance: float | None = None
-    threshold: float = THRESHOLD
-
-    @property
-    def matches(self) -> bool:
-        """False where nothing here matches; True also where that cannot be judged."""
-        return self.relevance is None or self.relevance >= self.threshold
-
-    @property
-    def best_px(self) -> tuple[float, float]:
-        """Column and row of the middle of the highest cell, in the scene's pixels."""
-        row, col = np.unravel_index(int(np.nanargmax(self.scores)), self.scores.shape)
-        return (float(col) + 0.5) * self.cell_px[0], (float(row) + 0.5) * self.cell_px[1]
 
 
 def locate(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -17,10 +16,11 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from rsitr.formats import Place, Sighting
 from rsitr.geo import ring_shape
 from rsitr.types import Hit
 
-__all__ = ["Place", "Sighting", "merge_hits"]
+__all__ = ["merge_hits"]
 
 SHARED = 0.5
 """Part of the smaller outline that two scenes' outlines share when they show the same ground."""
@@ -30,82 +30,6 @@ PRECISION_DEG = 1e-7  # about a centimetre
 DEGREE_M = 111_320.0
 LEAST_GAP_DEG = 1e-6
 WORLD = (-180.0, -90.0, 180.0, 90.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A place as one scene shows it.
-
-    Attributes:
-        scene: path of the scene in the index.
-        date: day of acquisition, or None.
-        sensor: as the scene names it, or None.
-        hits: its tiles that were found, best first.
-        outline: within -180..180 and counter-clockwise; None where the scene has no known place on Earth.
-        window_px: (column, row, width, height) around the hits' windows.
-    """
-
-    scene: str
-    date: datetime.date | None
-    sensor: str | None
-    hits: tuple[Hit, ...]
-    outline: BaseGeometry | None
-    window_px: tuple[int, int, int, int]
-
-    @property
-    def score(self) -> float:
-        """Of its best hit."""
-        return self.hits[0].score
-
-    @property
-    def relevance(self) -> float | None:
-        """The highest of its hits."""
-        return max((hit.relevance for hit in self.hits if hit.relevance is not None), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Ground that answers a query.
-
-    Attributes:
-        rank: from 1.
-        outline: of all its sightings together; None where it has no known place on Earth.
-        sightings: by day, undated ones last: its time line.
-    """
-
-    rank: int
-    outline: BaseGeometry | None
-    sightings: tuple[Sighting, ...]
-
-    @property
-    def best(self) -> Hit:
-        """Its best hit, which gives the place its score and its id."""
-        return min((hit for sighting in self.sightings for hit in sighting.hits), key=lambda hit: hit.rank)
-
-    @property
-    def place(self) -> str:
-        """Its id, that of its best tile: what `--like` takes."""
-        return self.best.tile.tile
-
-    @property
-    def score(self) -> float:
-        """Of its best hit."""
-        return self.best.score
-
-    @property
-    def relevance(self) -> float | None:
-        """The highest of its sightings."""
-        return max((found.relevance for found in self.sightings if found.relevance is not None), default=None)
-
-    @property
-    def n_tiles(self) -> int:
-        """Tiles that were found."""
-        return sum(len(sighting.hits) for sighting in self.sightings)
-
-    @property
-    def dates(self) -> tuple[datetime.date, ...]:
-        """The days it was seen on, each once."""
-        return tuple(sorted({sighting.date for sighting in self.sightings if sighting.date is not None}))
 
 
 def merge_hits(hits: Sequence[Hit], *, merge: bool = True) -> tuple[Place, ...]:

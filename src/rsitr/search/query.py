@@ -41,6 +41,16 @@ class Part:
     picture: ImageArray | Path | None = field(default=None, compare=False, repr=False)
 
     @classmethod
+    def parse(cls, kind: Literal["words", "tile"], text: str) -> Part:
+        """Words, or the id of a tile, with a weight perhaps in front.
+
+        >>> Part.parse("words", "2*a river")
+        Part(kind='words', value='a river', weight=2.0)
+        """
+        weight, value = parse_weight(text)
+        return cls(kind, value, weight)
+
+    @classmethod
     def unwanted(cls, text: str) -> Part:
         """Words that are not wanted, with the usual weight or the one in front of them.
 
@@ -84,6 +94,11 @@ class Query:
     def image(self) -> str | None:
         """Name of the first example picture, or None."""
         return next((part.value for part in self.parts if part.kind == "picture"), None)
+
+    @property
+    def detector(self) -> str | None:
+        """The detector that is asked for, or None."""
+        return next((part.value for part in self.parts if part.kind == "detector"), None)
 
     def describe(self) -> str:
         """The query in words, as a title.

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from rsitr.errors import QueryError, SceneError
+from rsitr.formats import HitStage
 from rsitr.rerank import FusionPlan, Ranking, Reading, Stage, parse_method, rank_candidates_in_stages
 from rsitr.search.bank import Bank
 from rsitr.search.codes import LocalCoder
@@ -22,7 +23,7 @@ from rsitr.types import EncodedImages, EncodedTexts, Encoder, FloatArray, Hit, I
 if TYPE_CHECKING:
     from rsitr.models.fusion import PairScorer, TextStates
 
-__all__ = ["CandidateRanker", "EncodedPart", "HitStage", "RankingSettings", "explain_stages"]
+__all__ = ["CandidateRanker", "EncodedPart", "RankingSettings", "explain_stages"]
 
 Score = Callable[[NDArray[np.int64]], FloatArray]
 """Positions of candidates -> a score for each."""
@@ -74,16 +75,6 @@ class EncodedPart:
     global_emb: FloatArray
     tokens: FloatArray | None
     token_mask: NDArray[np.bool_] | None
-
-
-@dataclass(frozen=True, slots=True)
-class HitStage:
-    """What a stage said of the hits, in their final order; None for a hit that it did not see."""
-
-    name: str
-    scores: tuple[float | None, ...]
-    time_s: float
-    note: str
 
 
 class CandidateRanker:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rsitr.search.places import Place, merge_hits
+from rsitr.formats import Answer, AskedRecord, HitStage, PartRecord, Place
+from rsitr.search.places import merge_hits
 from rsitr.search.query import Query
-from rsitr.search.ranking import HitStage
 from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.types import Hit
 
 __all__ = ["SearchResult"]
+
+SCORING_STAGES = frozenset({"global", "local", "local codes"})
+"""Stages that make the score; what comes after them sorts anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,6 @@ class SearchResult:
         best = self.judged or self.hits[:JUDGED]
         return max((hit.relevance for hit in best if hit.relevance is not None), default=None)
 
-    def places(self, *, merge: bool = True) -> tuple[Place, ...]:
-        """The hits as places on the ground; without `merge`, each hit is one."""
-        return merge_hits(self.hits, merge=merge)
-
     @property
     def matches(self) -> bool:
         """False where nothing here matches: no hits, or none whose relevance reaches the threshold.
@@ -66,3 +66,53 @@ class SearchResult:
     def is_judged(self) -> bool:
         """Whether it is known how surely anything matches; not in an index with too few tiles to compare with."""
         return self.relevance is not None
+
+    @property
+    def sorted_by(self) -> str | None:
+        """The stage after the scores that has sorted the hits anew; None where they are in the order of their scores."""
+        later = [stage for stage in self.stages if stage.name not in SCORING_STAGES]
+        return next((stage.name for stage in reversed(later) if any(score is not None for score in stage.scores)), None)
+
+    def places(self, *, merge: bool = True) -> tuple[Place, ...]:
+        """The hits as places on the ground; without `merge`, each hit is one."""
+        return merge_hits(self.hits, merge=merge)
+
+    def keep_matches(self) -> SearchResult:
+        """The result with those hits alone whose relevance reaches the threshold; they keep their ranks.
+
+        Where relevance could not be estimated, all stay.
+        """
+        if self.relevance is None:
+            return self
+        return dataclasses.replace(self, hits=tuple(hit for hit in self if (hit.relevance or 0.0) >= self.threshold))
+
+    def to_answer(self, *, places: tuple[Place, ...] | None = None) -> Answer:
+        """The result as `rsitr.formats` writes it: its places, if they are given, or else its hits."""
+        where = self.query.where
+        parts = [PartRecord(kind=part.kind, value=part.value, weight=part.weight) for part in self.query.parts]
+        query = AskedRecord(
+            text=self.query.text,
+            image=self.query.image,
+            parts=parts,
+            k=self.query.k,
+            bbox=where.bbox and list(where.bbox),
+            area=where.area,
+            since=where.since and where.since.isoformat(),
+            until=where.until and where.until.isoformat(),
+            sensor=where.sensor,
+            scene=where.scene,
+            described=self.query.describe(),
+        )
+        return Answer(
+            query=query,
+            hits=self.hits,
+            places=places,
+            index=self.index,
+            model=self.model,
+            n_tiles=self.n_tiles,
+            matches=self.matches,
+            relevance=self.relevance,
+            threshold=self.threshold,
+            stages=self.stages,
+            sorted_by=self.sorted_by,
+        )

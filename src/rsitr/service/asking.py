@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rsitr.errors import QueryError
 from rsitr.geo import area_from_geojson
 from rsitr.rerank import parse_rerank
-from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query, parse_weight
+from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query
 from rsitr.service.schemas import MarkBody, PartBody, RankingBody, SearchBody, SearchParams
 from rsitr.service.settings import ServiceSettings
 from rsitr.types import Area, BBox, ImageArray, TileFilter
@@ -25,22 +25,16 @@ class Asked:
     """A search that can be made.
 
     Attributes:
-        query: what is looked for; None for a detector.
-        detector: its name, or None.
-        marks: what the query is refined by.
-        where: which tiles may answer.
-        k: hits at most.
+        query: what is looked for.
+        marks: what it is refined by.
         ranking: how they are ranked.
         threshold: relevance below which nothing is said to match.
         places: whether hits are merged into places.
         explain: whether the stages of ranking are told.
     """
 
-    query: Query | None
-    detector: str | None
-    marks: tuple[Mark, ...]
-    where: TileFilter
-    k: int
+    query: Query
+    marks: tuple[Mark, ...] = ()
     ranking: RankingSettings = field(default_factory=RankingSettings)
     threshold: float = 0.5
     places: bool = True
@@ -49,7 +43,7 @@ class Asked:
     @property
     def words(self) -> list[str]:
         """What has to be encoded as text."""
-        return [] if self.query is None else [part.value for part in self.query.parts if part.kind == "words"]
+        return [part.value for part in self.query.parts if part.kind == "words"]
 
 
 Pictures = Callable[[str], ImageArray]
@@ -71,15 +65,12 @@ def read_search(body: SearchBody, *, settings: ServiceSettings, pictures: Pictur
     if body.detector is not None:
         if body.text is not None or body.unwanted or body.like or body.pictures or body.parts or marks:
             raise QueryError("a detector looks for what it has learned: leave out words, examples and marks")
-        query = None
+        query = make_query(parts=[Part("detector", body.detector)], k=body.k, where=where)
     else:
         query = read_query(body, where=where, pictures=pictures)
     return Asked(
         query=query,
-        detector=body.detector,
         marks=marks,
-        where=where,
-        k=body.k,
         ranking=_read_ranking(body.ranking, settings),
         threshold=body.threshold,
         places=body.places,
@@ -90,8 +81,8 @@ def read_search(body: SearchBody, *, settings: ServiceSettings, pictures: Pictur
 def read_query(body: SearchBody, *, where: TileFilter | None = None, pictures: Pictures) -> Query:
     """The query of a search. Raises as `read_search`."""
     parts = [
-        *([_words(body.text)] if body.text is not None else []),
-        *(_tile(text) for text in body.like),
+        *(Part.parse("words", text) for text in ([] if body.text is None else [body.text])),
+        *(Part.parse("tile", text) for text in body.like),
         *(_picture(name, 1.0, pictures) for name in body.pictures),
         *(_part(part, pictures) for part in body.parts),
         *(Part.unwanted(text) for text in body.unwanted),
@@ -171,16 +162,6 @@ def _read_ranking(body: RankingBody, settings: ServiceSettings) -> RankingSettin
         rerank=body.rerank,
         budget_s=min(body.budget_s, settings.max_budget_s),
     )
-
-
-def _words(text: str) -> Part:
-    weight, value = parse_weight(text)
-    return Part("words", value, weight)
-
-
-def _tile(text: str) -> Part:
-    weight, value = parse_weight(text)
-    return Part("tile", value, weight)
 
 
 def _picture(name: str, weight: float, pictures: Pictures) -> Part:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rsitr.errors import MissingError
 from rsitr.geo import enclosing_bbox
 from rsitr.search import Corners, Index
 from rsitr.service.answers import scene_id, show_scene
+from rsitr.service.replies import ScenesReply
 from rsitr.types import BBox, SceneEntry
 
 __all__ = ["Catalogue"]
@@ -54,9 +54,11 @@ class Catalogue:
         entry = self.scenes().get(scene_id(scene))
         return 0 if entry is None else entry.mtime_ns
 
-    def show(self) -> list[dict[str, Any]]:
-        """All scenes as JSON."""
-        return [show_scene(entry, corners=self._corners_of(entry)) for entry in self.scenes().values()]
+    def show(self) -> ScenesReply:
+        """All scenes."""
+        return ScenesReply(
+            scenes=[show_scene(entry, corners=self._corners_of(entry)) for entry in self.scenes().values()]
+        )
 
     def extent(self) -> tuple[BBox | None, str | None, str | None, list[str]]:
         """Box around everything that has a place, first and last day, and the sensors."""

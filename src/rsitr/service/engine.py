@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from rsitr.errors import RsitrError
-from rsitr.search import Index, Mark, Place, SearchResult
+from rsitr.formats import Place
+from rsitr.search import Index, Mark, SearchResult
 from rsitr.service.admission import Workers
 from rsitr.service.asking import Asked
 from rsitr.service.batching import RememberingEncoder, TextQueue
@@ -22,7 +23,7 @@ from rsitr.service.rendering import ByteCache
 from rsitr.service.settings import ServiceSettings
 from rsitr.service.uploads import PictureStore
 
-__all__ = ["WARMING", "Answer", "Engine", "wait_until_ready"]
+__all__ = ["WARMING", "Engine", "Found", "wait_until_ready"]
 
 Result = TypeVar("Result")
 
@@ -34,11 +35,11 @@ WARMING = "rsitr-warming"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A search's result, its places (none if they were not asked for), and the seconds it took without waiting."""
+class Found:
+    """A search's result, its places (None if they were not asked for), and the seconds it took without waiting."""
 
     result: SearchResult
-    places: tuple[Place, ...]
+    places: tuple[Place, ...] | None
     took_s: float
 
 
@@ -78,7 +79,7 @@ class Engine:
         if self.status != "ready":
             raise WarmingError(f"searches cannot be answered yet: {self.detail}")
 
-    async def search(self, asked: Asked, show: Callable[[Answer], Result]) -> Result:
+    async def search(self, asked: Asked, show: Callable[[Found], Result]) -> Result:
         """Answer a search, and show the answer, in a worker.
 
         Raises:
@@ -110,21 +111,13 @@ class Engine:
         if self._texts is not None and words:
             await self._texts.prepare(words)
 
-    def _answer(self, asked: Asked) -> Answer:
+    def _answer(self, asked: Asked) -> Found:
         started = time.perf_counter()
-        result = self._ask(asked)
-        places = result.places() if asked.places else ()
+        result = self.index.answer(asked.query, marks=asked.marks, ranking=asked.ranking, threshold=asked.threshold)
+        places = result.places() if asked.places else None
         took_s = time.perf_counter() - started
         self.metrics.search_seconds.observe(took_s)
-        return Answer(result, places, took_s)
-
-    def _ask(self, asked: Asked) -> SearchResult:
-        if asked.query is None:
-            detector = asked.detector or ""
-            return self.index.detect(detector, where=asked.where, k=asked.k, threshold=asked.threshold)
-        if asked.marks:
-            return self.index.refine(asked.query, asked.marks, threshold=asked.threshold)
-        return self.index.answer(asked.query, ranking=asked.ranking, threshold=asked.threshold)
+        return Found(result, places, took_s)
 
     def _warm(self) -> None:
         started = time.monotonic()

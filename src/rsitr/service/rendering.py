@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rsitr.pictures import paint_heat
 from rsitr.types import Encoder, FloatArray, ImageArray
 
 __all__ = ["ByteCache", "draw_similarity", "patch_similarity", "to_jpeg", "to_png"]
@@ -51,16 +52,12 @@ def draw_similarity(similarity: FloatArray, *, size_px: tuple[int, int]) -> byte
 
     It is stretched from its own median to its own greatest value: it shows where the words fit best, not how well.
     """
-    from matplotlib import colormaps  # slow to import
-
     low, high = float(np.median(similarity)), float(similarity.max())
     share = np.clip((similarity - low) / max(high - low, 1e-6), 0.0, 1.0)
     smooth = Image.fromarray((share * 255).astype(np.uint8)).resize(size_px, Image.Resampling.BICUBIC)
     shown = np.asarray(smooth, dtype=np.float32) / 255
-    colours = (np.asarray(colormaps["inferno"](shown)) * 255).astype(np.uint8)
-    colours[..., 3] = (255 * STRONGEST * shown**0.8).astype(np.uint8)
     file = io.BytesIO()
-    Image.fromarray(colours).save(file, "PNG")
+    Image.fromarray(paint_heat(shown, strongest=STRONGEST)).save(file, "PNG")
     return file.getvalue()
 
 

@@ -1,10 +1,13 @@
-"""What the service answers, as its OpenAPI description tells it. `answers` makes these; nothing is checked twice."""
+"""What the service answers, as its OpenAPI description tells it: the records of `rsitr.formats`, and what HTTP adds."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from rsitr.formats import QueryRecord, SceneRecord, Scored, SightingRecord, StageRecord, TileRecord, Verdict
 
 __all__ = [
     "DetectorReply",
@@ -31,7 +34,8 @@ __all__ = [
 Box = list[float]
 
 
-class Problem(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Problem:
     """What went wrong, and what to do."""
 
     status: int
@@ -40,13 +44,15 @@ class Problem(BaseModel):
     request_id: str
 
 
-class ProblemReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class ProblemReply:
     """Every error has this shape."""
 
     error: Problem
 
 
-class ModelReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class ModelReply:
     """The model that made the index."""
 
     name: str
@@ -55,7 +61,8 @@ class ModelReply(BaseModel):
     image_size_px: int
 
 
-class HealthIndex(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class HealthIndex:
     """The index in a few numbers."""
 
     name: str
@@ -63,7 +70,8 @@ class HealthIndex(BaseModel):
     n_scenes: int
 
 
-class HealthReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class HealthReply:
     """Whether searches are answered, and by what."""
 
     status: Literal["ready", "warming", "failed"]
@@ -75,7 +83,8 @@ class HealthReply(BaseModel):
     versions: dict[str, str]
 
 
-class Limits(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Limits:
     """What may be asked for."""
 
     max_k: int
@@ -83,7 +92,8 @@ class Limits(BaseModel):
     max_upload_px: int
 
 
-class IndexReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class IndexReply:
     """What a page needs to know before anything is searched."""
 
     name: str
@@ -99,74 +109,52 @@ class IndexReply(BaseModel):
     suggestions: list[str]
 
 
-class SceneReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class SceneReply(SceneRecord):
     """A scene, and how to draw it on a map."""
 
     id: str
-    scene: str
-    date: str | None
-    sensor: str | None
-    gsd_m: float | None
-    n_tiles: int
-    size_px: list[int]
-    bbox: Box | None
-    footprint: dict[str, Any] | None
-    crs: str | None
-    corners: list[list[float]] | None = Field(description="Top left, top right, bottom right, bottom left.")
+    corners: Annotated[list[list[float]] | None, Field(description="Top left, top right, bottom right, bottom left.")]
     overview: str
 
 
-class ScenesReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class ScenesReply:
     """All scenes of the index."""
 
     scenes: list[SceneReply]
 
 
-class TileReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class TileReply(TileRecord):
     """A tile of the index."""
 
-    tile: str
-    scene: str
     scene_id: str
-    date: str | None
-    sensor: str | None
-    gsd_m: float | None
-    window_px: list[int]
     geometry: dict[str, Any] | None
     bbox: Box | None
     picture: str
 
 
-class HitReply(TileReply):
+@dataclass(frozen=True, kw_only=True)
+class HitReply(TileReply, Scored):
     """A tile that answers a query; `place` is the rank of its place, where places were asked for."""
 
-    rank: int
-    score: float
-    relevance: float | None
     place: int | None
 
 
-class SightingReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class SightingReply(SightingRecord):
     """A place as one scene shows it."""
 
-    scene: str
     scene_id: str
-    date: str | None
-    sensor: str | None
-    score: float
-    relevance: float | None
-    window_px: list[int]
     best_tile: str
-    tiles: list[str]
 
 
-class PlaceReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class PlaceReply(Scored):
     """Ground that answers a query, with its time line."""
 
-    rank: int
     id: str
-    score: float
-    relevance: float | None
     n_tiles: int
     geometry: dict[str, Any] | None
     bbox: Box | None
@@ -174,39 +162,26 @@ class PlaceReply(BaseModel):
     sightings: list[SightingReply]
 
 
-class StageReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class StageReply(StageRecord):
     """What a stage of ranking said of the hits, in their order."""
 
-    name: str
-    time_s: float
-    note: str
     scores: list[float | None]
 
 
-class QueryReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class QueryReply(QueryRecord):
     """What was asked, in words and in parts."""
 
-    described: str
-    text: str | None
-    parts: list[dict[str, Any]]
-    k: int
-    bbox: Box | None
-    since: str | None
-    until: str | None
-    sensor: str | None
-    scene: str | None
     has_area: bool
 
 
-class SearchReply(BaseModel):
-    """The answer to a search."""
+@dataclass(frozen=True, kw_only=True)
+class SearchReply(Verdict):
+    """The answer to a search; `stages` where it was asked to explain its ranking."""
 
     query: QueryReply
-    matches: bool
     message: str
-    relevance: float | None
-    threshold: float
-    n_tiles: int
     took_ms: float
     refined: bool
     hits: list[HitReply]
@@ -214,7 +189,8 @@ class SearchReply(BaseModel):
     stages: list[StageReply] | None = None
 
 
-class PictureReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class PictureReply:
     """An uploaded picture, to be named in searches until it expires."""
 
     picture: str
@@ -223,17 +199,19 @@ class PictureReply(BaseModel):
     expires_s: float
 
 
-class DetectorReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class DetectorReply:
     """A detector that was learned from marks."""
 
     name: str
     query: str
     n_right: int
     n_wrong: int
-    n_gone: int = Field(description="Marks that were dropped: their tiles have left the index.")
+    n_gone: Annotated[int, Field(description="Marks that were dropped: their tiles have left the index.")]
 
 
-class DetectorsReply(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class DetectorsReply:
     """The detectors of the index."""
 
     detectors: list[DetectorReply]

@@ -10,16 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from answers import empty_result, sample_result
-from rsitr.search import (
-    places_to_csv,
-    places_to_geojson,
-    places_to_geoparquet,
-    places_to_stac,
-    to_csv,
-    to_geojson,
-    to_json,
-    to_json_line,
-)
+from rsitr.formats import Answer, to_csv, to_geojson, to_geoparquet, to_json, to_json_line, to_stac
+from rsitr.search import SearchResult
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -28,36 +20,38 @@ def address(scene: str) -> str:
     return f"https://a.example/{scene}"
 
 
+def with_places(result: SearchResult, *, merge: bool = True) -> Answer:
+    return result.to_answer(places=result.places(merge=merge))
+
+
 def write(name: str) -> str:
     result, empty = sample_result(), empty_result()
-    places = result.places()
+    hits, nothing = result.to_answer(), empty.to_answer()
     match name:
         case "hits.json":
-            return to_json(result)
+            return to_json(hits)
         case "places.json":
-            return to_json(result, places=True)
+            return to_json(with_places(result))
         case "hits.jsonl":
-            return to_json_line(result) + to_json_line(empty)
+            return to_json_line(hits) + to_json_line(nothing)
         case "hits.geojson":
-            return to_geojson(result)
+            return to_geojson(hits)
         case "places.geojson":
-            assert places_to_geojson(places, result=result) == to_geojson(result, places=True)
-            return places_to_geojson(places, result=result)
+            return to_geojson(with_places(result))
         case "several.geojson":
-            return to_geojson([result, empty], places=True)
+            return to_geojson([with_places(result), with_places(empty)])
         case "none.geojson":
-            return to_geojson(empty)
+            return to_geojson(nothing)
         case "hits.csv":
-            return to_csv(result)
+            return to_csv(hits)
         case "several.csv":
-            return to_csv([result, empty])
+            return to_csv([hits, nothing])
         case "places.csv":
-            return places_to_csv([(each.query.describe(), each.places()) for each in (result, empty)])
+            return to_csv([with_places(result), with_places(empty)])
         case "places.stac.json":
-            return places_to_stac([(result, places)], address=address)[0]
+            return to_stac([with_places(result)], address=address)[0]
         case "several.stac.json":
-            answers = [(each, each.places(merge=False)) for each in (result, empty)]
-            text, left_out = places_to_stac(answers, address=address)
+            text, left_out = to_stac([with_places(each, merge=False) for each in (result, empty)], address=address)
             return text + json.dumps(left_out)
     raise AssertionError(name)
 
@@ -65,8 +59,7 @@ def write(name: str) -> str:
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*")), ids=lambda path: path.name)
 def test_what_is_written_is_what_was_written_before(path: Path) -> None:
     if path.suffix == ".parquet":
-        result = sample_result()
-        now = pq.read_table(io.BytesIO(places_to_geoparquet(result.places(), result=result)))
+        now = pq.read_table(io.BytesIO(to_geoparquet(with_places(sample_result()))))
         before = pq.read_table(path)
         assert now.schema.equals(before.schema, check_metadata=True)
         assert now.equals(before)

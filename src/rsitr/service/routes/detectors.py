@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 
 from rsitr.errors import MissingError
@@ -23,10 +21,10 @@ detectors = APIRouter(tags=["detectors"])
 async def get_detectors(engine: EngineOf) -> Response:
     """The detectors of the index; a damaged one is left out, and the service's log names it."""
 
-    def make() -> list[dict[str, Any]]:
-        return [_show(detector) for detector in load_detectors(engine.index.path)]
+    def make() -> DetectorsReply:
+        return DetectorsReply(detectors=[_show(detector) for detector in load_detectors(engine.index.path)])
 
-    return json_response({"detectors": await engine.render(make)})
+    return json_response(await engine.render(make))
 
 
 @detectors.post(
@@ -43,7 +41,7 @@ async def post_detector(engine: EngineOf, body: DetectorBody) -> Response:
     query = read_query(body.search, pictures=engine.pictures.get)
     marks = read_marks(body.marks)
 
-    def make(index: Index) -> dict[str, Any]:
+    def make(index: Index) -> DetectorReply:
         return _show(index.learn(body.name, query=query, marks=marks))
 
     words = [part.value for part in query.parts if part.kind == "words"]
@@ -70,11 +68,11 @@ async def remove_detector(engine: EngineOf, name: DetectorName) -> Response:
     return Response(status_code=204)
 
 
-def _show(detector: Detector) -> dict[str, Any]:
-    return {
-        "name": detector.name,
-        "query": detector.query,
-        "n_right": len(detector.right),
-        "n_wrong": len(detector.wrong),
-        "n_gone": len(detector.gone),
-    }
+def _show(detector: Detector) -> DetectorReply:
+    return DetectorReply(
+        name=detector.name,
+        query=detector.query,
+        n_right=len(detector.right),
+        n_wrong=len(detector.wrong),
+        n_gone=len(detector.gone),
+    )

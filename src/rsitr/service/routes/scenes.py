@@ -22,7 +22,7 @@ MaxPx = Annotated[int, Query(ge=16, le=2048, description="Its longer side at mos
 @scenes.get("/api/scenes", response_model=ScenesReply, responses=errors_of(503))
 async def get_scenes(engine: EngineOf) -> Response:
     """All scenes of the index, with their footprints, their corners, and where their overviews are."""
-    return json_response({"scenes": await engine.render(engine.catalogue.show)})
+    return json_response(await engine.render(engine.catalogue.show))
 
 
 @scenes.get(

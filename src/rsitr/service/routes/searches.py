@@ -6,10 +6,11 @@ from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 
-from rsitr.search import places_to_csv, places_to_geojson, say_outcome, to_csv, to_geojson
+from rsitr.formats import plain, to_csv, to_geojson
+from rsitr.search import say_outcome
 from rsitr.service.answers import show_search
 from rsitr.service.asking import Asked, body_of, read_search
-from rsitr.service.engine import Answer, Engine
+from rsitr.service.engine import Engine, Found
 from rsitr.service.replies import SearchReply
 from rsitr.service.routes.wiring import EngineOf, errors_of, json_response
 from rsitr.service.schemas import Form, SearchBody, SearchParams
@@ -50,26 +51,21 @@ async def get_search(request: Request, engine: EngineOf, params: Annotated[Searc
 
 async def _answer(engine: Engine, body: SearchBody, *, form: Form) -> Response:
     asked = read_search(body, settings=engine.settings, pictures=engine.pictures.get)
-    return await engine.search(asked, lambda answer: _show(engine, asked, answer, form=form))
+    return await engine.search(asked, lambda found: _show(engine, asked, found, form=form))
 
 
-def _show(engine: Engine, asked: Asked, answer: Answer, *, form: Form) -> Response:
-    result, places = answer.result, answer.places
+def _show(engine: Engine, asked: Asked, found: Found, *, form: Form) -> Response:
+    result = found.result
+    answer = result.to_answer(places=found.places)
     if form == "json":
-        return json_response(
-            show_search(
-                result,
-                places,
-                message=say_outcome(result, n_all=len(engine.index)) if not result.matches else "",
-                refined=bool(asked.marks),
-                took_s=answer.took_s,
-                explain=asked.explain,
-            )
+        message = "" if result.matches else say_outcome(result, n_all=len(engine.index))
+        reply = plain(
+            show_search(answer, message=message, refined=bool(asked.marks), took_s=found.took_s, explain=asked.explain)
         )
-    if form == "geojson":
-        text = places_to_geojson(places, result=result) if asked.places else to_geojson(result)
-    else:
-        text = places_to_csv([(result.query.describe(), places)]) if asked.places else to_csv(result)
+        if not asked.explain:
+            del reply["stages"]
+        return json_response(reply)
+    text = to_geojson(answer) if form == "geojson" else to_csv(answer)
     headers = {"Content-Disposition": f'attachment; filename="places.{form}"'}
     return Response(text, media_type=MEDIA_TYPES[form], headers=headers)
 

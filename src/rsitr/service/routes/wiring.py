@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request, Response
 
+from rsitr.formats import plain
 from rsitr.service.engine import Engine
 from rsitr.service.errors import ForbiddenError
 from rsitr.service.replies import ProblemReply
@@ -58,8 +59,8 @@ def errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def json_response(content: Any, *, status: int = 200) -> Response:
-    """Plain values as JSON, written once: they come from our own records, and need no second validation."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    """A reply, or plain values, as JSON, written once: it comes from our own records, and needs no second validation."""
+    body = json.dumps(plain(content), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
     return Response(body, status_code=status, media_type="application/json")
 
 

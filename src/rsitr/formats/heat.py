@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-from rasterio.control import GroundControlPoint
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.transform import Affine
 
 from rsitr.errors import SceneError
+from rsitr.files import replacing
 from rsitr.geo import open_scene
 from rsitr.geo.files import name_of
-from rsitr.search.locating import HeatMap
+from rsitr.pictures import paint_heat
+from rsitr.types import FloatArray, ImageArray
 
-__all__ = ["draw_heat_map", "write_heat_map"]
+__all__ = ["HeatMap", "draw_heat_map", "write_heat_map"]
 
 SHOWN_PERCENT = (50.0, 99.5)
 LEAST_SPREAD = 0.02  # of cosines from the coolest to the hottest colour: less is noise, and shall not look like a find
 STRONGEST = 0.72
 INCHES = 9.0
 GRID = 6  # points to a side
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """Scores over a scene.
+
+    Attributes:
+        path: the scene.
+        query: the words.
+        scores: (rows, columns) mean cosine of the windows over a cell, NaN where the scene has no data.
+        cell_px: (width, height) of a cell in the scene's pixels.
+        picture: the scene as people see it, its longer side at most 1,600.
+        windows_px: sides of the windows, smallest first.
+        n_windows: windows that were encoded.
+        relevance: how surely the best windows show what the words say, 0 to 1; None where that cannot be judged.
+        threshold: relevance below which nothing here is said to match.
+    """
+
+    path: Path | str
+    query: str
+    scores: FloatArray
+    cell_px: tuple[float, float]
+    picture: ImageArray
+    windows_px: tuple[int, ...]
+    n_windows: int
+    relevance: float | None
+    threshold: float
+
+    @property
+    def matches(self) -> bool:
+        """False where nothing here matches; True also where that cannot be judged."""
+        return self.relevance is None or self.relevance >= self.threshold
+
+    @property
+    def best_px(self) -> tuple[float, float]:
+        """Column and row of the middle of the highest cell, in the scene's pixels."""
+        row, col = np.unravel_index(int(np.nanargmax(self.scores)), self.scores.shape)
+        return (float(col) + 0.5) * self.cell_px[0], (float(row) + 0.5) * self.cell_px[1]
 
 
 def write_heat_map(heat: HeatMap, out: Path) -> None:
@@ -36,14 +72,16 @@ def write_heat_map(heat: HeatMap, out: Path) -> None:
     Raises:
         SceneError: the scene is gone, or the file cannot be written.
     """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
     rows, columns = heat.scores.shape
-    part = out.with_name(f".{out.stem}.{os.getpid()}.tif")
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": "float32", "count": 1, "height": rows, "width": columns, "nodata": float("nan"),
         "compress": "deflate", **_placement(heat),
     }  # fmt: skip
     try:
-        with warnings.catch_warnings():
+        with replacing(out, error=SceneError) as part, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(part, "w", **profile) as dataset:
                 dataset.write(heat.scores, 1)
@@ -51,16 +89,12 @@ def write_heat_map(heat: HeatMap, out: Path) -> None:
                 dataset.update_tags(QUERY=heat.query, SCENE=name_of(heat.path))
                 if heat.relevance is not None:
                     dataset.update_tags(RELEVANCE=f"{heat.relevance:.6f}", MATCHES=str(heat.matches).lower())
-        part.replace(out)
-    except (RasterioError, OSError) as error:
-        raise SceneError(f"{out}: cannot be written ({error})") from error
-    finally:
-        part.unlink(missing_ok=True)
+    except RasterioError as error:
+        raise SceneError(f"cannot write {out}: {error}") from error
 
 
 def draw_heat_map(heat: HeatMap) -> bytes:
     """The scene under its heat map, as PNG. What scores below the median is left as it is."""
-    from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
@@ -68,9 +102,7 @@ def draw_heat_map(heat: HeatMap) -> bytes:
     height, width = heat.picture.shape[:2]
     low, high = np.nanpercentile(heat.scores, SHOWN_PERCENT)
     scale = Normalize(low, max(high, low + LEAST_SPREAD), clip=True)
-    filled = np.nan_to_num(heat.scores, nan=low)
-    colours = colormaps["inferno"](scale(filled))
-    colours[..., 3] = STRONGEST * np.asarray(scale(filled)) ** 0.8
+    colours = paint_heat(np.asarray(scale(np.nan_to_num(heat.scores, nan=low))), strongest=STRONGEST)
     figure = Figure(figsize=(INCHES, INCHES * height / width + 0.9), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(heat.picture, extent=(0, width, height, 0))
@@ -99,6 +131,9 @@ def _title(heat: HeatMap) -> str:
 
 def _placement(heat: HeatMap) -> dict[str, Any]:
     """CRS and transform, or control points, in cells instead of pixels."""
+    from rasterio.control import GroundControlPoint
+    from rasterio.transform import Affine
+
     scene = open_scene(heat.path)
     placement = scene.placement
     if placement is None:

@@ -1,0 +1,66 @@
+"""What a search finds, as people and programs want it: records spelled once, and the writers that take them."""
+
+from rsitr.formats.answer import Answer, HitStage
+from rsitr.formats.document import to_json, to_json_line
+from rsitr.formats.geojson import collect_features, to_geojson
+from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
+from rsitr.formats.parquet import to_geoparquet
+from rsitr.formats.places import Place, Sighting, outline_box, outline_geometry
+from rsitr.formats.records import (
+    AskedRecord,
+    HitRecord,
+    PartRecord,
+    PlaceRecord,
+    QueryRecord,
+    SceneRecord,
+    Scored,
+    SightingRecord,
+    StageRecord,
+    TileRecord,
+    Verdict,
+    plain,
+    round_box,
+    round_score,
+)
+from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
+from rsitr.formats.stac import to_stac
+from rsitr.formats.table import to_csv
+from rsitr.formats.text import format_place, format_point
+
+__all__ = [
+    "Answer",
+    "AskedRecord",
+    "ContactSheet",
+    "HeatMap",
+    "HitRecord",
+    "HitStage",
+    "PartRecord",
+    "PictureSource",
+    "Place",
+    "PlaceRecord",
+    "QueryRecord",
+    "SceneRecord",
+    "Scored",
+    "Sighting",
+    "SightingRecord",
+    "StageRecord",
+    "TileRecord",
+    "Verdict",
+    "collect_features",
+    "draw_heat_map",
+    "format_place",
+    "format_point",
+    "make_sheet",
+    "outline_box",
+    "outline_geometry",
+    "plain",
+    "round_box",
+    "round_score",
+    "to_csv",
+    "to_geojson",
+    "to_geoparquet",
+    "to_json",
+    "to_json_line",
+    "to_stac",
+    "write_heat_map",
+]

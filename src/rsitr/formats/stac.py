@@ -1,0 +1,97 @@
+"""Answers as STAC 1.1 items."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from rsitr.formats.answer import Answer
+from rsitr.formats.document import PLACE
+from rsitr.formats.places import Place, Sighting, outline_box, outline_geometry
+from rsitr.formats.records import PlaceRecord, plain
+
+__all__ = ["to_stac"]
+
+STAC_VERSION = "1.1.0"
+GEOTIFF = "image/tiff; application=geotiff"
+MEDIA_TYPES = {
+    **dict.fromkeys((".tif", ".tiff", ".gtiff"), "image/tiff"),
+    **dict.fromkeys((".jpg", ".jpeg"), "image/jpeg"),
+    **dict.fromkeys((".jp2", ".j2k"), "image/jp2"),
+    **dict.fromkeys((".ntf", ".nitf"), "application/vnd.nitf"),
+    **{".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp"},
+}
+
+
+def to_stac(answers: Sequence[Answer], *, address: Callable[[str], str]) -> tuple[str, tuple[str, ...]]:
+    """A STAC ItemCollection, an item for each place with its scenes as assets, and what had to be left out.
+
+    STAC knows no item without a day, so places that no dated scene shows are left out.
+
+    Args:
+        answers: with places.
+        address: of a scene, from its path in the index: a URL that leads to it from anywhere.
+
+    Raises:
+        ValueError: an answer has hits alone.
+    """
+    items, left_out = [], []
+    for number, answer in enumerate(answers, start=1):
+        if answer.places is None:
+            raise ValueError("an item is a place: give answers with places")
+        prefix = f"{number:04d}-" if len(answers) > 1 else ""
+        for place in answer.places:
+            if place.dates:
+                items.append(_item(place, title=answer.query.described, prefix=prefix, address=address))
+            else:
+                left_out.append(f"place {place.rank} is no STAC item: the day of {place.best.tile.scene} is unknown")
+    text = json.dumps({"type": "FeatureCollection", "features": items}, indent=1, ensure_ascii=False)
+    return text + "\n", tuple(left_out)
+
+
+def _item(place: Place, *, title: str, prefix: str, address: Callable[[str], str]) -> dict[str, Any]:
+    first, last = _instant(place.dates[0]), _instant(place.dates[-1])
+    when = (
+        {"datetime": first}
+        if len(place.dates) == 1
+        else {"datetime": None, "start_datetime": first, "end_datetime": last}
+    )
+    names = re.sub(r"[^A-Za-z0-9_.-]+", "-", place.place)
+    return {
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": [],
+        "id": f"{prefix}{place.rank:04d}-{names}",
+        **({"bbox": outline_box(place.outline)} if place.outline is not None else {}),
+        "geometry": outline_geometry(place.outline),
+        "properties": {
+            **when,
+            "title": title,
+            **{f"rsitr:{name}": value for name, value in plain(PlaceRecord.of(place), PLACE).items()},
+        },
+        "links": [],
+        "assets": {
+            sighting.scene: {
+                "href": address(sighting.scene),
+                **({"type": media} if (media := _media_type(sighting)) else {}),
+                "title": f"{sighting.scene}, {sighting.date.isoformat() if sighting.date else 'day unknown'}",
+                "roles": ["data"],
+            }
+            for sighting in place.sightings
+        },
+    }
+
+
+def _media_type(sighting: Sighting) -> str | None:
+    """By the ending of the scene's name; None where that says nothing."""
+    found = MEDIA_TYPES.get(PurePosixPath(urlsplit(sighting.scene).path).suffix.lower())
+    return GEOTIFF if found == "image/tiff" and sighting.outline is not None else found
+
+
+def _instant(day: datetime.date) -> str:
+    return f"{day.isoformat()}T00:00:00Z"
