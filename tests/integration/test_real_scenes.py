@@ -16,9 +16,10 @@ from shapely.geometry import box, shape
 
 from fakes import ColourEncoder
 from rsitr.cli.index import run_index
+from rsitr.formats import to_geojson
 from rsitr.geo import bbox_shape
 from rsitr.index import open_index
-from rsitr.search import Index, to_geojson
+from rsitr.search import Index
 
 pytestmark = pytest.mark.real_data
 
@@ -86,7 +87,7 @@ def test_geojson_lies_on_the_scenes_and_is_valid(indexed: tuple[int, str, Path])
     index = Index.open(indexed[2], encoder=ColourEncoder(image_size_px=224))
     grounds = {entry.scene: entry.bbox for entry in index.scenes() if entry.bbox}
     crossing = 0
-    for feature in json.loads(to_geojson(index.search("green", k=10_000)))["features"]:
+    for feature in json.loads(to_geojson(index.search("green", k=10_000).to_answer()))["features"]:
         if feature["geometry"] is None:
             assert feature["properties"]["scene"] in NO_PLACE
             continue

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 from typing import Any
-
-import jinja2
-import numpy as np
-from PIL import Image
 
 from rsitr.demo.exploring import Exploration
 from rsitr.demo.judging import Answer, JudgedHit
 from rsitr.demo.raster import ACQUIRED, GSD_M
 from rsitr.demo.scene import DemoScene, Region
-from rsitr.geo import bbox_centre, geojson_geometry
-from rsitr.search import Index, format_place
-from rsitr.types import ImageArray, Ring
+from rsitr.formats import collect_features, format_place, ring_geometry, round_score
+from rsitr.geo import bbox_centre
+from rsitr.pages import picture_uri, render_page
+from rsitr.search import Index
+from rsitr.types import Ring
 from rsitr.version import __version__
 
 __all__ = ["format_hits", "format_truth", "render_report"]
 
 _OVERVIEW_PX = 1280
 _THUMBNAIL_PX = 200
-_SCORE_DIGITS = 6
+_JPEG_QUALITY = 85
 
 
 def render_report(found: Exploration) -> str:
     """The report as one HTML page; every text in it is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rsitr.demo"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     _, width, _ = found.scene.pixels.shape
-    return environment.get_template("report.html.jinja").render(
+    return render_page(
+        "rsitr.demo",
+        "report.html.jinja",
         found=found,
         summary=found.summary,
         version=__version__,
         acquired=ACQUIRED.isoformat(),
         gsd_m=GSD_M,
         side_px=width,
-        overview=_data_uri(_reduce(found.scene.pixels, _OVERVIEW_PX), quality=80),
+        overview=picture_uri(found.scene.pixels, side_px=_OVERVIEW_PX),
         districts=[_label_box(district) for district in found.scene.districts],
         best=found.label_best(),
         queries=[_query_card(i + 1, answer, found.index) for i, answer in enumerate(found.answers)],
@@ -55,7 +49,7 @@ def format_hits(found: Exploration) -> str:
             {
                 "query": answer.title,
                 "rank": judged.hit.rank,
-                "score": round(judged.hit.score, _SCORE_DIGITS),
+                "score": round_score(judged.hit.score),
                 "right": judged.right,
                 "there": list(judged.there),
                 "tile": judged.hit.tile.tile,
@@ -66,7 +60,7 @@ def format_hits(found: Exploration) -> str:
         for answer in found.answers
         for judged in answer.hits
     ]
-    return _collection(features)
+    return collect_features(features, about={})
 
 
 def format_truth(scene: DemoScene) -> str:
@@ -79,16 +73,11 @@ def format_truth(scene: DemoScene) -> str:
         for kind, regions in (("district", scene.districts), ("thing", scene.things))
         for region in regions
     ]
-    return _collection(features)
+    return collect_features(features, about={})
 
 
 def _feature(ring: Ring | None, properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "Feature", "geometry": ring and geojson_geometry(ring), "properties": properties}
-
-
-def _collection(features: list[dict[str, Any]]) -> str:
-    lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
-    return f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n'
+    return {"type": "Feature", "geometry": ring_geometry(ring), "properties": properties}
 
 
 def _label_box(region: Region) -> dict[str, Any]:
@@ -100,7 +89,7 @@ def _query_card(number: int, answer: Answer, index: Index) -> dict[str, Any]:
     return {
         "number": number,
         "title": answer.title,
-        "example": None if answer.example is None else _data_uri(answer.example),
+        "example": None if answer.example is None else picture_uri(answer.example, quality=_JPEG_QUALITY),
         "answers": sorted(answer.query.answers),
         "first_right": answer.first_right,
         "n_right_tiles": answer.n_right_tiles,
@@ -118,21 +107,9 @@ def _hit_card(judged: JudgedHit, index: Index) -> dict[str, Any]:
         "there": ", ".join(judged.there),
         "place": format_place(tile.bbox),
         "lonlat": None if tile.bbox is None else "{:.5f}, {:.5f}".format(*bbox_centre(tile.bbox)),
-        "picture": _data_uri(index.picture(tile, max_px=_THUMBNAIL_PX)),
+        "picture": picture_uri(index.picture(tile, max_px=_THUMBNAIL_PX), quality=_JPEG_QUALITY),
         "x": column,
         "y": row,
         "width": width,
         "height": height,
     }
-
-
-def _reduce(pixels: ImageArray, side_px: int) -> ImageArray:
-    image = Image.fromarray(pixels)
-    image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
-    return np.asarray(image)
-
-
-def _data_uri(image: ImageArray, *, quality: int = 85) -> str:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

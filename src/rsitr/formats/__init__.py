@@ -5,7 +5,7 @@ from rsitr.formats.document import to_json, to_json_line
 from rsitr.formats.geojson import collect_features, to_geojson
 from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
 from rsitr.formats.parquet import to_geoparquet
-from rsitr.formats.places import Place, Sighting, outline_box, outline_geometry
+from rsitr.formats.places import Place, Sighting, outline_box, outline_geometry, ring_geometry
 from rsitr.formats.records import (
     AskedRecord,
     HitRecord,
@@ -54,6 +54,7 @@ __all__ = [
     "outline_box",
     "outline_geometry",
     "plain",
+    "ring_geometry",
     "round_box",
     "round_score",
     "to_csv",

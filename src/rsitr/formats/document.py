@@ -6,9 +6,8 @@ import json
 from typing import Any
 
 from rsitr.formats.answer import Answer
-from rsitr.formats.places import outline_box, outline_geometry
+from rsitr.formats.places import outline_box, outline_geometry, ring_geometry
 from rsitr.formats.records import PlaceRecord, StageRecord, plain, round_box, round_score
-from rsitr.geo import geojson_geometry
 from rsitr.types import Hit
 
 __all__ = ["HIT", "PLACE", "to_json", "to_json_line"]
@@ -65,5 +64,5 @@ def _hit(hit: Hit, answer: Answer) -> dict[str, Any]:
         **plain(answer.record(hit), HIT),
         "stages": {stage.name: round_score(stage.scores[hit.rank - 1]) for stage in answer.stages},
         "bbox": round_box(hit.tile.bbox),
-        "footprint": hit.tile.footprint and geojson_geometry(hit.tile.footprint),
+        "footprint": ring_geometry(hit.tile.footprint),
     }

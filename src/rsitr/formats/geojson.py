@@ -8,9 +8,8 @@ from typing import Any
 
 from rsitr.formats.answer import Answer
 from rsitr.formats.document import HIT, PLACE
-from rsitr.formats.places import Place, outline_box, outline_geometry
+from rsitr.formats.places import Place, outline_box, outline_geometry, ring_geometry
 from rsitr.formats.records import PlaceRecord, plain, round_box, round_score
-from rsitr.geo import geojson_geometry
 from rsitr.types import Hit
 
 __all__ = ["about", "collect_features", "to_geojson"]
@@ -63,7 +62,7 @@ def _hit_feature(hit: Hit, answer: Answer) -> dict[str, Any]:
         "type": "Feature",
         "id": tile.tile,
         **({"bbox": round_box(tile.bbox)} if tile.bbox and tile.footprint else {}),
-        "geometry": tile.footprint and geojson_geometry(tile.footprint),
+        "geometry": ring_geometry(tile.footprint),
         "properties": plain(answer.record(hit), HIT),
     }
 

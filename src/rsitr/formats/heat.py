@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rsitr.errors import SceneError
-from rsitr.files import replacing
+from rsitr.files import replacing, require_writable
 from rsitr.geo import open_scene
 from rsitr.geo.files import name_of
 from rsitr.pictures import paint_heat
@@ -75,6 +75,7 @@ def write_heat_map(heat: HeatMap, out: Path) -> None:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+    require_writable(out, error=SceneError)
     rows, columns = heat.scores.shape
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": "float32", "count": 1, "height": rows, "width": columns, "nodata": float("nan"),

@@ -10,10 +10,10 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsitr.geo import enclosing_bbox
-from rsitr.types import BBox, Hit
+from rsitr.geo import enclosing_bbox, geojson_geometry
+from rsitr.types import BBox, Hit, Ring
 
-__all__ = ["DEGREE_DIGITS", "Place", "Sighting", "outline_box", "outline_geometry"]
+__all__ = ["DEGREE_DIGITS", "Place", "Sighting", "outline_box", "outline_geometry", "ring_geometry"]
 
 DEGREE_DIGITS = 7  # about a centimetre
 
@@ -108,6 +108,11 @@ def outline_box(outline: BaseGeometry | None) -> BBox | None:
 def outline_geometry(outline: BaseGeometry | None) -> dict[str, Any] | None:
     """The outline as an RFC 7946 geometry."""
     return None if outline is None else json.loads(shapely.to_geojson(outline))
+
+
+def ring_geometry(ring: Ring | None) -> dict[str, Any] | None:
+    """A tile's or a scene's footprint as an RFC 7946 geometry."""
+    return None if ring is None else geojson_geometry(ring)
 
 
 def _rounded_box(bounds: BBox) -> BBox:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import PurePosixPath
 from typing import Any, overload
 
-from rsitr.formats.places import DEGREE_DIGITS, Place, Sighting
-from rsitr.geo import geojson_geometry
+from rsitr.formats.places import DEGREE_DIGITS, Place, Sighting, ring_geometry
 from rsitr.types import Area, BBox, Hit, SceneEntry, Tile
 
 __all__ = [
@@ -171,7 +170,7 @@ class SceneRecord:
             n_tiles=entry.n_tiles,
             size_px=list(entry.size_px),
             bbox=round_box(entry.bbox),
-            footprint=entry.footprint and geojson_geometry(entry.footprint),
+            footprint=ring_geometry(entry.footprint),
             crs=entry.crs,
         )
 
@@ -258,8 +257,8 @@ def round_box(bbox: BBox | Sequence[float] | None) -> list[float] | None:
 
 
 def _day(date: datetime.date | None) -> str | None:
-    return date and date.isoformat()
+    return None if date is None else date.isoformat()
 
 
 def _metres(gsd_m: float | None) -> float | None:
-    return gsd_m and round(gsd_m, METRE_DIGITS)
+    return None if gsd_m is None else round(gsd_m, METRE_DIGITS)

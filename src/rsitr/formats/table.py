@@ -30,7 +30,7 @@ WINDOW = ("col", "row", "width", "height")
 
 
 def to_csv(answers: Answer | Sequence[Answer]) -> str:
-    """The places, or else the hits. A column says what was asked: of places always, of hits where answers are several."""
+    """The places, or else the hits. A column says what was asked, except of the hits of one answer."""
     several = not isinstance(answers, Answer)
     listed = [answers] if isinstance(answers, Answer) else list(answers)
     if any(answer.places is not None for answer in listed):

@@ -69,7 +69,7 @@ class SearchResult:
 
     @property
     def sorted_by(self) -> str | None:
-        """The stage after the scores that has sorted the hits anew; None where they are in the order of their scores."""
+        """The stage after the scores that has sorted the hits anew; None where their scores have ordered them."""
         later = [stage for stage in self.stages if stage.name not in SCORING_STAGES]
         return next((stage.name for stage in reversed(later) if any(score is not None for score in stage.scores)), None)
 
@@ -97,8 +97,8 @@ class SearchResult:
             k=self.query.k,
             bbox=where.bbox and list(where.bbox),
             area=where.area,
-            since=where.since and where.since.isoformat(),
-            until=where.until and where.until.isoformat(),
+            since=where.since.isoformat() if where.since else None,
+            until=where.until.isoformat() if where.until else None,
             sensor=where.sensor,
             scene=where.scene,
             described=self.query.describe(),

@@ -17,10 +17,10 @@ from rsitr.formats import (
     TileRecord,
     outline_box,
     outline_geometry,
+    ring_geometry,
     round_box,
     round_score,
 )
-from rsitr.geo import geojson_geometry
 from rsitr.search import Corners
 from rsitr.service.replies import (
     HitReply,
@@ -62,7 +62,7 @@ def show_tile(tile: Tile) -> TileReply:
     return TileReply(
         **vars(TileRecord.of(tile)),
         scene_id=scene_id(tile.scene),
-        geometry=tile.footprint and geojson_geometry(tile.footprint),
+        geometry=ring_geometry(tile.footprint),
         bbox=round_box(tile.bbox),
         picture=f"/api/tiles/{quote(tile.tile, safe='')}/picture.jpg",
     )

@@ -55,7 +55,7 @@ def draw_similarity(similarity: FloatArray, *, size_px: tuple[int, int]) -> byte
     low, high = float(np.median(similarity)), float(similarity.max())
     share = np.clip((similarity - low) / max(high - low, 1e-6), 0.0, 1.0)
     smooth = Image.fromarray((share * 255).astype(np.uint8)).resize(size_px, Image.Resampling.BICUBIC)
-    shown = np.asarray(smooth, dtype=np.float32) / 255
+    shown = np.asarray(np.asarray(smooth) / 255, dtype=np.float32)
     file = io.BytesIO()
     Image.fromarray(paint_heat(shown, strongest=STRONGEST)).save(file, "PNG")
     return file.getvalue()

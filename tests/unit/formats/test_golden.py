@@ -27,33 +27,23 @@ def with_places(result: SearchResult, *, merge: bool = True) -> Answer:
 def write(name: str) -> str:
     result, empty = sample_result(), empty_result()
     hits, nothing = result.to_answer(), empty.to_answer()
-    match name:
-        case "hits.json":
-            return to_json(hits)
-        case "places.json":
-            return to_json(with_places(result))
-        case "hits.jsonl":
-            return to_json_line(hits) + to_json_line(nothing)
-        case "hits.geojson":
-            return to_geojson(hits)
-        case "places.geojson":
-            return to_geojson(with_places(result))
-        case "several.geojson":
-            return to_geojson([with_places(result), with_places(empty)])
-        case "none.geojson":
-            return to_geojson(nothing)
-        case "hits.csv":
-            return to_csv(hits)
-        case "several.csv":
-            return to_csv([hits, nothing])
-        case "places.csv":
-            return to_csv([with_places(result), with_places(empty)])
-        case "places.stac.json":
-            return to_stac([with_places(result)], address=address)[0]
-        case "several.stac.json":
-            text, left_out = to_stac([with_places(each, merge=False) for each in (result, empty)], address=address)
-            return text + json.dumps(left_out)
-    raise AssertionError(name)
+    places, no_places = with_places(result), with_places(empty)
+    apart = [with_places(each, merge=False) for each in (result, empty)]
+    text, left_out = to_stac(apart, address=address)
+    return {
+        "hits.json": to_json(hits),
+        "places.json": to_json(places),
+        "hits.jsonl": to_json_line(hits) + to_json_line(nothing),
+        "hits.geojson": to_geojson(hits),
+        "places.geojson": to_geojson(places),
+        "several.geojson": to_geojson([places, no_places]),
+        "none.geojson": to_geojson(nothing),
+        "hits.csv": to_csv(hits),
+        "several.csv": to_csv([hits, nothing]),
+        "places.csv": to_csv([places, no_places]),
+        "places.stac.json": to_stac([places], address=address)[0],
+        "several.stac.json": text + json.dumps(left_out),
+    }[name]
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*")), ids=lambda path: path.name)

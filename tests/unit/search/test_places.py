@@ -16,17 +16,8 @@ import pytest
 import shapely
 from shapely.geometry import shape
 
-from rsitr.search import (
-    Place,
-    Query,
-    SearchResult,
-    merge_hits,
-    places_to_csv,
-    places_to_geojson,
-    places_to_geoparquet,
-    places_to_stac,
-)
-from rsitr.search.exchange import outline_box
+from rsitr.formats import Place, outline_box, to_csv, to_geojson, to_geoparquet, to_stac
+from rsitr.search import Query, SearchResult, merge_hits
 from rsitr.search.query import Part
 from rsitr.types import BBox, Hit, Tile, TileFilter
 
@@ -146,7 +137,7 @@ def test_a_place_across_the_antimeridian_is_cut_there() -> None:
     assert outline.geom_type == "MultiPolygon"
     assert outline.bounds[0] == -180.0
     assert outline.bounds[2] == 180.0
-    feature = json.loads(places_to_geojson(found, result=answer([])))["features"][0]
+    feature = json.loads(to_geojson(answer([]).to_answer(places=found)))["features"][0]
     west, _, east, _ = feature["bbox"]
     assert (west, east) == pytest.approx((179.9995, -179.9985), abs=1e-6)
 
@@ -169,8 +160,8 @@ def places(result: SearchResult) -> tuple[Place, ...]:
     return result.places()
 
 
-def test_geojson_is_rfc_7946(places: Sequence[Place], result: SearchResult) -> None:
-    found = json.loads(places_to_geojson(places, result=result))
+def test_geojson_is_rfc_7946(places: tuple[Place, ...], result: SearchResult) -> None:
+    found = json.loads(to_geojson(result.to_answer(places=places)))
     assert found["type"] == "FeatureCollection"
     assert (found["query"], found["matches"]) == ("“a <river>”", True)
     assert "crs" not in found
@@ -192,8 +183,8 @@ def test_geojson_is_rfc_7946(places: Sequence[Place], result: SearchResult) -> N
     assert found["features"][0]["properties"]["first_date"] == "2010-08-01"
 
 
-def test_csv_has_a_line_for_each_sighting(places: Sequence[Place], result: SearchResult) -> None:
-    lines = list(csv.DictReader(io.StringIO(places_to_csv([(result.query.describe(), places)]))))
+def test_csv_has_a_line_for_each_sighting(places: tuple[Place, ...], result: SearchResult) -> None:
+    lines = list(csv.DictReader(io.StringIO(to_csv([result.to_answer(places=places)]))))
     assert [(line["rank"], line["scene"]) for line in lines] == [
         ("1", "a.tif"), ("1", "b.tif"), ("2", "c.tif"), ("3", "none.tif"),
     ]  # fmt: skip
@@ -202,8 +193,8 @@ def test_csv_has_a_line_for_each_sighting(places: Sequence[Place], result: Searc
     assert (lines[3]["lon"], lines[3]["wkt"], lines[3]["date"]) == ("", "", "")
 
 
-def test_geoparquet_carries_its_metadata(places: Sequence[Place], result: SearchResult) -> None:
-    table = pq.read_table(io.BytesIO(places_to_geoparquet(places, result=result)))
+def test_geoparquet_carries_its_metadata(places: tuple[Place, ...], result: SearchResult) -> None:
+    table = pq.read_table(io.BytesIO(to_geoparquet(result.to_answer(places=places))))
     about = json.loads(table.schema.metadata[b"geo"])
     assert (about["version"], about["primary_column"]) == ("1.1.0", "geometry")
     column = about["columns"]["geometry"]
@@ -213,16 +204,16 @@ def test_geoparquet_carries_its_metadata(places: Sequence[Place], result: Search
     assert shapely.total_bounds(geometries[:2]).tolist() == pytest.approx(column["bbox"])
     assert [len(seen) for seen in table["sightings"].to_pylist()] == [2, 1, 1]
     assert set(table["query"].to_pylist()) == {"“a <river>”"}
-    empty = pq.read_table(io.BytesIO(places_to_geoparquet([], result=answer([]))))
+    empty = pq.read_table(io.BytesIO(to_geoparquet(answer([]).to_answer(places=()))))
     assert json.loads(empty.schema.metadata[b"rsitr"]) == {"query": "“a <river>”", "matches": False, "relevance": None}
     assert len(empty) == 0
     assert json.loads(empty.schema.metadata[b"geo"])["columns"]["geometry"]["geometry_types"] == []
 
 
 def test_stac_items_are_read_by_pystac_and_undated_places_are_named(
-    places: Sequence[Place], result: SearchResult
+    places: tuple[Place, ...], result: SearchResult
 ) -> None:
-    text, left_out = places_to_stac([(result, places)], address=lambda scene: f"file:///archive/{scene}")
+    text, left_out = to_stac([result.to_answer(places=places)], address=lambda scene: f"file:///archive/{scene}")
     items = pystac.ItemCollection.from_dict(json.loads(text))
     assert len(items) == 1
     (item,) = items
@@ -241,15 +232,15 @@ def test_stac_items_are_read_by_pystac_and_undated_places_are_named(
     )
 
 
-def test_items_of_several_answers_have_ids_of_their_own(places: Sequence[Place], result: SearchResult) -> None:
-    text, _ = places_to_stac([(result, places), (result, places)], address=lambda scene: f"https://a.example/{scene}")
+def test_items_of_several_answers_have_ids_of_their_own(places: tuple[Place, ...], result: SearchResult) -> None:
+    text, _ = to_stac([result.to_answer(places=places)] * 2, address=lambda scene: f"https://a.example/{scene}")
     ids = [item["id"] for item in json.loads(text)["features"]]
     assert len(set(ids)) == len(ids) == 2
 
 
 def test_the_box_of_geoparquet_crosses_the_antimeridian_where_its_places_do() -> None:
     found = answer([tile("d.tif", 0, 0, west=179.9995), tile("a.tif", 0, 0, west=178.0)])
-    table = pq.read_table(io.BytesIO(places_to_geoparquet(found.places(), result=found)))
+    table = pq.read_table(io.BytesIO(to_geoparquet(found.to_answer(places=found.places()))))
     west, _, east, _ = json.loads(table.schema.metadata[b"geo"])["columns"]["geometry"]["bbox"]
     assert (west, east) == pytest.approx((178.0, -179.9995), abs=1e-6)
 
@@ -276,5 +267,5 @@ def test_places_of_a_raster_from_0_to_360_degrees_have_boxes() -> None:
 
     result = answer([band(0.0, 90.0), band(90.0, 180.0), band(180.0, 210.0)])
     (place,) = result.places()
-    (feature,) = json.loads(places_to_geojson([place], result=result))["features"]
+    (feature,) = json.loads(to_geojson(result.to_answer(places=(place,))))["features"]
     assert feature["bbox"] == pytest.approx([0.0, 0.0, -150.0, 10.0])

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import TypeAdapter
 
 from archives import picture_file
 from fakes import ColourEncoder
+from rsitr.formats import plain
 from rsitr.search import Index
 
 
@@ -190,5 +192,5 @@ def test_answers_are_what_their_description_says(client: TestClient) -> None:
     }
     for path, model in models.items():
         content = client.get(path).text
-        assert model.model_validate_json(content, strict=False).model_dump() == json.loads(content), path
-    assert SearchReply.model_validate(found).model_dump() == found
+        assert plain(TypeAdapter(model).validate_json(content)) == json.loads(content), path
+    assert plain(TypeAdapter(SearchReply).validate_python(found)) == found

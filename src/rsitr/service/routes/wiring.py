@@ -59,7 +59,7 @@ def errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def json_response(content: Any, *, status: int = 200) -> Response:
-    """A reply, or plain values, as JSON, written once: it comes from our own records, and needs no second validation."""
+    """A reply, or plain values, as JSON, written once: our own records need no second validation."""
     body = json.dumps(plain(content), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
     return Response(body, status_code=status, media_type="application/json")
 

@@ -17,8 +17,9 @@ from PIL import Image
 from shapely.geometry import shape
 
 from fakes import COLOURS, ColourEncoder
-from rsitr.search import Index, SearchResult, make_contact_sheet, to_csv, to_geojson, to_json
-from rsitr.search.sheet import draw_map
+from rsitr.formats import ContactSheet, make_sheet, to_csv, to_geojson, to_json
+from rsitr.formats.map import draw_map
+from rsitr.search import Index, SearchResult
 
 
 @pytest.fixture
@@ -31,8 +32,12 @@ def result(index: Index) -> SearchResult:
     return index.search("green & <i>yellow</i>", k=13)
 
 
+def draw_sheet(index: Index, result: SearchResult) -> ContactSheet:
+    return make_sheet(result.to_answer(), pictures=index)
+
+
 def test_geojson_is_rfc_7946(result: SearchResult) -> None:
-    found = json.loads(to_geojson(result))
+    found = json.loads(to_geojson(result.to_answer()))
     assert set(found) == {"type", "query", "matches", "relevance", "features"}
     assert (found["type"], found["query"]) == ("FeatureCollection", "“green & <i>yellow</i>”")
     assert len(found["features"]) == 13
@@ -71,14 +76,16 @@ def test_geojson_is_rfc_7946(result: SearchResult) -> None:
 
 def test_geojson_of_several_answers_is_one_collection(index: Index) -> None:
     results = [index.search(colour, k=2) for colour in ("red", "blue")]
-    for places in (False, True):
-        found = json.loads(to_geojson(results, places=places))
+    hits = [result.to_answer() for result in results]
+    places = [result.to_answer(places=result.places()) for result in results]
+    for answers in (hits, places):
+        found = json.loads(to_geojson(answers))
         assert [told["query"] for told in found["queries"]] == ["“red”", "“blue”"]
         assert {feature["properties"]["query"] for feature in found["features"]} == {"“red”", "“blue”"}
 
 
 def test_json_tells_the_query_and_the_hits(index: Index) -> None:
-    found = json.loads(to_json(index.search("green", bbox=(-100, 40, -99, 48), k=2)))
+    found = json.loads(to_json(index.search("green", bbox=(-100, 40, -99, 48), k=2).to_answer()))
     assert found["query"]["text"] == "green"
     assert found["query"]["bbox"] == [-100, 40, -99, 48]
     assert (found["index"], found["model"], found["n_tiles"]) == ("index", "colour", 8)
@@ -89,7 +96,7 @@ def test_json_tells_the_query_and_the_hits(index: Index) -> None:
 
 
 def test_csv_has_a_line_per_hit(result: SearchResult) -> None:
-    lines = list(csv.DictReader(io.StringIO(to_csv(result))))
+    lines = list(csv.DictReader(io.StringIO(to_csv(result.to_answer()))))
     assert [line["tile"] for line in lines] == [hit.tile.tile for hit in result]
     photo = next(line for line in lines if line["scene"] == "photo.png")
     assert (photo["lon"], photo["date"], photo["gsd_m"], photo["width"]) == ("", "", "", "64")
@@ -117,7 +124,7 @@ class Page(HTMLParser):
 
 
 def test_the_contact_sheet_needs_no_other_file(index: Index, result: SearchResult) -> None:
-    sheet = make_contact_sheet(index, result)
+    sheet = draw_sheet(index, result)
     page = Page(sheet.html)
     assert sheet.missing == ()
     assert page.tags.count("li") == page.tags.count("img") == 13
@@ -128,24 +135,24 @@ def test_the_contact_sheet_needs_no_other_file(index: Index, result: SearchResul
 
 
 def test_the_contact_sheet_shows_what_was_found(index: Index) -> None:
-    page = Page(make_contact_sheet(index, index.search("yellow", k=1)).html)
+    page = Page(draw_sheet(index, index.search("yellow", k=1)).html)
     picture = Image.open(io.BytesIO(base64.b64decode(page.sources[0].split(",", 1)[1])))
     assert np.abs(np.array(picture)[32, 32].astype(int) - COLOURS["yellow"]).max() <= 3
     assert {"photo.png", "1.000", "date unknown", "no known place", "64 × 64 px"} <= set(page.words)
-    dated = Page(make_contact_sheet(index, index.search("red", sensor="NAIP", k=1)).html)
+    dated = Page(draw_sheet(index, index.search("red", sensor="NAIP", k=1)).html)
     assert {"2016-08-16", "47.0351° N, 99.1835° W", "320 × 320 m, 5 m per pixel"} <= set(dated.words)
 
 
 def test_the_page_has_a_map_with_coordinates(index: Index, result: SearchResult) -> None:
-    html = make_contact_sheet(index, result).html
+    html = draw_sheet(index, result).html
     page = Page(html)
     assert page.tags.count("svg") == 1
     assert page.tags.count("title") == 1 + 12  # the page's, and an outline's for each hit but the photo
     assert page.words.count("Relevance") == 13
     assert "relevance 0." not in html
-    near = make_contact_sheet(index, index.search("red", sensor="NAIP", k=2)).html
+    near = draw_sheet(index, index.search("red", sensor="NAIP", k=2)).html
     assert {"47.035° N", "47.034° N"} & set(Page(near).words)
-    assert "svg" not in Page(make_contact_sheet(index, index.search("yellow", k=1)).html).tags
+    assert "svg" not in Page(draw_sheet(index, index.search("yellow", k=1)).html).tags
 
 
 def test_a_map_across_the_antimeridian_stays_in_one_piece() -> None:
@@ -169,7 +176,7 @@ def test_a_map_shows_holes() -> None:
 
 
 def test_nothing_of_a_query_or_a_name_becomes_markup(index: Index, result: SearchResult) -> None:
-    html = make_contact_sheet(index, result).html
+    html = draw_sheet(index, result).html
     page = Page(html)
     assert not {"i", "b"} & set(page.tags)
     assert "“green & <i>yellow</i>”" in page.words
@@ -180,7 +187,7 @@ def test_missing_sources_get_a_placeholder_and_are_listed(index: Index, index_pa
     photo = index_path.parent / "scenes" / "photo.png"
     hidden = photo.rename(photo.with_suffix(".hidden"))
     try:
-        sheet = make_contact_sheet(index, index.search("yellow", k=3))
+        sheet = draw_sheet(index, index.search("yellow", k=3))
     finally:
         hidden.rename(photo)
     page = Page(sheet.html)
@@ -192,9 +199,9 @@ def test_missing_sources_get_a_placeholder_and_are_listed(index: Index, index_pa
 
 def test_a_search_without_hits_is_a_page_too(index: Index) -> None:
     result = index.search("red", bbox=(0, 0, 1, 1))
-    assert "No tile lies within these limits." in Page(make_contact_sheet(index, result).html).words
-    assert json.loads(to_geojson(result)) == {
+    assert "No tile lies within these limits." in Page(draw_sheet(index, result).html).words
+    assert json.loads(to_geojson(result.to_answer())) == {
         "type": "FeatureCollection", "query": "“red” within 0, 0, 1, 1", "matches": False, "relevance": None,
         "features": [],
     }  # fmt: skip
-    assert to_csv(result).count("\n") == 1
+    assert to_csv(result.to_answer()).count("\n") == 1
