@@ -30,7 +30,7 @@ from rsitr.errors import RsitrError
 from rsitr.evaluation import encode_embeddings, read_embeddings, write_embeddings
 from rsitr.models import load_model
 from rsitr.search import THRESHOLD, Background, estimate_relevance
-from rsitr.search.bank import load_bank
+from rsitr.search.references import load_reference_vectors
 from rsitr.search.relevance import BY_COLLECTION, BY_TILE, INTERCEPT, relevance_features
 from rsitr.types import Encoder, FloatArray
 
@@ -153,7 +153,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         cache = arguments.cache or Path(scratch)
         cache.mkdir(parents=True, exist_ok=True)
-        bank = load_bank(Path(scratch), encoder)
+        bank = load_reference_vectors(Path(scratch), encoder)
         trials = {
             name: search_with_and_without(
                 encode(encoder, name=name, root=root, cache=cache), encoder=encoder, bank=bank

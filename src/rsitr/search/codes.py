@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rsitr.errors import StoreError
 from rsitr.index import CODE_FILE
-from rsitr.search.bank import CAPTIONS
-from rsitr.similarity import LocalCode
+from rsitr.search.references import CAPTIONS
 from rsitr.types import EncodedImages, EncodedTexts, Encoder, FloatArray, ImageArray
+
+if TYPE_CHECKING:
+    from rsitr.similarity import LocalCode
 
 __all__ = ["FIT_TILES", "LocalCoder", "fit_coder", "load_coder"]
 
@@ -56,10 +58,14 @@ class LocalCoder:
 
     def encode(self, images: EncodedImages) -> NDArray[np.float16]:
         """The codes of n pictures, (n, length)."""
+        import torch
+
         return np.asarray(self._code.encode_images(torch.from_numpy(images.tokens)).numpy(), dtype=np.float16)
 
     def encode_texts(self, texts: EncodedTexts) -> NDArray[np.float16]:
         """The codes of n texts, (n, length)."""
+        import torch
+
         codes = self._code.encode_texts(torch.from_numpy(texts.tokens), mask=torch.from_numpy(texts.token_mask))
         return np.asarray(codes.numpy(), dtype=np.float16)
 
@@ -69,6 +75,8 @@ class LocalCoder:
 
     def score_codes(self, *, text_codes: NDArray[np.float16], tile_codes: NDArray[np.float16]) -> FloatArray:
         """The same, of texts whose codes are known."""
+        import torch
+
         texts, tiles = torch.from_numpy(text_codes), torch.from_numpy(np.array(tile_codes))
         return np.asarray(self._code.score(text_codes=texts, image_codes=tiles).numpy(), dtype=np.float32)
 
@@ -86,6 +94,10 @@ def fit_coder(encoder: Encoder, pictures: Sequence[ImageArray], *, rank: int) ->
     """
     if not pictures:
         raise StoreError("no tile can be read to fit local codes to; leave out --local-codes to see what is wrong")
+    import torch
+
+    from rsitr.similarity import LocalCode
+
     images, texts = encoder.encode_images(pictures), encoder.encode_texts(CAPTIONS)
     code = LocalCode.fit(
         text_tokens=torch.from_numpy(texts.tokens),
@@ -104,5 +116,7 @@ def load_coder(folder: Path) -> LocalCoder | None:
     Raises:
         ModelError: the file is damaged.
     """
+    from rsitr.similarity import LocalCode
+
     path = folder / CODE_FILE
     return LocalCoder(LocalCode.load(path)) if path.is_file() else None

@@ -1,57 +1,103 @@
-"""What a collection is like for queries of one recipe, measured once and kept: the ground that relevance stands on."""
+"""An index while it is searched: its tiles, their pictures, and the models, each loaded when it is first asked for."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rsitr.index import IndexFolder
-from rsitr.search.bank import load_bank
+from rsitr.search.backgrounds import Backgrounds
+from rsitr.search.codes import LocalCoder, load_coder
+from rsitr.search.loading import Models
 from rsitr.search.query import Query
-from rsitr.search.relevance import Background, mix_references
-from rsitr.types import Encoder
+from rsitr.search.references import References
+from rsitr.search.relevance import Background, estimate_relevance
+from rsitr.search.scenery import Scenery
+from rsitr.types import Encoder, FloatArray, Hit, ImageArray, Tile
 
-__all__ = ["Backgrounds"]
+if TYPE_CHECKING:
+    from rsitr.models.fusion import PairScorer
 
-COLLECTION_TILES = 50_000
-"""Tiles, evenly spread, that stand for the collection when relevance is estimated."""
-REFERENCE_TILES = 500
-KEPT = 32
-"""Recipes (kinds and weights of parts) whose background is kept, so that people who ask in turns don't pay again."""
-
-Recipe = tuple[object, ...]
+__all__ = ["Collection"]
 
 
-class Backgrounds:
-    """Backgrounds by recipe, the least recently used forgotten first. Safe for many threads."""
+class Collection:
+    """What the steps of a search ask an index for. Safe for many threads.
 
-    def __init__(self, folder: IndexFolder) -> None:
-        self._folder = folder
-        self._kept: OrderedDict[Recipe, Background] = OrderedDict()
-        self._version: int | None = None
-        self._lock = threading.Lock()
+    Args:
+        folder: of the index.
+        models: that its searches need.
 
-    def find(self, query: Query, *, encoder: Encoder) -> Background:
-        """What the collection is like for queries made as this one is; measured again when the index has changed."""
-        recipe: Recipe = tuple((part.kind == "words", part.weight) for part in query.parts)
-        with self._lock:  # who comes second waits, rather than measure the same again
-            version = self._folder.store.version
-            if version != self._version:
-                self._version = version
-                self._kept.clear()
-            if recipe not in self._kept:
-                self._kept[recipe] = self._measure(query, encoder=encoder)
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(recipe)
-            return self._kept[recipe]
+    Attributes:
+        folder: of the index.
+        scenery: pictures of its scenes.
+        references: the reference captions with their local features.
+    """
 
-    def _measure(self, query: Query, *, encoder: Encoder) -> Background:
-        sample = self._folder.store.sample(COLLECTION_TILES)
-        is_text = all(part.kind == "words" for part in query.parts)
-        # A tile as a reference would find itself in the collection: one half asks, the other answers.
-        references = sample[::2][:REFERENCE_TILES]
-        collection = sample if is_text else sample[1::2]
-        banks = [load_bank(self._folder.path, encoder) if part.kind == "words" else references for part in query.parts]
-        mixed = mix_references(banks, weights=[part.weight for part in query.parts])
-        return Background.measure(mixed, collection=collection)
+    def __init__(self, folder: IndexFolder, models: Models) -> None:
+        self.folder = folder
+        self.scenery = Scenery(folder)
+        self.references = References(encoder=models.encoder, coder=lambda: self.coder)
+        self._models = models
+        self._backgrounds = Backgrounds(folder)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model that made the index; raises as `Models.encoder`."""
+        return self._models.encoder()
+
+    def reader(self, checkpoint: str) -> PairScorer:
+        """A fusion model by the name of its checkpoint; raises as `Models.reader`."""
+        return self._models.reader(checkpoint)
+
+    @cached_property
+    def coder(self) -> LocalCoder | None:
+        """What made the codes that the index keeps of its tiles, if it keeps any and says how they were made."""
+        recorded = self.folder.manifest.code
+        found = None if recorded is None else load_coder(self.folder.path)
+        return found if found is not None and recorded and found.fingerprint == recorded.fingerprint else None
+
+    @property
+    def model_max_px(self) -> int:
+        """The longer side of a picture that is to be encoded: the encoder reduces it further, and sees no more."""
+        return 2 * self.folder.manifest.model.image_size_px
+
+    def tile(self, tile: str) -> Tile:
+        """A tile by its id.
+
+        Raises:
+            MissingError: it is not in the index.
+        """
+        return self.folder.store.tiles([tile])[0]
+
+    def vectors(self, tiles: Sequence[str]) -> FloatArray:
+        """Unit vectors (n, dim) of tiles by their ids; MissingError for one that is not in the index."""
+        return self.folder.store.vectors(tiles)
+
+    def codes(self, tiles: Sequence[str]) -> NDArray[np.float16] | None:
+        """Codes (n, length) of tiles by their ids; None where the index keeps none."""
+        return self.folder.store.codes(tiles)
+
+    def view(self, tile: Tile) -> ImageArray:
+        """The picture of a tile as large as the model can see it; SceneError where its scene cannot be read."""
+        return self.scenery.picture(tile, max_px=self.model_max_px)
+
+    def background(self, query: Query) -> Background:
+        """What the collection is like for queries made as this one is."""
+        return self._backgrounds.find(query, encoder=self.encoder)
+
+    def reference_vectors(self, query: Query) -> FloatArray:
+        """Vectors (n_reference, dim) of the references, mixed as this query is."""
+        return self.background(query).references
+
+    def relevance(self, query: Query, vector: FloatArray, hits: Sequence[Hit]) -> Sequence[float | None]:
+        """How surely hits are what was asked for, the query encoded as `vector`; None where that cannot be said."""
+        if not hits:
+            return []
+        vectors = self.vectors([hit.tile.tile for hit in hits])
+        found = estimate_relevance(vector, tiles=vectors, background=self.background(query))
+        return found if found is not None else [None] * len(hits)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
+from typing import Unpack
 
-import numpy as np
-
-from rsitr.errors import MissingError, QueryError, SceneError
-from rsitr.geo import WindowPixels, read_picture
+from rsitr.errors import MissingError, QueryError
+from rsitr.formats import HitStage
+from rsitr.geo import WindowPixels
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
-from rsitr.search.bank import Bank
-from rsitr.search.codes import LocalCoder, load_coder
-from rsitr.search.collection import Backgrounds
+from rsitr.search.collection import Collection
 from rsitr.search.detectors import (
     Detector,
     apply_detector,
@@ -25,14 +21,15 @@ from rsitr.search.detectors import (
     load_detector,
     save_detector,
 )
+from rsitr.search.encoding import encode_query
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
 from rsitr.search.loading import Models
-from rsitr.search.query import Part, Query, check_threshold, make_query
-from rsitr.search.ranking import CandidateRanker, EncodedPart, RankingSettings, explain_stages
-from rsitr.search.relevance import JUDGED, THRESHOLD, Background, estimate_relevance
+from rsitr.search.query import Limits, Part, Query, check_threshold, make_query
+from rsitr.search.ranking import CandidateRanker, RankingSettings, explain_stages
+from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
-from rsitr.search.scenery import Corners, Scenery
-from rsitr.types import BBox, Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
+from rsitr.search.scenery import Corners
+from rsitr.types import Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
 
 __all__ = ["Index"]
 
@@ -49,10 +46,7 @@ class Index:
         device: str | None = None,
     ) -> None:
         self._folder = folder
-        self._models = Models(folder, encoder=encoder, model=model, device=device)
-        self._scenery = Scenery(folder)
-        self._backgrounds = Backgrounds(folder)
-        self._bank = Bank(encoder=lambda: self.encoder, coder=lambda: self._coder)
+        self._collection = Collection(folder, Models(folder, encoder=encoder, model=model, device=device))
 
     @classmethod
     def open(
@@ -91,14 +85,7 @@ class Index:
             ModelError: it cannot be loaded.
             StoreError: what its name stands for now is another model.
         """
-        return self._models.encoder()
-
-    @cached_property
-    def _coder(self) -> LocalCoder | None:
-        """What made the codes that the index keeps of its tiles, if it keeps any and says how they were made."""
-        recorded = self._folder.manifest.code
-        found = None if recorded is None else load_coder(self._folder.path)
-        return found if found is not None and recorded and found.fingerprint == recorded.fingerprint else None
+        return self._collection.encoder
 
     @property
     def path(self) -> Path:
@@ -128,14 +115,11 @@ class Index:
         like: str | Sequence[str] | None = None,
         minus: str | Sequence[str] | None = None,
         parts: Sequence[Part] = (),
-        bbox: BBox | None = None,
-        since: datetime.date | None = None,
-        until: datetime.date | None = None,
-        sensor: str | None = None,
         where: TileFilter | None = None,
         k: int = 10,
         ranking: RankingSettings | None = None,
         threshold: float = THRESHOLD,
+        **limits: Unpack[Limits],
     ) -> SearchResult:
         """Find the tiles that fit words, an example picture, a tile found before, or a mixture of them.
 
@@ -149,24 +133,20 @@ class Index:
             like: ids of tiles of this index that are examples.
             minus: words for what is not wanted.
             parts: further parts with weights of their own.
-            bbox: only tiles whose footprint meets this box (west, south, east, north).
-            since: only tiles known to be taken on this day or later.
-            until: only tiles known to be taken on this day or earlier.
-            sensor: only tiles of this sensor.
-            where: a filter to start from; what is given beside it takes the place of its own.
+            where: which tiles may answer.
             k: at most so many hits.
             ranking: stages after the first.
             threshold: relevance below which nothing is said to match.
+            limits: of `where`, given apart; they take the place of its own. `bbox`: only tiles whose footprint meets
+                this box (west, south, east, north). `since`, `until`: only tiles known to be taken on this day or
+                later, or earlier. `sensor`: only tiles of this sensor.
 
         Raises:
             QueryError: the query asks for nothing, or for what cannot be.
             SceneError: the example cannot be read.
             StoreError: a tile of `like` is not in the index.
         """
-        query = make_query(
-            text=text, image=image, like=like, minus=minus, parts=parts, k=k,
-            where=where, bbox=bbox, since=since, until=until, sensor=sensor,
-        )  # fmt: skip
+        query = make_query(text=text, image=image, like=like, minus=minus, parts=parts, k=k, where=where, **limits)
         return self.answer(query, ranking=ranking, threshold=threshold)
 
     def answer(
@@ -186,43 +166,23 @@ class Index:
         if marks:
             return self.refine(query, marks, threshold=threshold)
         settings = ranking or RankingSettings()
-        parts = [self._encode_part(part, with_tokens=self._needs_tokens(settings)) for part in query.parts]
-        vector = _mix(parts)
-        store = self._folder.store
+        mixture = self.encoder.mixture
+        encoded = encode_query(query, self._collection, with_tokens=settings.local and bool(mixture.beta))
         begun = time.perf_counter()
-        candidates = store.search(vector, k=max(query.k, settings.n_candidates), where=query.where)
-        ranked = CandidateRanker(
-            candidates,
-            found_s=time.perf_counter() - begun,
-            parts=parts,
-            words=[(part.weight, part.value) for part in query.parts if part.kind == "words"],
-            references=lambda: self._background(query).references,
-            bank=self._bank,
-            vectors=store.vectors,
-            picture=self._picture_for_model,
-            encoder=lambda: self.encoder,
-            reader=self._models.reader,
-            coder=self._coder,
-            codes=store.codes,
-        ).rank(settings, mixture=self.encoder.mixture)
+        candidates = self._folder.store.search(encoded.vector, k=max(query.k, settings.n_candidates), where=query.where)
+        found_s = time.perf_counter() - begun
+        ranker = CandidateRanker(candidates, query=encoded, index=self._collection)
+        ranked = ranker.rank(settings, mixture=mixture, found_s=found_s)
         # However many hits are asked for, the answer is judged by the same tiles.
         order = ranked.order[: max(query.k, JUDGED)]
         chosen = [candidates[position] for position in order]
-        relevance = self._relevance(query, vector, chosen)
+        relevance = self._collection.relevance(query, encoded.vector, chosen)
         hits = [
             Hit(tile=hit.tile, score=float(ranked.scores[position]), rank=rank, relevance=found)
             for rank, (position, hit, found) in enumerate(zip(order, chosen, relevance, strict=True), start=1)
         ]
-        return SearchResult(
-            query=query,
-            hits=tuple(hits[: query.k]),
-            n_tiles=store.count(query.where),
-            index=self.name,
-            model=self.model.name,
-            threshold=check_threshold(threshold),
-            stages=explain_stages(ranked, order=order[: query.k]),
-            judged=tuple(hits[:JUDGED]),
-        )
+        stages = explain_stages(ranked, order=order[: query.k])
+        return self._result(query, hits, stages=stages, threshold=threshold)
 
     def detect(
         self,
@@ -240,16 +200,8 @@ class Index:
         """
         found = detector if isinstance(detector, Detector) else load_detector(self._folder.path, detector)
         query = make_query(parts=[Part("detector", found.name)], k=k, where=where)
-        hits = tuple(apply_detector(self._folder, found, k=max(k, JUDGED), where=query.where))
-        return SearchResult(
-            query=query,
-            hits=hits[:k],
-            n_tiles=self._folder.store.count(query.where),
-            index=self.name,
-            model=self.model.name,
-            threshold=check_threshold(threshold),
-            judged=hits[:JUDGED],
-        )
+        hits = apply_detector(self._folder, found, k=max(k, JUDGED), where=query.where)
+        return self._result(query, hits, threshold=threshold)
 
     def learn(self, name: str, *, query: Query, marks: Sequence[Mark]) -> Detector:
         """Learn a detector from marks and keep it with the index; marks of one of the same name are added to.
@@ -310,21 +262,13 @@ class Index:
                 "refined", query=query.describe(), start=start, marks=marks, vectors=vectors, background=background,
                 fingerprint=self.model.fingerprint,
             )  # fmt: skip
-            hits = tuple(apply_detector(self._folder, learned, k=n_wanted, where=query.where))
+            hits = apply_detector(self._folder, learned, k=n_wanted, where=query.where)
         else:
             vector = push_away(start, wrong=vectors, background=background)
             found = store.search(vector, k=n_wanted, where=query.where)
-            relevance = self._relevance(query, vector, found)
-            hits = tuple(replace(hit, relevance=seen) for hit, seen in zip(found, relevance, strict=True))
-        return SearchResult(
-            query=query,
-            hits=hits[: query.k],
-            n_tiles=store.count(query.where),
-            index=self.name,
-            model=self.model.name,
-            threshold=check_threshold(threshold),
-            judged=hits[:JUDGED],
-        )
+            relevance = self._collection.relevance(query, vector, found)
+            hits = [replace(hit, relevance=seen) for hit, seen in zip(found, relevance, strict=True)]
+        return self._result(query, hits, threshold=threshold)
 
     def encode(self, query: Query) -> FloatArray:
         """The unit vector (dim,) that a query is searched with.
@@ -332,7 +276,7 @@ class Index:
         Raises:
             SceneError, StoreError: an example cannot be read, or a tile is not in the index.
         """
-        return _mix([self._encode_part(part, with_tokens=False) for part in query.parts])
+        return encode_query(query, self._collection).vector
 
     def picture(self, tile: Tile, *, max_px: int = 256, context: float = 1.0) -> ImageArray:
         """The picture of a tile, read from its scene, with the contrast that the scene was indexed with.
@@ -342,7 +286,7 @@ class Index:
         Raises:
             SceneError: the scene is not where the index expects it, cannot be read, or has changed its size.
         """
-        return self._scenery.picture(tile, max_px=max_px, context=context)
+        return self._collection.scenery.picture(tile, max_px=max_px, context=context)
 
     def overview(self, scene: str, *, max_px: int = 1024) -> WindowPixels:
         """A whole scene as a picture, and where it has data; its longer side is at most `max_px`.
@@ -351,7 +295,7 @@ class Index:
             MissingError: it is not in the index.
             SceneError: it is not where the index expects it, or cannot be read.
         """
-        return self._scenery.overview(scene, max_px=max_px)
+        return self._collection.scenery.overview(scene, max_px=max_px)
 
     def corners(self, scene: str) -> Corners | None:
         """Longitude and latitude of a scene's corners, clockwise from its first pixel; None where they aren't known.
@@ -359,7 +303,7 @@ class Index:
         Raises:
             MissingError: it is not in the index.
         """
-        return self._scenery.corners(scene)
+        return self._collection.scenery.corners(scene)
 
     def tile(self, tile: str) -> Tile:
         """A tile by its id.
@@ -367,7 +311,7 @@ class Index:
         Raises:
             MissingError: it is not in the index.
         """
-        return self._folder.store.tiles([tile])[0]
+        return self._collection.tile(tile)
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""
@@ -377,55 +321,17 @@ class Index:
         """What the index holds, in numbers."""
         return summarise(self._folder)
 
-    def _needs_tokens(self, settings: RankingSettings) -> bool:
-        return settings.local and bool(self.encoder.mixture.beta)
-
-    def _encode_part(self, part: Part, *, with_tokens: bool) -> EncodedPart:
-        if part.kind == "words":
-            texts = self.encoder.encode_texts([part.value])
-            return EncodedPart(part.weight, True, texts.global_emb[0], texts.tokens, texts.token_mask)
-        if part.kind == "picture":
-            images = self.encoder.encode_images([self._example(part)])
-            return EncodedPart(part.weight, False, images.global_emb[0], images.tokens, None)
-        vector = self._folder.store.vectors([part.value])[0]
-        tokens = self._tile_tokens(part.value) if with_tokens else None
-        return EncodedPart(part.weight, False, vector, tokens, None)
-
-    def _example(self, part: Part) -> ImageArray:
-        if isinstance(part.picture, np.ndarray):
-            return part.picture
-        return read_picture(Path(part.picture or part.value), max_px=self._model_max_px)
-
-    def _tile_tokens(self, tile: str) -> FloatArray | None:
-        """Patches of a tile; None where its picture cannot be read: its vector then has to do."""
-        try:
-            return self.encoder.encode_images([self._picture_for_model(self.tile(tile))]).tokens
-        except SceneError:
-            return None
-
-    @property
-    def _model_max_px(self) -> int:
-        # The encoder reduces it further; twice its size is more than it can see.
-        return 2 * self._folder.manifest.model.image_size_px
-
-    def _picture_for_model(self, tile: Tile) -> ImageArray:
-        return self.picture(tile, max_px=self._model_max_px)
-
-    def _relevance(self, query: Query, vector: FloatArray, hits: Sequence[Hit]) -> Sequence[float | None]:
-        if not hits:
-            return []
-        vectors = self._folder.store.vectors([hit.tile.tile for hit in hits])
-        found = estimate_relevance(vector, tiles=vectors, background=self._background(query))
-        return found if found is not None else [None] * len(hits)
-
-    def _background(self, query: Query) -> Background:
-        """What the collection is like for queries made as this one is."""
-        return self._backgrounds.find(query, encoder=self.encoder)
-
-
-def _mix(parts: Sequence[EncodedPart]) -> FloatArray:
-    mixed = np.sum([part.weight * part.global_emb for part in parts], axis=0)
-    length = float(np.linalg.norm(mixed))
-    if length < 1e-6:
-        raise QueryError("the parts of the query say the exact opposite of each other: search for one of them")
-    return np.asarray(mixed / length, dtype=np.float32)
+    def _result(
+        self, query: Query, hits: Sequence[Hit], *, threshold: float, stages: tuple[HitStage, ...] = ()
+    ) -> SearchResult:
+        """The answer, whose hits may be more than were asked for: it is judged by the best."""
+        return SearchResult(
+            query=query,
+            hits=tuple(hits[: query.k]),
+            n_tiles=self._folder.store.count(query.where),
+            index=self.name,
+            model=self.model.name,
+            threshold=check_threshold(threshold),
+            stages=stages,
+            judged=tuple(hits[:JUDGED]),
+        )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rsitr.errors import QueryError, SceneError
 from rsitr.formats import HeatMap
 from rsitr.geo import SceneReader, Window, choose_tile_px, cut_windows, open_reader
-from rsitr.search.bank import CAPTIONS
+from rsitr.search.references import CAPTIONS
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
 from rsitr.types import Encoder, FloatArray
 

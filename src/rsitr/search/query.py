@@ -9,19 +9,28 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 
 from rsitr.errors import QueryError
 from rsitr.types import BBox, ImageArray, TileFilter
 
-__all__ = ["MINUS_WEIGHT", "Part", "Query", "check_filter", "check_threshold", "make_query", "parse_weight"]
+__all__ = ["MINUS_WEIGHT", "Limits", "Part", "Query", "check_filter", "check_threshold", "make_query", "parse_weight"]
 
 MINUS_WEIGHT = 0.5
 """What `minus` takes away unless told otherwise: the whole of it would often outweigh what is asked for."""
 
 _WEIGHTED = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*\*\s*(.+)", re.DOTALL)
+
+
+class Limits(TypedDict, total=False):
+    """The limits of a :class:`rsitr.types.TileFilter` that are given most, as keywords."""
+
+    bbox: BBox | None
+    since: datetime.date | None
+    until: datetime.date | None
+    sensor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +139,9 @@ def make_query(
     parts: Sequence[Part] = (),
     k: int,
     where: TileFilter | None = None,
-    bbox: BBox | None = None,
-    since: datetime.date | None = None,
-    until: datetime.date | None = None,
-    sensor: str | None = None,
+    **limits: Unpack[Limits],
 ) -> Query:
-    """Check a query.
+    """Check a query; `limits` take the place of those in `where`.
 
     Raises:
         QueryError: it asks for nothing, or for what cannot be.
@@ -157,13 +163,8 @@ def make_query(
         )
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise QueryError(f"k is the number of hits wanted, at least 1, not {k}")
-    base = where or TileFilter()
-    limits = {
-        name: value
-        for name, value in {"bbox": bbox, "since": since, "until": until, "sensor": sensor}.items()
-        if value is not None
-    }
-    return Query(parts=found, k=k, where=check_filter(_replace(base, limits)))
+    given = {name: value for name, value in limits.items() if value is not None}
+    return Query(parts=found, k=k, where=check_filter(_replace(where or TileFilter(), given)))
 
 
 def check_filter(where: TileFilter) -> TileFilter:

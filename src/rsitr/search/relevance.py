@@ -92,22 +92,22 @@ def relevance_features(query: FloatArray, *, tiles: FloatArray, background: Back
     return np.stack([by_collection, by_tile], axis=1)
 
 
-def mix_references(banks: Sequence[FloatArray], *, weights: Sequence[float]) -> FloatArray:
+def mix_references(asked: Sequence[FloatArray], *, weights: Sequence[float]) -> FloatArray:
     """Reference queries for a mixture: one reference per part, by chance, mixed as the query is.
 
     Args:
-        banks: for each part, (n, dim) references of its kind.
+        asked: for each part, (n, dim) references of its kind.
         weights: of the parts.
 
     Returns:
-        (as many as the smallest bank has, dim), unit rows; the same in every call.
+        (as many as the fewest of them, dim), unit rows; the same in every call.
     """
-    if len(banks) == 1:
-        return banks[0] if weights[0] > 0 else -banks[0]
-    count = min(len(bank) for bank in banks)
+    if len(asked) == 1:
+        return asked[0] if weights[0] > 0 else -asked[0]
+    count = min(len(each) for each in asked)
     chance = np.random.default_rng(0)
     mixed = sum(
-        weight * bank[chance.permutation(len(bank))[:count]] for bank, weight in zip(banks, weights, strict=True)
+        weight * each[chance.permutation(len(each))[:count]] for each, weight in zip(asked, weights, strict=True)
     )
     length = np.linalg.norm(mixed, axis=1, keepdims=True)
     return np.asarray(mixed / np.maximum(length, SMALLEST_SPREAD), dtype=np.float32)

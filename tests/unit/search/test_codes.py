@@ -17,7 +17,7 @@ from rsitr.geo import find_sources
 from rsitr.index import CODE_FILE, Settings, ingest, sample_pictures
 from rsitr.models.fusion import PairScorer
 from rsitr.search import Index, RankingSettings, fit_coder, load_coder
-from rsitr.search.bank import CAPTIONS
+from rsitr.search.references import CAPTIONS
 from rsitr.types import EncodedTexts, Mixture
 
 

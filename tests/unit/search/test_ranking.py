@@ -13,7 +13,7 @@ from fakes import COLOURS, ColourEncoder
 from rsitr.errors import ConfigError, ModelError, QueryError, StoreError
 from rsitr.models.fusion import PairScorer
 from rsitr.search import Index, Part, RankingSettings
-from rsitr.search.bank import CAPTIONS
+from rsitr.search.references import CAPTIONS
 from rsitr.types import EncodedTexts, Mixture
 
 

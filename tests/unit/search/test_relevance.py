@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsitr.search import Background, estimate_relevance
-from rsitr.search.bank import CAPTIONS, load_bank
+from rsitr.search.references import CAPTIONS, load_reference_vectors
 from rsitr.search.relevance import mix_references
 from rsitr.types import EncodedTexts, FloatArray
 
@@ -96,16 +96,16 @@ class CountingEncoder:
 
 def test_the_bank_is_encoded_once_per_model_and_folder(tmp_path) -> None:  # type: ignore[no-untyped-def]
     encoder = CountingEncoder()
-    first = load_bank(tmp_path, encoder)  # type: ignore[arg-type]
+    first = load_reference_vectors(tmp_path, encoder)  # type: ignore[arg-type]
     assert first.shape == (len(CAPTIONS), 4)
-    assert (load_bank(tmp_path, encoder) == first).all()  # type: ignore[arg-type]
+    assert (load_reference_vectors(tmp_path, encoder) == first).all()  # type: ignore[arg-type]
     assert encoder.calls == 1
     other = CountingEncoder("another")
-    load_bank(tmp_path, other)  # type: ignore[arg-type]
+    load_reference_vectors(tmp_path, other)  # type: ignore[arg-type]
     assert other.calls == 1
     next(tmp_path.iterdir()).write_bytes(b"damaged")
-    load_bank(tmp_path, other)  # type: ignore[arg-type]
+    load_reference_vectors(tmp_path, other)  # type: ignore[arg-type]
     assert other.calls == 2
-    load_bank(tmp_path / "not" / "there", other)  # type: ignore[arg-type]
+    load_reference_vectors(tmp_path / "not" / "there", other)  # type: ignore[arg-type]
     assert other.calls == 3
     assert len(set(CAPTIONS)) == len(CAPTIONS) > 400

@@ -1,30 +1,25 @@
 """Reference captions: what else a picture from above may show. Queries are weighed against them.
 
-The wording is our own. The bank serves twice: a hit counts as relevant where the query suits its tile better than these
+The wording is our own. They serve twice: a hit counts as relevant where the query suits its tile better than these
 do (`rsitr.search.relevance`), and re-ranking methods take their reverse lists from it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
+from rsitr.files import read_kept, write_kept
 from rsitr.types import EncodedTexts, Encoder, FloatArray
 
-if TYPE_CHECKING:
-    from rsitr.search.codes import LocalCoder
-
-__all__ = ["CAPTIONS", "Bank", "CodedTexts", "load_bank"]
+__all__ = ["CAPTIONS", "CodedTexts", "References", "load_reference_vectors"]
 
 SUBJECTS = (
     *("airport runway", "airplane", "harbour", "boats", "ship", "bridge", "river", "lake", "pond", "sea", "beach"),
@@ -56,7 +51,14 @@ class CodedTexts:
     codes: NDArray[np.float16]
 
 
-class Bank:
+class TextCoder(Protocol):
+    """Makes codes of texts, as :class:`rsitr.search.codes.LocalCoder` does."""
+
+    def encode_texts(self, texts: EncodedTexts) -> NDArray[np.float16]:
+        """The codes of n texts, (n, length)."""
+
+
+class References:
     """The captions with their local features, made when a re-ranking first asks for them. Safe for many threads.
 
     Where codes do, the tokens that they are made of are not kept: those of a ViT take 64 MB.
@@ -66,7 +68,7 @@ class Bank:
         coder: what made the codes that the index keeps, or None.
     """
 
-    def __init__(self, *, encoder: Callable[[], Encoder], coder: Callable[[], LocalCoder | None]) -> None:
+    def __init__(self, *, encoder: Callable[[], Encoder], coder: Callable[[], TextCoder | None]) -> None:
         self._encoder = encoder
         self._coder = coder
         self._texts: EncodedTexts | None = None
@@ -96,35 +98,17 @@ class Bank:
             return self._coded
 
 
-def load_bank(folder: Path, encoder: Encoder) -> FloatArray:
+def load_reference_vectors(folder: Path, encoder: Encoder) -> FloatArray:
     """The captions' global vectors (len(CAPTIONS), dim): from the index's folder if they are there, else encoded.
 
     They are kept beside the index, where that can be written: a large text encoder takes a while for them.
     """
     about = {"fingerprint": encoder.fingerprint, "captions": hashlib.sha256("\n".join(CAPTIONS).encode()).hexdigest()}
-    path = folder / FILE
-    kept = _read(path, about)
-    if kept is not None and kept.shape == (len(CAPTIONS), encoder.dim):
-        return kept
+    kept = read_kept(folder / FILE, about=about) or {}
+    vectors = kept.get("global_emb")
+    if vectors is not None and vectors.shape == (len(CAPTIONS), encoder.dim):
+        return np.asarray(vectors, dtype=np.float32)
     found = np.ascontiguousarray(encoder.encode_texts(CAPTIONS).global_emb, dtype=np.float32)
-    content = save({"global_emb": found}, metadata={"about": json.dumps(about, sort_keys=True)})
-    part = path.with_name(f".{FILE}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError:  # an index that may only be read is searched all the same
-        part.unlink(missing_ok=True)
+    if folder.is_dir():
+        write_kept(folder / FILE, {"global_emb": found}, about=about)
     return found
-
-
-def _read(path: Path, about: dict[str, str]) -> FloatArray | None:
-    """What is kept there, unless it is damaged, of another model, or of other captions."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            if (file.metadata() or {}).get("about") != json.dumps(about, sort_keys=True):
-                return None
-            return np.asarray(file.get_tensor("global_emb"), dtype=np.float32)
-    except (SafetensorError, OSError, ValueError):
-        return None
