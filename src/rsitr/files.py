@@ -9,14 +9,13 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import numpy as np
-from filelock import FileLock, Timeout
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from typing import TYPE_CHECKING
 
 from rsitr.errors import ConfigError, RsitrError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "fingerprint_files",
@@ -111,6 +110,8 @@ def locked(path: Path, *, busy: str | None = None, error: type[RsitrError] = Con
     Raises:
         RsitrError: it is held and `busy` says so, or the file cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     lock = FileLock(path, timeout=-1 if busy is None else 0, thread_local=False, mode=0o666 & ~_umask())
     try:
         lock.acquire()
@@ -142,6 +143,8 @@ def write_kept(path: Path, arrays: Mapping[str, NDArray[np.generic]], *, about: 
         arrays: by name.
         about: all that they depend on, e.g. a model's fingerprint and a digest of the texts.
     """
+    from safetensors.numpy import save
+
     content = save(dict(arrays), metadata={ABOUT: json.dumps(dict(about), sort_keys=True)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +156,8 @@ def write_kept(path: Path, arrays: Mapping[str, NDArray[np.generic]], *, about: 
 
 def read_kept(path: Path, *, about: Mapping[str, str]) -> dict[str, NDArray[np.generic]] | None:
     """What :func:`write_kept` left there; None where nothing is, or it is damaged, or depends on something else."""
+    from safetensors import SafetensorError, safe_open
+
     if not path.is_file():
         return None
     try:

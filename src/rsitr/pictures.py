@@ -31,18 +31,26 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def open_picture(source: Path | bytes, *, formats: tuple[str, ...] | None = None) -> Image.Image:
+def open_picture(
+    source: Path | bytes, *, formats: tuple[str, ...] | None = None, side_px: int | None = None
+) -> Image.Image:
     """Decode a picture in full: RGB, see :func:`to_rgb`.
 
     Args:
         source: a file, or its content.
         formats: Pillow's names of the formats that are decoded; None means all that it knows.
+        side_px: the longer side is reduced to this, a JPEG already while it is decoded; None keeps the size.
 
     Raises:
         ValueError, OSError: and whatever else a decoder raises on damaged bytes; :func:`describe_fault` words it.
     """
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as opened:
-        return to_rgb(opened)
+        if side_px is None:
+            return to_rgb(opened)
+        opened.draft("RGB", (side_px, side_px))
+        picture = to_rgb(opened)
+        picture.thumbnail((side_px, side_px), Image.Resampling.BOX)
+        return picture
 
 
 def read_picture(path: Path, *, error: type[RsitrError] = DataError, hint: str = "") -> ImageArray:

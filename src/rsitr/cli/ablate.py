@@ -105,8 +105,8 @@ def ablate(
 def _write(grids: list[Grid], *, config: TrainConfig, n_seeds: int, records: dict[str, RunRecord], folder: Path) -> str:
     """Write NAME.md, NAME.csv and NAME.png of every grid that has a result; returns the tables' text."""
     from rsitr.ablation import make_table, write_figure
-    from rsitr.cli.output import write_file
     from rsitr.cli.provenance import provenance
+    from rsitr.files import write_file
 
     facts = {"command": f"`{provenance()['command']}`"}
     texts = []

@@ -1,10 +1,9 @@
-"""What commands share: consoles, a progress bar, and files that are complete or not there."""
+"""What commands share: consoles, tables, a progress bar."""
 
 from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -22,8 +21,6 @@ __all__ = [
     "make_table",
     "progress_bar",
     "require_folder",
-    "require_writable",
-    "write_file",
 ]
 
 _PIPE_COLUMNS = 10_000  # no row is broken: a program reads lines, and an id in two pieces names nothing
@@ -104,42 +101,3 @@ def require_folder(folder: Path, *, option: str) -> None:
         raise ConfigError(f"cannot write to {folder}: {there} is a file; name another {option}")
     if not os.access(there, os.W_OK):
         raise ConfigError(f"cannot write to {folder}: no permission to write in {there}; name another {option}")
-
-
-def require_writable(path: Path) -> None:
-    """Find out before the work starts whether its result can be written.
-
-    Raises:
-        ConfigError: `path` is a folder, or its folder does not exist or takes no file.
-    """
-    folder = path.parent
-    if path.is_dir():
-        raise ConfigError(f"cannot write {path}: it is a folder; name a file")
-    if not folder.is_dir():
-        raise ConfigError(f"cannot write {path}: there is no folder {folder}; make it first")
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"cannot write {path}: no permission to write in {folder}")
-
-
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file (text as UTF-8) in one step: whoever looks sees the old one or the new one, never half.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    require_writable(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        part = Path(name)
-        try:
-            with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-                file.write(content.encode("utf-8") if isinstance(content, str) else content)
-            # A temporary file is private; the result gets the permissions that any new file would have.
-            umask = os.umask(0)
-            os.umask(umask)
-            part.chmod(0o666 & ~umask)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error

@@ -33,12 +33,13 @@ def tune(
 
     import torch
 
-    from rsitr.cli.output import console, progress_bar, require_writable, write_file
+    from rsitr.cli.output import console, progress_bar
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.errors import ConfigError, ModelError
     from rsitr.evaluation.protocol import encode_split
     from rsitr.evaluation.tuning import tune as run
+    from rsitr.files import require_writable, write_file
     from rsitr.models import load_checkpoint, load_model
     from rsitr.models.checkpoint import CONFIG_FILE, record_mixture
 
@@ -95,12 +96,13 @@ def _tune_reading(model: str, *, data: list[str], rerank: str, json_file: Path |
     import json
     from dataclasses import asdict
 
-    from rsitr.cli.output import console, progress_bar, write_file
+    from rsitr.cli.output import console, progress_bar
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.errors import ConfigError
     from rsitr.evaluation.protocol import encode_split
     from rsitr.evaluation.reading import tune_reading
+    from rsitr.files import write_file
     from rsitr.models import load_model
     from rsitr.rerank import FusionPlan, parse_method
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import re
-import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from rsitr.errors import QueryError, StoreError
+from rsitr.files import locked, write_file
 from rsitr.index import IndexFolder
 from rsitr.types import FloatArray, Hit, TileFilter
 
@@ -108,14 +107,7 @@ def changing(folder: Path) -> Iterator[None]:
     Raises:
         StoreError: the folder cannot be written.
     """
-    path = folder / FOLDER / LOCK
-    try:
-        path.parent.mkdir(exist_ok=True)
-        handle = path.open("a")
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # threads, too: each has opened the file for itself
+    with locked(_make_folder(folder) / LOCK, error=StoreError):
         yield
 
 
@@ -126,15 +118,8 @@ def save_detector(folder: Path, detector: Detector) -> Path:
         StoreError: the folder cannot be written.
     """
     path = _path(folder, detector.name)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        part.write_text(json.dumps({"format": FORMAT, **asdict(detector)}) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+    _make_folder(folder)
+    write_file(path, json.dumps({"format": FORMAT, **asdict(detector)}) + "\n", error=StoreError)
     return path
 
 
@@ -248,6 +233,15 @@ def _require(folder: Path, name: str) -> None:
     if not NAME.fullmatch(name) or not _path(folder, name).is_file():
         there = ", ".join(list_detectors(folder)) or "none yet; `rsitr feedback` makes one"
         raise QueryError(f"{folder}: there is no detector {name!r}; there are: {there}")
+
+
+def _make_folder(folder: Path) -> Path:
+    path = folder / FOLDER
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return path
 
 
 def _path(folder: Path, name: str) -> Path:

@@ -46,6 +46,7 @@ class Index:
         device: str | None = None,
     ) -> None:
         self._folder = folder
+        self._device = device
         self._collection = Collection(folder, Models(folder, encoder=encoder, model=model, device=device))
 
     @classmethod
@@ -72,6 +73,14 @@ class Index:
         """
         folder = open_index(Path(path), root=Path(root) if root else None)
         return cls(folder, encoder=encoder, model=model, device=device)
+
+    def with_encoder(self, encoder: Encoder) -> Index:
+        """The same index, searched with an encoder of one's own.
+
+        Raises:
+            StoreError: it was made by another model.
+        """
+        return Index(self._folder, encoder=encoder, device=self._device)
 
     def __len__(self) -> int:
         """Number of tiles."""

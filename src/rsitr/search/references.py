@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rsitr.files import read_kept, write_kept
 from rsitr.types import EncodedTexts, Encoder, FloatArray
 
-__all__ = ["CAPTIONS", "CodedTexts", "References", "load_reference_vectors"]
+__all__ = ["CAPTIONS", "CodedTexts", "References", "TextCoder", "load_reference_vectors"]
 
 SUBJECTS = (
     *("airport runway", "airplane", "harbour", "boats", "ship", "bridge", "river", "lake", "pond", "sea", "beach"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
+
+from cachetools import LRUCache
 
 from rsitr.service.errors import BusyError, RateError
 from rsitr.service.metrics import Metrics
@@ -72,7 +73,7 @@ class RateLimit:
         self._per_s = per_s
         self._burst = float(burst)
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(CLIENTS)
 
     def check(self, client: str) -> None:
         """Take a token.
@@ -90,6 +91,3 @@ class RateLimit:
                 f"more than {self._per_s:g} requests per second; try again in {(1 - tokens) / self._per_s:.1f} s"
             )
         self._buckets[client] = (tokens - 1.0, now)
-        self._buckets.move_to_end(client)
-        while len(self._buckets) > CLIENTS:
-            self._buckets.popitem(last=False)

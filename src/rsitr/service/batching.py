@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from cachetools import LRUCache
 
 from rsitr.service.metrics import Metrics
 from rsitr.types import EncodedImages, EncodedTexts, Encoder, ImageArray, Mixture
@@ -23,8 +24,7 @@ class RememberingEncoder:
 
     def __init__(self, encoder: Encoder, *, remembered: int = REMEMBERED) -> None:
         self._encoder = encoder
-        self._remembered = remembered
-        self._texts: OrderedDict[str, EncodedTexts] = OrderedDict()
+        self._texts: LRUCache[str, EncodedTexts] = LRUCache(remembered)
         self._lock = threading.Lock()
 
     @property
@@ -70,8 +70,6 @@ class RememberingEncoder:
     def recall(self, text: str) -> EncodedTexts | None:
         """What is remembered of a text."""
         with self._lock:
-            if text in self._texts:
-                self._texts.move_to_end(text)
             return self._texts.get(text)
 
     def encode_batch(self, texts: Sequence[str]) -> None:
@@ -85,9 +83,6 @@ class RememberingEncoder:
                 self._texts[text] = EncodedTexts(
                     encoded.global_emb[i : i + 1].copy(), encoded.tokens[i : i + 1, :used].copy(), mask[:, :used].copy()
                 )
-                self._texts.move_to_end(text)
-            while len(self._texts) > self._remembered:
-                self._texts.popitem(last=False)
 
 
 class TextQueue:

@@ -123,7 +123,7 @@ class Engine:
         started = time.monotonic()
         try:
             encoder = RememberingEncoder(self.index.encoder)
-            index = Index.open(self.settings.index, encoder=encoder, root=self.settings.root)
+            index = self.index.with_encoder(encoder)
             if len(index):
                 # Loads the vectors, what relevance is measured against, and what merging and learning import late.
                 found = index.search(WARM_WORDS, k=1)

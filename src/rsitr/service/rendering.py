@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -69,22 +70,21 @@ class ByteCache:
     """Rendered pictures, up to so many bytes, the least recently used forgotten first. Safe for many threads."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._held: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+        self._held: LRUCache[tuple[object, ...], bytes] = LRUCache(limit_bytes, getsizeof=len)
         self._lock = threading.Lock()
-        self.size_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What is held."""
+        return int(self._held.currsize)
 
     def get(self, key: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
         """What is kept under a key, or what `make` makes, which is then kept."""
         with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-                return self._held[key]
+            found = self._held.get(key)
+        if found is not None:
+            return found
         content = make()
-        with self._lock:
-            if key not in self._held and len(content) <= self._limit_bytes:
-                self._held[key] = content
-                self.size_bytes += len(content)
-            while self.size_bytes > self._limit_bytes:
-                self.size_bytes -= len(self._held.popitem(last=False)[1])
+        with self._lock, suppress(ValueError):  # larger than all there is room for
+            self._held[key] = content
         return content

@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from cachetools import TTLCache
+from PIL import Image, UnidentifiedImageError
 
 from rsitr.errors import MissingError
+from rsitr.pictures import open_picture
 from rsitr.service.errors import TooLargeError, UnsupportedError
 from rsitr.types import ImageArray
 
@@ -43,12 +44,8 @@ def decode_upload(content: bytes, *, max_px: int, keep_px: int) -> Upload:
         UnsupportedError: it is no JPEG, PNG or WebP, or it is damaged.
     """
     try:
-        _check(content, max_px=max_px)
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            size_px = picture.size
-            picture.draft("RGB", (keep_px, keep_px))  # a JPEG is reduced while it is decoded
-            picture.thumbnail((keep_px, keep_px), Image.Resampling.BOX)
-            image = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+        size_px = _check(content, max_px=max_px)
+        image = np.asarray(open_picture(content, formats=FORMATS, side_px=keep_px))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(max_px) from error
     except UnidentifiedImageError as error:
@@ -60,13 +57,14 @@ def decode_upload(content: bytes, *, max_px: int, keep_px: int) -> Upload:
     return Upload(image=np.ascontiguousarray(image), size_px=size_px)
 
 
-def _check(content: bytes, *, max_px: int) -> None:
-    """Look at the header, and at the checksums where the format has them; no pixel is decoded."""
+def _check(content: bytes, *, max_px: int) -> tuple[int, int]:
+    """Its (width, height) by the header; checksums are looked at where the format has them, and no pixel is decoded."""
     with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
         width, height = picture.size
         if width * height > max_px:
             raise _too_large(max_px)
         picture.verify()
+    return width, height
 
 
 def _too_large(max_px: int) -> TooLargeError:
@@ -74,24 +72,18 @@ def _too_large(max_px: int) -> TooLargeError:
 
 
 class PictureStore:
-    """Uploaded pictures by ids that nobody can guess; the oldest make room for new ones."""
+    """Uploaded pictures by ids that nobody can guess; the oldest make room for new ones. For one thread."""
 
     def __init__(self, *, limit: int, expiry_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
-        self._expiry_s = expiry_s
-        self._clock = clock
-        self._held: OrderedDict[str, tuple[float, ImageArray]] = OrderedDict()
+        self._held: TTLCache[str, ImageArray] = TTLCache(limit, ttl=expiry_s, timer=clock)
 
     def __len__(self) -> int:
         return len(self._held)
 
     def put(self, image: ImageArray) -> str:
         """Keep a picture; returns its id."""
-        self._expire()
         name = secrets.token_urlsafe(12)
-        self._held[name] = (self._clock(), image)
-        while len(self._held) > self._limit:
-            self._held.popitem(last=False)
+        self._held[name] = image
         return name
 
     def get(self, name: str) -> ImageArray:
@@ -100,12 +92,7 @@ class PictureStore:
         Raises:
             MissingError: it is not there, or no longer.
         """
-        self._expire()
-        if name not in self._held:
-            raise MissingError("this picture is not here, or no longer: send it again")
-        return self._held[name][1]
-
-    def _expire(self) -> None:
-        oldest = self._clock() - self._expiry_s
-        while self._held and next(iter(self._held.values()))[0] < oldest:
-            self._held.popitem(last=False)
+        try:
+            return self._held[name]
+        except KeyError:
+            raise MissingError("this picture is not here, or no longer: send it again") from None

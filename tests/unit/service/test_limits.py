@@ -203,6 +203,14 @@ def test_transparent_and_turned_pictures_are_shown_upright_in_rgb() -> None:
     assert decode_upload(clear.getvalue(), max_px=10_000, keep_px=100).image.shape == (8, 8, 3)
 
 
+def test_sixteen_bits_become_eight_as_everywhere() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((20, 30), 300 * 100, dtype=np.uint16)).save(file, "PNG")
+    image = decode_upload(file.getvalue(), max_px=10_000, keep_px=100).image
+    assert image.shape == (20, 30, 3)
+    assert set(image.ravel().tolist()) == {300 * 100 // 257}
+
+
 def test_pictures_expire_and_make_room() -> None:
     now = [0.0]
     store = PictureStore(limit=2, expiry_s=10.0, clock=lambda: now[0])

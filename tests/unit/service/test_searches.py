@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from pydantic import TypeAdapter
 from archives import picture_file
 from fakes import ColourEncoder
 from rsitr.formats import plain
+from rsitr.index import ingest
 from rsitr.search import Index
+from rsitr.service import ServiceSettings, create_app
 
 
 def search(client: TestClient, **body: Any) -> dict[str, Any]:
@@ -194,3 +197,21 @@ def test_answers_are_what_their_description_says(client: TestClient) -> None:
         content = client.get(path).text
         assert plain(TypeAdapter(model).validate_json(content)) == json.loads(content), path
     assert plain(TypeAdapter(SearchReply).validate_python(found)) == found
+
+
+def test_the_index_that_was_handed_over_is_searched_after_warming_too(
+    archive: Path, encoder: ColourEncoder, tmp_path: Path
+) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    (scenes / "other.png").write_bytes(picture_file("blue", size_px=(64, 64)))
+    other = tmp_path / "other"
+    ingest([scenes], into=other, encoder=encoder, tile_px=64)
+    app = create_app(ServiceSettings(index=archive), index=Index.open(other, encoder=encoder))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        engine = app.state.engine
+        deadline = time.monotonic() + 60
+        while engine.status == "warming" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert {hit["scene"] for hit in search(client, text="blue", k=13)["hits"]} == {"other.png"}
+        assert client.get("/api/index").json()["name"] == "other"
