@@ -13,8 +13,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.keys import Keys
 
 from browser import Page, visit
+from rsitr.demo.drawing.scene import draw_scene
 from rsitr.demo.raster import write_scene
-from rsitr.demo.scene import draw_scene
 from rsitr.index import ingest
 from rsitr.models import load_model
 from rsitr.service import add_key

@@ -22,7 +22,7 @@ import rsitr
 from rsitr.cli.app import app
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(rsitr.__path__, "rsitr."))
-HEAVY = ("torch", "torchvision", "open_clip", "transformers")
+HEAVY = ("torch", "torchvision", "open_clip", "transformers", "sklearn", "matplotlib")
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -64,7 +64,13 @@ def test_all_of_a_room_is_what_is_visible(name: str) -> None:
     assert public_names(module) == set(getattr(module, "__all__", ())) - {"__version__"}
 
 
-@pytest.mark.parametrize("module", ["rsitr", "rsitr.errors", "rsitr.geo", "rsitr.index", "rsitr.types"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("rsitr", "rsitr.errors", "rsitr.formats", "rsitr.geo", "rsitr.index", "rsitr.search", "rsitr.service"),
+        "rsitr.types",
+    ],
+)
 def test_what_needs_no_torch_imports_none(module: str) -> None:
     done = python(
         f"import importlib, pkgutil, sys; room = importlib.import_module({module!r})\n"

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsitr.demo.judging import Answer, JudgedHit, Summary, describe_place, judge, summarise_answers
-from rsitr.demo.layout import UNIT_PX
+from rsitr.demo.drawing.layout import UNIT_PX
+from rsitr.demo.drawing.scene import DemoScene, draw_example, draw_scene
+from rsitr.demo.judging import JudgedAnswer, JudgedHit, Summary, describe_place, judge, summarise_answers
 from rsitr.demo.queries import QUERIES, DemoQuery
 from rsitr.demo.raster import SENSOR, is_drawn, write_scene
-from rsitr.demo.scene import DemoScene, draw_example, draw_scene
 from rsitr.errors import SceneError, StoreError
 from rsitr.geo import Window, cut_windows
 from rsitr.index import IngestProgress, ingest, open_index, recorded_model
@@ -65,7 +65,7 @@ class Exploration:
     scene: DemoScene
     index: Index
     model: str
-    answers: tuple[Answer, ...]
+    answers: tuple[JudgedAnswer, ...]
     summary: Summary
     time_s: dict[str, float]
 
@@ -150,7 +150,7 @@ def _clear(*, scene: Path, index: Path) -> None:
     shutil.rmtree(index)
 
 
-def _ask(scene: DemoScene, index: Index) -> list[Answer]:
+def _ask(scene: DemoScene, index: Index) -> list[JudgedAnswer]:
     """Every query whose answer is in the scene: in words, and one by picture."""
     present = {district.label for district in scene.districts}
     answers = [
@@ -168,10 +168,12 @@ def _ask(scene: DemoScene, index: Index) -> list[Answer]:
     return answers
 
 
-def _judge_result(scene: DemoScene, result: SearchResult, *, query: DemoQuery, example: ImageArray | None) -> Answer:
+def _judge_result(
+    scene: DemoScene, result: SearchResult, *, query: DemoQuery, example: ImageArray | None
+) -> JudgedAnswer:
     height, width, _ = scene.pixels.shape
     tiles = cut_windows(width, height, tile_px=UNIT_PX)
-    return Answer(
+    return JudgedAnswer(
         query=query,
         example=example,
         hits=tuple(

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from rsitr.demo.exploring import Exploration
-from rsitr.demo.judging import Answer
+from rsitr.demo.judging import JudgedAnswer
 
 __all__ = ["write_figure"]
 
@@ -74,7 +74,7 @@ def _draw_map(axes: Axes, found: Exploration) -> None:
         )
 
 
-def _list_titles(axes: Axes, answers: Sequence[Answer], *, first: int) -> None:
+def _list_titles(axes: Axes, answers: Sequence[JudgedAnswer], *, first: int) -> None:
     """The queries that have no pictures of their own, in two columns."""
     axes.set_axis_off()
     lines = [f"{first + i}  {_shorten(answer.title)}" for i, answer in enumerate(answers)]
@@ -87,7 +87,7 @@ def _shorten(title: str) -> str:
     return textwrap.shorten(title, 58, placeholder=" …")
 
 
-def _draw_hit(axes: Axes, found: Exploration, answer: Answer, column: int) -> None:
+def _draw_hit(axes: Axes, found: Exploration, answer: JudgedAnswer, column: int) -> None:
     judged = answer.hits[column]
     picture = found.index.picture(judged.hit.tile, max_px=200)
     height, width, _ = picture.shape

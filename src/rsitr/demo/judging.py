@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import comb
 
+from rsitr.demo.drawing.scene import Region
 from rsitr.demo.queries import DemoQuery
-from rsitr.demo.scene import Region
 from rsitr.geo import Window
 from rsitr.types import Hit, ImageArray
 
 __all__ = [
-    "Answer",
+    "JudgedAnswer",
     "JudgedHit",
     "Summary",
     "chance_of_hit",
@@ -42,7 +42,7 @@ class JudgedHit:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class JudgedAnswer:
     """A query with its judged hits.
 
     Attributes:
@@ -130,7 +130,7 @@ def chance_of_hit(*, n_tiles: int, n_right: int, k: int) -> float:
     return 1 - comb(n_tiles - n_right, k) / comb(n_tiles, k)
 
 
-def summarise_answers(answers: Sequence[Answer], *, k: int) -> Summary:
+def summarise_answers(answers: Sequence[JudgedAnswer], *, k: int) -> Summary:
     """Count what was found."""
 
     def expected(depth: int) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from rsitr.demo.drawing.scene import DemoScene, Region
 from rsitr.demo.exploring import Exploration
-from rsitr.demo.judging import Answer, JudgedHit
+from rsitr.demo.judging import JudgedAnswer, JudgedHit
 from rsitr.demo.raster import ACQUIRED, GSD_M
-from rsitr.demo.scene import DemoScene, Region
 from rsitr.formats import collect_features, format_place, ring_geometry, round_score
 from rsitr.geo import bbox_centre
 from rsitr.pages import picture_uri, render_page
@@ -85,7 +85,7 @@ def _label_box(region: Region) -> dict[str, Any]:
     return {"label": region.label, "x": column, "y": row, "width": width, "height": height}
 
 
-def _query_card(number: int, answer: Answer, index: Index) -> dict[str, Any]:
+def _query_card(number: int, answer: JudgedAnswer, index: Index) -> dict[str, Any]:
     return {
         "number": number,
         "title": answer.title,

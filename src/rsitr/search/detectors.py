@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from rsitr.errors import QueryError, StoreError
 from rsitr.files import locked, write_file
@@ -130,6 +129,8 @@ def load_detector(folder: Path, name: str) -> Detector:
         QueryError: there is none of this name.
         StoreError: its file is damaged.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     _require(folder, name)
     path = _path(folder, name)
     try:

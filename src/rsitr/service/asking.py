@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from rsitr.errors import QueryError
 from rsitr.geo import area_from_geojson
-from rsitr.rerank import parse_rerank
 from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query
 from rsitr.service.schemas import MarkBody, PartBody, RankingBody, SearchBody, SearchParams
 from rsitr.service.settings import ServiceSettings
@@ -155,6 +154,8 @@ def _read_ranking(body: RankingBody, settings: ServiceSettings) -> RankingSettin
     if body.candidates > settings.max_candidates:
         raise QueryError(f"the number of candidates is at most {settings.max_candidates} here, not {body.candidates}")
     if body.rerank is not None:
+        from rsitr.rerank import parse_rerank
+
         parse_rerank(body.rerank)  # these only: a fusion model would be named by a path
     return RankingSettings(
         n_candidates=body.candidates,

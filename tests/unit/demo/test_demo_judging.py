@@ -4,8 +4,9 @@ from itertools import combinations
 
 import pytest
 
+from rsitr.demo.drawing.scene import Region
 from rsitr.demo.judging import (
-    Answer,
+    JudgedAnswer,
     JudgedHit,
     chance_of_hit,
     describe_place,
@@ -14,7 +15,6 @@ from rsitr.demo.judging import (
     summarise_answers,
 )
 from rsitr.demo.queries import DemoQuery
-from rsitr.demo.scene import Region
 from rsitr.types import Hit, Tile
 
 DISTRICTS = (
@@ -59,12 +59,12 @@ def test_chance_equals_counting() -> None:
     assert chance_of_hit(n_tiles=3, n_right=1, k=9) == 1  # fewer tiles than asked for
 
 
-def answer(marks: str) -> Answer:
+def answer(marks: str) -> JudgedAnswer:
     hits = tuple(
         JudgedHit(Hit(Tile(str(i), "s.tif", (0, 0, 1, 1)), score=1.0 - i / 10, rank=i + 1), (), mark == "+")
         for i, mark in enumerate(marks)
     )
-    return Answer(DemoQuery(None, frozenset({"river"})), None, hits, n_right_tiles=2, n_tiles=8)
+    return JudgedAnswer(DemoQuery(None, frozenset({"river"})), None, hits, n_right_tiles=2, n_tiles=8)
 
 
 def test_the_summary_counts_first_hits_and_any_hits() -> None:

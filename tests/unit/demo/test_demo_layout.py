@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsitr.demo.layout import DRAWERS, UNIT_PX, Layout, plan_layout
+from rsitr.demo.drawing.layout import DRAWERS, UNIT_PX, Layout, plan_layout
 from rsitr.demo.queries import QUERIES
 
 WATER = {"open sea", "beach", "harbour with boats", "river", "river mouth", "river with a bridge"}

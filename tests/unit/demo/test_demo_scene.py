@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsitr.demo import DemoScene, draw_example, draw_scene
-from rsitr.demo.layout import DRAWERS
+from rsitr.demo.drawing.layout import DRAWERS
 from rsitr.errors import SceneError
 
 

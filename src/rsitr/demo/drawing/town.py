@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from rsitr.demo.buildings import draw_flat_roof, draw_house, draw_sawtooth_hall, draw_tank
-from rsitr.demo.canvas import Color, Pen, vary_color
-from rsitr.demo.grounds import grass, pavement, soil
-from rsitr.demo.noise import mix, smoothstep
-from rsitr.demo.plot import Mark, Plot
-from rsitr.demo.trees import plant, plant_row
-from rsitr.demo.vehicles import draw_car, draw_lorry
+from rsitr.demo.drawing.buildings import draw_flat_roof, draw_house, draw_sawtooth_hall, draw_tank
+from rsitr.demo.drawing.canvas import Color, Pen, vary_color
+from rsitr.demo.drawing.grounds import grass, pavement, soil
+from rsitr.demo.drawing.noise import mix, smoothstep
+from rsitr.demo.drawing.plot import Mark, Plot
+from rsitr.demo.drawing.trees import plant, plant_row
+from rsitr.demo.drawing.vehicles import draw_car, draw_lorry
 
 __all__ = ["draw_dense_homes", "draw_industry", "draw_medium_homes", "draw_parking", "draw_tanks"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsitr.demo.canvas import Color, Pen, Point, rectangle_points
-from rsitr.demo.grounds import grass, ripples, rows, soil, surf, water
-from rsitr.demo.noise import mix, smoothstep
-from rsitr.demo.plot import Mark, Plot
-from rsitr.demo.trees import canopy, plant, plant_row
-from rsitr.demo.vehicles import draw_car
+from rsitr.demo.drawing.canvas import Color, Pen, Point, rectangle_points
+from rsitr.demo.drawing.grounds import grass, ripples, rows, soil, surf, water
+from rsitr.demo.drawing.noise import mix, smoothstep
+from rsitr.demo.drawing.plot import Mark, Plot
+from rsitr.demo.drawing.trees import canopy, plant, plant_row
+from rsitr.demo.drawing.vehicles import draw_car
 from rsitr.types import FloatArray
 
 __all__ = [

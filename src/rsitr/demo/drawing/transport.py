@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsitr.demo.buildings import draw_flat_roof
-from rsitr.demo.canvas import Color, Pen, shade_color
-from rsitr.demo.grounds import grass, pavement, water
-from rsitr.demo.noise import mix, smoothstep
-from rsitr.demo.plot import Mark, Plot
-from rsitr.demo.vehicles import draw_boat, draw_car, draw_lorry, draw_plane
+from rsitr.demo.drawing.buildings import draw_flat_roof
+from rsitr.demo.drawing.canvas import Color, Pen, shade_color
+from rsitr.demo.drawing.grounds import grass, pavement, water
+from rsitr.demo.drawing.noise import mix, smoothstep
+from rsitr.demo.drawing.plot import Mark, Plot
+from rsitr.demo.drawing.vehicles import draw_boat, draw_car, draw_lorry, draw_plane
 
 __all__ = ["draw_apron", "draw_harbour", "draw_runway"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsitr.demo.canvas import Canvas, Pen
-from rsitr.demo.trees import Grove
+from rsitr.demo.drawing.canvas import Canvas, Pen
+from rsitr.demo.drawing.trees import Grove
 from rsitr.types import FloatArray
 
 __all__ = ["Mark", "Plot", "Roads"]

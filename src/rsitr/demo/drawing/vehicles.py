@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsitr.demo.canvas import Color, Pen, Point, ellipse_points, rectangle_points, shade_color, vary_color
+from rsitr.demo.drawing.canvas import Color, Pen, Point, ellipse_points, rectangle_points, shade_color, vary_color
 
 __all__ = ["draw_boat", "draw_car", "draw_lorry", "draw_plane", "draw_ship"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsitr.demo.canvas import Pen
-from rsitr.demo.plot import Plot
-from rsitr.demo.vehicles import draw_car
+from rsitr.demo.drawing.canvas import Pen
+from rsitr.demo.drawing.plot import Plot
+from rsitr.demo.drawing.vehicles import draw_car
 
 __all__ = ["draw_roads"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from rsitr.demo.noise import SUN, NoiseFields
+from rsitr.demo.drawing.noise import SUN, NoiseFields
 from rsitr.types import FloatArray
 
 __all__ = [

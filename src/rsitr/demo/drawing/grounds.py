@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsitr.demo.canvas import Color
-from rsitr.demo.noise import NoiseFields, hillshade, mix, smoothstep
+from rsitr.demo.drawing.canvas import Color
+from rsitr.demo.drawing.noise import NoiseFields, hillshade, mix, smoothstep
 from rsitr.types import FloatArray
 
 __all__ = ["grass", "pavement", "ripples", "rows", "sand", "soil", "surf", "water"]

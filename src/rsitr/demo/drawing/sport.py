@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from rsitr.demo.buildings import draw_flat_roof
-from rsitr.demo.canvas import Color, Pen, Point, shade_color
-from rsitr.demo.grounds import grass
-from rsitr.demo.plot import Mark, Plot
-from rsitr.demo.trees import plant_row
-from rsitr.demo.vehicles import draw_car
+from rsitr.demo.drawing.buildings import draw_flat_roof
+from rsitr.demo.drawing.canvas import Color, Pen, Point, shade_color
+from rsitr.demo.drawing.grounds import grass
+from rsitr.demo.drawing.plot import Mark, Plot
+from rsitr.demo.drawing.trees import plant_row
+from rsitr.demo.drawing.vehicles import draw_car
 
 __all__ = ["draw_baseball", "draw_playground", "draw_tennis"]
 

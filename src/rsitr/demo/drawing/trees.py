@@ -9,8 +9,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from rsitr.demo.canvas import SUPERSAMPLING, Canvas, Color
-from rsitr.demo.noise import SUN, hillshade, value_noise
+from rsitr.demo.drawing.canvas import SUPERSAMPLING, Canvas, Color
+from rsitr.demo.drawing.noise import SUN, hillshade, value_noise
 from rsitr.types import FloatArray
 
 __all__ = ["Grove", "Tree", "canopy", "plant", "plant_row"]

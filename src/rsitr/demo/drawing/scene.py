@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from rsitr.demo.canvas import Canvas
-from rsitr.demo.layout import BLOCK, DRAWERS, UNIT_PX, Layout, plan_layout
-from rsitr.demo.noise import NoiseFields
-from rsitr.demo.plot import Mark, Plot, Roads
+from rsitr.demo.drawing.canvas import Canvas
+from rsitr.demo.drawing.layout import BLOCK, DRAWERS, UNIT_PX, Layout, plan_layout
+from rsitr.demo.drawing.noise import NoiseFields
+from rsitr.demo.drawing.plot import Mark, Plot, Roads
+from rsitr.demo.drawing.roads import draw_roads
+from rsitr.demo.drawing.trees import Grove
 from rsitr.demo.raster import locate_windows
-from rsitr.demo.roads import draw_roads
-from rsitr.demo.trees import Grove
 from rsitr.errors import SceneError
 from rsitr.geo import Window
 from rsitr.types import FloatArray, ImageArray, Ring

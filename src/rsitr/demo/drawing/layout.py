@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsitr.demo import nature, sport, town, transport
-from rsitr.demo.plot import Mark, Plot, Roads
+from rsitr.demo.drawing import nature, sport, town, transport
+from rsitr.demo.drawing.plot import Mark, Plot, Roads
 
 __all__ = ["DRAWERS", "UNIT_PX", "Layout", "Site", "plan_layout"]
 
