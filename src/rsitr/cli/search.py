@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
-import datetime
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +15,7 @@ from rsitr.files import write_file
 
 if TYPE_CHECKING:
     from rsitr.search import Index, Part, Query, RankingSettings, SearchResult
-    from rsitr.types import BBox, TileFilter
+    from rsitr.types import TileFilter
 
 __all__ = ["Format", "SearchRequest", "run_search", "search"]
 
@@ -240,41 +237,14 @@ def _read_limits(
     *, bbox: str | None, area: Path | None, scene: str | None, since: str | None, until: str | None, sensor: str | None
 ) -> TileFilter:
     from rsitr.geo import read_area
+    from rsitr.search import parse_bbox, parse_day
     from rsitr.types import TileFilter
 
     return TileFilter(
-        bbox=None if bbox is None else _parse_bbox(bbox),
+        bbox=None if bbox is None else parse_bbox(bbox, name="--bbox"),
         area=None if area is None else read_area(area),
         scene=scene,
-        since=_parse_day("since", since),
-        until=_parse_day("until", until),
+        since=None if since is None else parse_day(since, name="--since", is_last=False),
+        until=None if until is None else parse_day(until, name="--until", is_last=True),
         sensor=sensor,
     )
-
-
-def _parse_bbox(text: str) -> BBox:
-    try:
-        west, south, east, north = (float(side) for side in text.split(","))
-    except ValueError as error:
-        raise QueryError(
-            f"--bbox takes west,south,east,north in degrees, e.g. 5.9,45.8,10.5,47.8, not {text!r}"
-        ) from error
-    return west, south, east, north
-
-
-def _parse_day(option: str, text: str | None) -> datetime.date | None:
-    """A day; of a year or a month the first day for `--since`, the last one for `--until`."""
-    if text is None:
-        return None
-    is_last = option == "until"
-    try:
-        if re.fullmatch(r"\d{4}", text):
-            return datetime.date(int(text), 12 if is_last else 1, 31 if is_last else 1)
-        if month := re.fullmatch(r"(\d{4})-(\d{2})", text):
-            year, number = int(month[1]), int(month[2])
-            return datetime.date(year, number, calendar.monthrange(year, number)[1] if is_last else 1)
-        return datetime.date.fromisoformat(text)
-    except ValueError as error:
-        raise QueryError(
-            f"--{option} takes a day as YYYY-MM-DD, or a month or year, e.g. 2016-08-16, 2016-08 or 2016, not {text!r}"
-        ) from error

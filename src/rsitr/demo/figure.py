@@ -13,6 +13,7 @@ from matplotlib.patheffects import withStroke
 
 from rsitr.demo.exploring import Exploration
 from rsitr.demo.judging import JudgedAnswer
+from rsitr.files import replacing
 
 __all__ = ["write_figure"]
 
@@ -46,9 +47,8 @@ def write_figure(found: Exploration, path: Path) -> None:
         f"hits are right, {summary.within_k} queries have a right one among {summary.k}",
         x=0.008, y=0.985, ha="left", fontsize=13,
     )  # fmt: skip
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    with replacing(path) as part:
+        figure.savefig(part, format="png")
 
 
 def _draw_map(axes: Axes, found: Exploration) -> None:

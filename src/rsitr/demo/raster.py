@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from rasterio.crs import CRS
+from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
 from rasterio.transform import Affine
 
 from rsitr.errors import SceneError
+from rsitr.files import replacing, require_writable
 from rsitr.geo import Placement, Window, open_scene
 from rsitr.types import ImageArray, Ring
 from rsitr.version import __version__
@@ -60,6 +61,7 @@ def write_scene(pixels: ImageArray, path: Path, *, seed: int) -> None:
     Raises:
         SceneError: the file cannot be written.
     """
+    require_writable(path, error=SceneError)
     height, width, _ = pixels.shape
     profile = {"driver": "GTiff", "height": height, "width": width, "count": 3, "dtype": "uint8"}
     tags = {
@@ -71,8 +73,7 @@ def write_scene(pixels: ImageArray, path: Path, *, seed: int) -> None:
         ),
     }
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".scene-") as folder, MemoryFile() as memory:
-            part = Path(folder) / "scene.tif"
+        with replacing(path, error=SceneError) as part, MemoryFile() as memory:
             with memory.open(**profile, photometric="RGB", crs=_CRS, transform=_TRANSFORM) as raster:
                 raster.write(np.moveaxis(pixels, 2, 0))
                 raster.update_tags(**tags)
@@ -81,6 +82,5 @@ def write_scene(pixels: ImageArray, path: Path, *, seed: int) -> None:
                     raster, part, driver="COG", compress="JPEG", quality=_JPEG_QUALITY, blocksize=256,
                     overview_quality=_JPEG_QUALITY,
                 )  # fmt: skip
-            part.replace(path)
-    except OSError as error:  # rasterio's errors of reading and writing are among them
+    except RasterioError as error:
         raise SceneError(f"{path}: the scene cannot be written ({error}); choose another folder with --out") from error

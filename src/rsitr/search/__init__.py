@@ -23,10 +23,11 @@ from rsitr.search.detectors import (
 )
 from rsitr.search.feedback import Mark, fit_head, read_marks
 from rsitr.search.index import Index
+from rsitr.search.limits import Limits, check_filter, parse_bbox, parse_day
 from rsitr.search.locating import locate
 from rsitr.search.outcome import say_limits, say_outcome
 from rsitr.search.places import merge_hits
-from rsitr.search.query import Part, Query, check_filter, make_query, parse_weight
+from rsitr.search.query import Part, Query, make_query, parse_weight
 from rsitr.search.ranking import RankingSettings
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
 from rsitr.search.result import SearchResult
@@ -42,6 +43,7 @@ __all__ = [
     "Find",
     "Index",
     "Labelled",
+    "Limits",
     "LocalCoder",
     "Mark",
     "Part",
@@ -66,6 +68,8 @@ __all__ = [
     "locate",
     "make_query",
     "merge_hits",
+    "parse_bbox",
+    "parse_day",
     "parse_weight",
     "read_example",
     "read_marks",

@@ -23,8 +23,9 @@ from rsitr.search.detectors import (
 )
 from rsitr.search.encoding import encode_query
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
+from rsitr.search.limits import Limits
 from rsitr.search.loading import Models
-from rsitr.search.query import Limits, Part, Query, check_threshold, make_query
+from rsitr.search.query import Part, Query, check_threshold, make_query
 from rsitr.search.ranking import CandidateRanker, RankingSettings, explain_stages
 from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult

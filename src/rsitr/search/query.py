@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, Unpack
 
 import numpy as np
 
 from rsitr.errors import QueryError
-from rsitr.types import BBox, ImageArray, TileFilter
+from rsitr.search.limits import Limits, check_filter
+from rsitr.types import ImageArray, TileFilter
 
-__all__ = ["MINUS_WEIGHT", "Limits", "Part", "Query", "check_filter", "check_threshold", "make_query", "parse_weight"]
+__all__ = ["MINUS_WEIGHT", "Part", "Query", "check_threshold", "make_query", "parse_weight"]
 
 MINUS_WEIGHT = 0.5
 """What `minus` takes away unless told otherwise: the whole of it would often outweigh what is asked for."""
 
 _WEIGHTED = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*\*\s*(.+)", re.DOTALL)
-
-
-class Limits(TypedDict, total=False):
-    """The limits of a :class:`rsitr.types.TileFilter` that are given most, as keywords."""
-
-    bbox: BBox | None
-    since: datetime.date | None
-    until: datetime.date | None
-    sensor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,22 +155,8 @@ def make_query(
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise QueryError(f"k is the number of hits wanted, at least 1, not {k}")
     given = {name: value for name, value in limits.items() if value is not None}
-    return Query(parts=found, k=k, where=check_filter(_replace(where or TileFilter(), given)))
-
-
-def check_filter(where: TileFilter) -> TileFilter:
-    """A filter that can be met.
-
-    Raises:
-        QueryError: a box that is none, or days that are none or in the wrong order.
-    """
-    for name in ("since", "until"):
-        day = getattr(where, name)
-        if day is not None and (not isinstance(day, datetime.date) or isinstance(day, datetime.datetime)):
-            raise QueryError(f"{name} is a day, datetime.date(2016, 8, 31) for one, not {day!r}")
-    if where.since and where.until and where.since > where.until:
-        raise QueryError(f"no day is on or after {where.since.isoformat()} and on or before {where.until.isoformat()}")
-    return where if where.bbox is None else _replace(where, {"bbox": _checked_box(where.bbox)})
+    limited = dataclasses.replace(where or TileFilter(), **given)  # type: ignore[arg-type]  # its own fields
+    return Query(parts=found, k=k, where=check_filter(limited))
 
 
 def check_threshold(threshold: float) -> float:
@@ -201,10 +178,6 @@ def parse_weight(text: str) -> tuple[float, str]:
     """
     found = _WEIGHTED.fullmatch(text)
     return (float(found.group(1)), found.group(2).strip()) if found else (1.0, text)
-
-
-def _replace(where: TileFilter, changes: Mapping[str, object]) -> TileFilter:
-    return dataclasses.replace(where, **changes)  # type: ignore[arg-type]  # its own fields
 
 
 def _listed(value: str | Sequence[str] | None) -> Sequence[str]:
@@ -239,21 +212,3 @@ def _checked_part(part: Part) -> Part:
     ):
         raise QueryError(f"a picture is an array (height, width, 3) of uint8, not {picture.shape} of {picture.dtype}")
     return part
-
-
-def _checked_box(bbox: BBox) -> BBox:
-    hint = "a box is west,south,east,north in degrees (west > east across the antimeridian), not "
-    try:
-        hint += ",".join(f"{side:g}" for side in bbox)
-    except (TypeError, ValueError):
-        raise QueryError(f"{hint}{bbox!r}") from None
-    if len(bbox) != 4 or not all(math.isfinite(side) for side in bbox):
-        raise QueryError(hint)
-    west, south, east, north = (float(side) for side in bbox)
-    if not (-180 <= west <= 180 and -180 <= east <= 180):
-        raise QueryError(f"{hint}: longitudes run from -180 to 180")
-    if not (-90 <= south <= 90 and -90 <= north <= 90):
-        raise QueryError(f"{hint}: latitudes run from -90 to 90")
-    if south > north:
-        raise QueryError(f"{hint}: its south lies north of its north")
-    return west, south, east, north

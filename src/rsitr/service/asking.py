@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rsitr.errors import QueryError
 from rsitr.geo import area_from_geojson
-from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query
+from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query, parse_bbox, parse_day
 from rsitr.service.schemas import MarkBody, PartBody, RankingBody, SearchBody, SearchParams
 from rsitr.service.settings import ServiceSettings
 from rsitr.types import Area, BBox, ImageArray, TileFilter
@@ -106,22 +105,11 @@ def body_of(params: SearchParams) -> SearchBody:
         {
             "text": params.q,
             "not": params.unwanted,
-            "bbox": None if params.bbox is None else _parse_box(params.bbox),
+            "bbox": None if params.bbox is None else list(parse_bbox(params.bbox, name="bbox")),
             **params.model_dump(include={"like", "detector", "since", "until", "sensor", "scene"}),
             **params.model_dump(include={"k", "places", "threshold"}),
         }
     )
-
-
-def _parse_box(text: str) -> list[float]:
-    hint = "bbox: west,south,east,north in degrees, e.g. 5.9,45.8,10.5,47.8"
-    try:
-        sides = [float(side) for side in text.split(",")]
-    except ValueError as error:
-        raise QueryError(f"{hint}, not {text!r}") from error
-    if len(sides) != 4 or not all(-180 <= side <= 180 for side in sides):
-        raise QueryError(f"{hint}, not {text!r}")
-    return sides
 
 
 def _read_filter(body: SearchBody) -> TileFilter:
@@ -133,8 +121,8 @@ def _read_filter(body: SearchBody) -> TileFilter:
         TileFilter(
             bbox=bbox,
             area=_read_area(body),
-            since=None if body.since is None else datetime.date.fromisoformat(body.since),
-            until=None if body.until is None else datetime.date.fromisoformat(body.until),
+            since=None if body.since is None else parse_day(body.since, name="since", is_last=False),
+            until=None if body.until is None else parse_day(body.until, name="until", is_last=True),
             sensor=body.sensor,
             scene=body.scene,
         )

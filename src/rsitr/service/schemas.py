@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "DetectorBody",
@@ -20,19 +19,12 @@ __all__ = [
 Form = Literal["json", "geojson", "csv"]
 
 
-def _day(text: str) -> str:
-    datetime.date.fromisoformat(text)
-    return text
-
-
 Words = Annotated[str, Field(max_length=1000)]
 TileId = Annotated[str, Field(min_length=1, max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 DetectorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$")]
 Day = Annotated[
-    str,
-    Field(pattern=r"^\d{4}-\d{2}-\d{2}$", json_schema_extra={"format": "date"}, examples=["2016-08-16"]),
-    AfterValidator(_day),
+    str, Field(max_length=40, description="A day, a month or a year.", examples=["2016-08-16", "2016-08", "2016"])
 ]
 Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]

@@ -10,6 +10,7 @@ import pytest
 
 from rsitr.errors import QueryError
 from rsitr.search import Part, Query, make_query, parse_weight
+from rsitr.search.limits import parse_day
 from rsitr.search.query import check_threshold
 from rsitr.types import TileFilter
 
@@ -108,3 +109,16 @@ def test_a_filter_is_a_start_that_single_limits_replace() -> None:
     found = make_query(text="x", k=1, where=base, sensor="other")
     assert found.where == TileFilter(sensor="other", scene="2016/*", since=DAY)
     assert found.describe() == "“x” since 2016-08-16 by other in 2016/*"
+
+
+@pytest.mark.parametrize("day", ["16", "2016-13", "2016-8", "2016-02-30", "", "today"])
+def test_what_is_no_day_is_told_with_the_forms_that_are(day: str) -> None:
+    with pytest.raises(QueryError, match="since takes a day as YYYY-MM-DD, or a month or year"):
+        parse_day(day, name="since", is_last=False)
+
+
+def test_a_month_or_a_year_reaches_from_its_first_day_to_its_last() -> None:
+    for text in ("2016", "2016-01", "2016-01-01"):
+        assert parse_day(text, name="since", is_last=False) == datetime.date(2016, 1, 1)
+    assert parse_day("2016", name="until", is_last=True) == datetime.date(2016, 12, 31)
+    assert parse_day("2015-02", name="until", is_last=True) == datetime.date(2015, 2, 28)

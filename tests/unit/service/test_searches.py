@@ -65,6 +65,8 @@ def test_filters(client: TestClient) -> None:
     assert scenes(bbox=[179, 40, -179, 60]) == {"<b>dateline.tif"}
     assert scenes(since="2018-01-01") == {"deep/values_20200101.tif"}
     assert scenes(until="2018-01-01") == {"north_20160816.tif"}
+    assert scenes(since="2020-01") == scenes(since="2018") == {"deep/values_20200101.tif"}
+    assert scenes(until="2016") == scenes(until="2016-08") == {"north_20160816.tif"}
     assert scenes(sensor="naip") == {"north_20160816.tif"}
     assert scenes(scene="deep/*") == {"deep/values_20200101.tif"}
     ring = [[-99.2, 47.0], [-99.1, 47.0], [-99.1, 47.1], [-99.2, 47.1], [-99.2, 47.0]]
@@ -151,7 +153,7 @@ def test_the_stages_of_ranking_are_told_when_asked_for(client: TestClient) -> No
         ({"text": "red", "k": 201}, "k is at most 200"),
         ({"text": "red", "k": "3"}, "k: input should be a valid integer"),
         ({"text": "red", "bbox": [0, 1, 1, 0]}, "its south lies north of its north"),
-        ({"text": "red", "since": "2020-02-30"}, "since: day is out of range"),
+        ({"text": "red", "since": "2020-02-30"}, "since takes a day as YYYY-MM-DD, or a month or year"),
         ({"text": "red", "since": "2020-02-02", "until": "2019-01-01"}, "no day is on or after"),
         ({"text": "red", "area": {"type": "Point", "coordinates": [0, 0]}}, "no polygon in it"),
         ({"text": "red", "ranking": {"rerank": "magic"}}, "magic"),
