@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "explain_disk",
     "fingerprint_files",
     "locked",
     "read_kept",
@@ -30,6 +33,8 @@ __all__ = [
 
 CHUNK = 2**20
 ABOUT = "about"
+FULL = re.compile(r"no space left on device|disk quota exceeded|os error (28|122)\b", re.IGNORECASE)
+READ_ONLY = re.compile(r"read-only file ?system|os error 30\b", re.IGNORECASE)
 
 
 def require_writable(path: Path, *, error: type[RsitrError] = ConfigError) -> None:
@@ -167,6 +172,27 @@ def read_kept(path: Path, *, about: Mapping[str, str]) -> dict[str, NDArray[np.g
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, ValueError, SafetensorError):
         return None
+
+
+def explain_disk(error: BaseException) -> str | None:
+    """What a person can do where the disk is the trouble, wherever a library met it; None where it is not.
+
+    Libraries that are not written in Python tell it in words alone, so the texts of an error, and of
+    what led to it, count.
+
+    >>> explain_disk(OSError(28, "No space left on device", "index/vectors.lance"))
+    'the disk is full (index/vectors.lance): free some space, or write elsewhere'
+    """
+    found: BaseException | None = error
+    while found is not None:
+        number, name = getattr(found, "errno", None), getattr(found, "filename", None)
+        where = f" ({name})" if name else ""
+        if number in {errno.ENOSPC, errno.EDQUOT} or FULL.search(str(found)):
+            return f"the disk is full{where}: free some space, or write elsewhere"
+        if number == errno.EROFS or READ_ONLY.search(str(found)):
+            return f"the disk can only be read, not written{where}: write elsewhere"
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _umask() -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -52,6 +54,36 @@ def test_a_bug_is_one_line_that_says_how_to_see_more(run: Run) -> None:
     assert "Traceback" not in shown
     assert "ZeroDivisionError: division by zero" in shown
     assert "RSITR_DEBUG=1" in shown
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/a"), "the disk is full (out/a): free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full: free some space"),
+        (RuntimeError("lance error: IO: No space left on device (os error 28), src/x.rs:9"), "the disk is full: free"),
+        (OSError(errno.EROFS, "Read-only file system", "ix/b"), "the disk can only be read, not written (ix/b): write"),
+    ],
+)
+def test_a_full_disk_is_no_bug(run: Run, raised: Exception, said: str) -> None:
+    status, shown = run(raised)
+    assert status == 2
+    assert shown.startswith(f"rsitr: {said}")
+    assert "bug" not in shown
+    outer = ValueError("cannot go on")
+    outer.__cause__ = raised
+    assert run(outer) == (2, shown), "also where a library has wrapped it"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that only Linux has")
+def test_what_is_written_to_a_full_disk_ends_with_one_line() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "rsitr", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("rsitr: the disk is full")
+    assert "bug" not in done.stderr
 
 
 def test_a_bug_shows_its_traceback_on_request(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

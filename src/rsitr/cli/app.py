@@ -33,6 +33,7 @@ from rsitr.cli.serve import serve
 from rsitr.cli.train import train
 from rsitr.cli.tune import tune
 from rsitr.errors import RsitrError
+from rsitr.files import explain_disk
 
 app = typer.Typer(
     name="rsitr",
@@ -74,6 +75,8 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("RSITR_DEBUG"):
             traceback.print_exc()
+        if (said := explain_disk(error)) is not None:
+            _fail(said)
         _fail(
             f"unexpected {type(error).__name__}: {error} "
             "(this is a bug in rsitr; RSITR_DEBUG=1 shows where, please report it)"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +19,10 @@ from rsitr.errors import ConfigError, RsitrError
 if TYPE_CHECKING:
     from rsitr.service import ServiceSettings
 
-__all__ = ["build_demo", "demo_folder", "run_serve", "serve"]
+__all__ = ["build_demo", "demo_folder", "listen", "run_serve", "serve"]
 
 KEEP_ALIVE_S = 75
+BACKLOG = 2048
 
 
 def serve(
@@ -70,7 +74,7 @@ def run_serve(
         return _make_key(new_key, given.get("keys_file"))
     if demo and index is not None:
         raise ConfigError("serve an index, or --demo; not both")
-    from rsitr.service import create_app, load_settings, set_up_logging
+    from rsitr.service import create_app, load_settings, require_keys, set_up_logging
 
     if demo:
         from rsitr.demo import QUERIES
@@ -83,8 +87,56 @@ def run_serve(
     if settings.is_local and not settings.allowed_hosts:
         settings = settings.model_copy(update={"allowed_hosts": ("127.0.0.1", "localhost", "[::1]")})
     set_up_logging(settings.log_level)
-    _run(create_app(settings), settings)
+    require_keys(settings)
+    with ExitStack() as closing:
+        listening = listen(settings.host, settings.port)  # before the index is opened, which takes a while
+        for each in listening:
+            closing.enter_context(each)
+        app = create_app(settings)
+        sys.stderr.write(f"rsitr serves {settings.index} on {_address(settings.host, listening[0])}\n")
+        _run(app, settings, listening)
     return 0
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen at every address of a host.
+
+    Args:
+        host: a name or an address.
+        port: 0 takes any free one, the same for all.
+
+    Raises:
+        ConfigError: it is in use, or not to be had.
+    """
+    opened: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            one = socket.socket(family, socket.SOCK_STREAM)
+            opened.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind((address[0], port or opened[0].getsockname()[1], *address[2:]))
+            one.listen(BACKLOG)
+    except OSError as error:
+        for one in opened:
+            one.close()
+        raise ConfigError(f"cannot listen on {host}, port {port}: {_reason(error)}") from error
+    return opened
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "it is in use, perhaps by another rsitr serve; choose another --port, or --port 0 for any free one"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are for the system; choose another --port"
+    return f"{error.strerror or error}; choose another --host"
+
+
+def _address(host: str, listening: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listening.getsockname()[1]}"
 
 
 def demo_folder() -> Path:
@@ -128,7 +180,7 @@ def _make_key(role: str, file: Path | None) -> int:
     return 0
 
 
-def _run(app: Any, settings: ServiceSettings) -> None:
+def _run(app: Any, settings: ServiceSettings, listening: list[socket.socket]) -> None:
     """Serve until a signal comes; what is under way is finished, and that is status 0."""
     import uvicorn
 
@@ -140,8 +192,6 @@ def _run(app: Any, settings: ServiceSettings) -> None:
 
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -150,8 +200,7 @@ def _run(app: Any, settings: ServiceSettings) -> None:
         timeout_graceful_shutdown=settings.shutdown_s,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    sys.stderr.write(f"rsitr serves {settings.index} on http://{settings.host}:{settings.port}\n")
-    uvicorn.Server(config).run()
+    uvicorn.Server(config).run(sockets=listening)
     if any(thread.name == WARMING and thread.is_alive() for thread in threading.enumerate()):
         # Asked to stop while the model was still loading: libraries abort when the interpreter goes from under them.
         sys.stderr.flush()

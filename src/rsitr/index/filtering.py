@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -89,8 +90,7 @@ class TileColumns:
             return None
         masks: list[Mask] = []
         if where.scene is not None:
-            pattern = re.compile(fnmatch.translate(where.scene))
-            masks.append(self.scenes.which(np.array([bool(pattern.match(name)) for name in self.scenes.names])))
+            masks.append(self.scenes.which(_matching(where.scene, self.scenes.names)))
         if where.sensor is not None:
             wanted = where.sensor.casefold()
             masks.append(self.sensors.which(np.array([name.casefold() == wanted for name in self.sensors.names])))
@@ -161,3 +161,11 @@ def boxes_inside(boxes: NDArray[np.float64], bbox: BBox) -> Mask:
     in_lon = from_west & to_east if bbox[0] <= bbox[2] else from_west | to_east
     inside: Mask = in_lon & (west <= east) & (south >= bbox[1]) & (north <= bbox[3])
     return inside
+
+
+def _matching(scene: str, names: Sequence[str]) -> Mask:
+    """Which names are meant: the one that is exactly so called, or else those that fit the pattern."""
+    if scene in names:
+        return np.array([name == scene for name in names], dtype=bool)
+    pattern = re.compile(fnmatch.translate(scene))
+    return np.array([bool(pattern.match(name)) for name in names], dtype=bool)

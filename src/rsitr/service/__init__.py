@@ -1,8 +1,17 @@
 """The HTTP service: an API to search an index, and a page for people."""
 
-from rsitr.service.app import create_app
+from rsitr.service.app import create_app, require_keys
 from rsitr.service.keys import KeyRing, add_key, load_keys
 from rsitr.service.logs import set_up_logging
 from rsitr.service.settings import ServiceSettings, load_settings
 
-__all__ = ["KeyRing", "ServiceSettings", "add_key", "create_app", "load_keys", "load_settings", "set_up_logging"]
+__all__ = [
+    "KeyRing",
+    "ServiceSettings",
+    "add_key",
+    "create_app",
+    "load_keys",
+    "load_settings",
+    "require_keys",
+    "set_up_logging",
+]

@@ -18,14 +18,14 @@ from rsitr.service import routes
 from rsitr.service.engine import Engine
 from rsitr.service.errors import problem, say_invalid, status_of, title_of
 from rsitr.service.guard import Guard, error_headers
-from rsitr.service.keys import load_keys
+from rsitr.service.keys import KeyRing, load_keys
 from rsitr.service.logs import LOG
 from rsitr.service.metrics import Metrics
 from rsitr.service.page import Assets
 from rsitr.service.settings import ServiceSettings
 from rsitr.version import __version__
 
-__all__ = ["create_app", "hide_paths"]
+__all__ = ["create_app", "hide_paths", "require_keys"]
 
 DESCRIPTION = "Find places in satellite and aerial imagery by words or by example."
 
@@ -47,12 +47,7 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
         ConfigError: it would be open to other machines without keys, or the keys cannot be read.
         StoreError: the index is missing or damaged.
     """
-    keys = load_keys(settings.keys_file, settings.keys)
-    if not (settings.is_local or keys or settings.insecure):
-        raise ConfigError(
-            f"host {settings.host}: other machines could ask this service, and no key is set; make one with "
-            "`rsitr serve --new-key read --keys FILE` and serve with --keys FILE, or say --insecure"
-        )
+    keys = require_keys(settings)
     opened = index or Index.open(settings.index, model=settings.model, device=settings.device, root=settings.root)
     metrics = Metrics()
     engine = Engine(settings, index=opened, metrics=metrics)
@@ -93,6 +88,21 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
     if settings.trusted_proxies:  # the outermost: all others go by the client's own address
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
+
+
+def require_keys(settings: ServiceSettings) -> KeyRing:
+    """The keys of a service.
+
+    Raises:
+        ConfigError: it would be open to other machines without keys, or the keys cannot be read.
+    """
+    keys = load_keys(settings.keys_file, settings.keys)
+    if not (settings.is_local or keys or settings.insecure):
+        raise ConfigError(
+            f"host {settings.host}: other machines could ask this service, and no key is set; make one with "
+            "`rsitr serve --new-key read --keys FILE` and serve with --keys FILE, or say --insecure"
+        )
+    return keys
 
 
 def _handle_errors(app: FastAPI, engine: Engine) -> None:

@@ -83,16 +83,18 @@ class Guard:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send, shared=bool(self._settings.cors_origins))
+        # What answers to GET answers to HEAD; the server must go on knowing that it is one, and sends no body.
+        served = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
             self._admit(scope, exchange)
-            await self._app(scope, _bounded(receive, limit=self._limit(scope["path"])), exchange.send)
+            await self._app(served, _bounded(receive, limit=self._limit(scope["path"])), exchange.send)
         except RsitrError as error:
             await exchange.fail(status_of(error), str(error), title=title_of(error))
         except Exception:
             LOG.exception("a fault of rsitr", extra={"fields": {"request_id": exchange.request_id}})
             await exchange.fail(500, "this is a fault of rsitr; its log tells more under this request id")
         finally:
-            self._count(scope, exchange)
+            self._count(served, exchange, method=scope["method"])
 
     def _admit(self, scope: Scope, exchange: _Exchange) -> None:
         """Raises an error whose status is the answer, unless the request may go on."""
@@ -151,15 +153,15 @@ class Guard:
             return self._settings.max_upload_bytes + MULTIPART_BYTES
         return self._settings.max_body_bytes
 
-    def _count(self, scope: Scope, exchange: _Exchange) -> None:
+    def _count(self, scope: Scope, exchange: _Exchange, *, method: str) -> None:
         route = getattr(scope.get("route"), "path", "none")
-        method = scope["method"] if scope["method"] in {"GET", "POST", "DELETE", "OPTIONS", "HEAD"} else "other"
+        named = method if method in {"GET", "POST", "DELETE", "OPTIONS", "HEAD"} else "other"
         took_s = time.perf_counter() - exchange.begun
-        self._metrics.requests.labels(method, route, str(exchange.status)).inc()
+        self._metrics.requests.labels(named, route, str(exchange.status)).inc()
         self._metrics.seconds.labels(route).observe(took_s)
         fields: dict[str, Any] = {
             "request_id": exchange.request_id,
-            "method": method,
+            "method": named,
             "path": scope["path"],
             "status": exchange.status,
             "took_ms": round(1e3 * took_s, 1),
@@ -182,6 +184,7 @@ class _Exchange:
         self.key: Key | None = None
         self._send = send
         self._shared = shared
+        self._is_head = scope["method"] == "HEAD"
 
     async def send(self, message: Message) -> None:
         """Hand on a message of the answer, with the headers that all answers have."""
@@ -194,6 +197,8 @@ class _Exchange:
             if self._shared:
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
             headers.setdefault("Cache-Control", "no-store")
+        elif self._is_head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def fail(self, status: int, detail: str, *, title: str | None = None) -> None:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from rsitr.cli import serve
 from rsitr.cli.app import app
-from rsitr.cli.serve import build_demo, demo_folder, run_serve
+from rsitr.cli.serve import build_demo, demo_folder, listen, run_serve
 from rsitr.errors import ConfigError, StoreError
 from rsitr.search import Index
 
@@ -67,7 +67,7 @@ def test_the_demo_is_drawn_once_and_again_when_it_is_spoilt(
 
 def test_settings_reach_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[object] = []
-    monkeypatch.setattr(serve, "_run", lambda app, settings: served.append(settings))
+    monkeypatch.setattr(serve, "_run", lambda app, settings, listening: served.append(settings))
     monkeypatch.setattr(serve, "build_demo", lambda folder, device=None: _index(tmp_path))
     assert run_serve(demo=True, port=0, rate_per_s=7.0) == 0
     (settings,) = served
@@ -97,6 +97,37 @@ def test_a_served_index_answers_and_ends_with_status_0(tmp_path: Path) -> None:
     assert process.returncode == 0, logged
     assert f"http://127.0.0.1:{port}" in logged
     assert "Traceback" not in logged
+
+
+def test_a_port_in_use_is_told_at_once_and_nothing_is_said_to_be_served(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1, port {port}: it is in use"):
+            run_serve(tmp_path / "never-opened", port=port)
+
+
+def test_a_free_port_is_found_for_all_addresses_of_a_host() -> None:
+    listening = listen("localhost", 0)
+    try:
+        ports = {one.getsockname()[1] for one in listening}
+        assert len(ports) == 1
+        assert ports != {0}
+        with pytest.raises(ConfigError, match="it is in use"):
+            listen("localhost", ports.pop())
+    finally:
+        for one in listening:
+            one.close()
+
+
+def test_a_host_that_is_not_this_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConfigError, match="cannot listen on nowhere, port 80: Name or service not known; choose"):
+        listen("nowhere", 80)
 
 
 def _index(folder: Path) -> Path:

@@ -218,6 +218,15 @@ def test_scenes_filter_by_pattern(store: LanceStore) -> None:
         assert sorted(hit.tile.scene for hit in hits) == found
 
 
+def test_a_scene_is_found_by_its_own_name_whatever_it_holds(store: LanceStore) -> None:
+    names = ["glob[1].tif", "glob1.tif", "a*.tif", "ab.tif"]
+    store.put([entry(name) for name in names], [tile(name, 0) for name in names], vectors(4))
+    for name in names:
+        hits = store.search(vectors(1)[0], k=9, where=TileFilter(scene=name))
+        assert [hit.tile.scene for hit in hits] == [name]
+    assert store.count(TileFilter(scene="glob[0-9].tif")) == 1
+
+
 def test_half_precision_ranks_like_full(store: LanceStore) -> None:
     rows, query = vectors(2000), vectors(1, seed=1)[0]
     store.put([entry("a", 2000)], [tile("a", i, sensor="x" if i % 3 else None) for i in range(2000)], rows)

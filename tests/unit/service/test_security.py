@@ -189,3 +189,12 @@ def test_settings_come_from_the_environment_and_flags_take_their_place(
     monkeypatch.setenv("RSITR_TRUSTED_PROXIES", "10.0.0.1,everyone")
     with pytest.raises(ConfigError, match=r"'everyone' does not appear to be .* RSITR_TRUSTED_PROXIES"):
         load_settings()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/health", "/api/index", "/api/openapi.json", "/api/scenes"])
+def test_what_answers_to_get_answers_to_head(client: TestClient, path: str) -> None:
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    if path != "/api/health":  # which tells how long it has been up
+        assert head.headers["content-length"] == got.headers["content-length"]
+    assert client.head("/api/pictures").status_code == 405
