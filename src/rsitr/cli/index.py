@@ -288,6 +288,8 @@ def _print_finds(report: IngestReport, into: Path) -> list[str]:
 
 
 def _print_report(report: IngestReport, into: Path) -> None:
+    from rsitr.formats import format_number
+
     out = console()
     if report.indexed:
         columns = ("scene", "tiles", "left out", "date", "m per pixel", "place")
@@ -299,7 +301,7 @@ def _print_report(report: IngestReport, into: Path) -> None:
                 f"{entry.n_tiles:,}",
                 f"{entry.n_left_out:,}" if entry.n_left_out else "",
                 entry.date.isoformat() if entry.date else "unknown",
-                "" if entry.gsd_m is None else f"{entry.gsd_m:.3g}",
+                "" if entry.gsd_m is None else format_number(entry.gsd_m),
                 (entry.crs or "yes") if entry.footprint else "unknown",
             )
         out.print(table)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rsitr.index import IndexSummary
     from rsitr.types import SceneEntry
 
-__all__ = ["describe_tiles", "format_area", "format_size", "info"]
+__all__ = ["describe_tiles", "format_size", "info"]
 
 _SHOWN = frozenset(
     {"scene", "size_bytes", "size_px", "n_tiles", "n_left_out", "crs", "bbox", "date", "gsd_m", "sensor"}
@@ -53,6 +53,8 @@ def info(
 
 
 def _scene_table(scenes: Sequence[SceneEntry]) -> Table:
+    from rsitr.formats import format_number
+
     columns = ("scene", "tiles", "left out", "pixels", "date", "m per pixel", "sensor", "place")
     table = make_table(*columns, title="Scenes", numbers=("tiles", "left out", "pixels", "m per pixel"))
     for entry in scenes:
@@ -62,7 +64,7 @@ def _scene_table(scenes: Sequence[SceneEntry]) -> Table:
             f"{entry.n_left_out:,}" if entry.n_left_out else "",
             "{} x {}".format(*entry.size_px),
             entry.date.isoformat() if entry.date else "unknown",
-            "" if entry.gsd_m is None else f"{entry.gsd_m:.3g}",
+            "" if entry.gsd_m is None else format_number(entry.gsd_m),
             entry.sensor or "",
             (entry.crs or "yes") if entry.footprint else "unknown",
         )
@@ -70,6 +72,8 @@ def _scene_table(scenes: Sequence[SceneEntry]) -> Table:
 
 
 def _lines(summary: IndexSummary, detectors: Sequence[str]) -> list[tuple[str, str]]:
+    from rsitr.formats import format_area
+
     unfinished = f"{summary.n_unfinished} batches: run the same `rsitr index` again to go on"
     places = f", {summary.n_without_place:,} without a known place" if summary.n_without_place else ""
     left_out = f", {summary.n_left_out:,} left out (mostly nodata)" if summary.n_left_out else ""
@@ -94,17 +98,6 @@ def _lines(summary: IndexSummary, detectors: Sequence[str]) -> list[tuple[str, s
         ("size on disk", format_size(summary.size_bytes)),
         ("made with", summary.created_with),
     ]
-
-
-def format_area(area_km2: float) -> str:
-    """An area in the unit in which people would say it.
-
-    >>> format_area(0.0), format_area(0.0004), format_area(3.14159), format_area(1234.5)
-    ('0 m²', '400 m²', '3.14 km²', '1,234 km²')
-    """
-    if area_km2 < 0.1:
-        return f"{area_km2 * 1e6:,.0f} m²"
-    return f"{area_km2:,.{0 if area_km2 >= 100 else 2}f} km²"
 
 
 def format_size(size_bytes: int) -> str:
@@ -145,4 +138,6 @@ def _span(first: Any, last: Any) -> str:
 
 
 def _metres(gsd_m: float | None) -> str | None:
-    return None if gsd_m is None else f"{gsd_m:.3g} m per pixel"
+    from rsitr.formats import format_gsd
+
+    return None if gsd_m is None else format_gsd(gsd_m)

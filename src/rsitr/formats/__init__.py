@@ -25,7 +25,7 @@ from rsitr.formats.records import (
 from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
 from rsitr.formats.stac import to_stac
 from rsitr.formats.table import to_csv
-from rsitr.formats.text import format_place, format_point
+from rsitr.formats.text import format_area, format_extent, format_gsd, format_number, format_place, format_point
 
 __all__ = [
     "Answer",
@@ -48,6 +48,10 @@ __all__ = [
     "Verdict",
     "collect_features",
     "draw_heat_map",
+    "format_area",
+    "format_extent",
+    "format_gsd",
+    "format_number",
     "format_place",
     "format_point",
     "make_sheet",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from rsitr.formats.places import outline_box
-from rsitr.formats.text import format_place, format_point
+from rsitr.formats.text import format_number, format_place, format_point
 from rsitr.geo import enclosing_bbox
 
 __all__ = ["draw_map"]
@@ -80,7 +80,7 @@ def _draw_grid(view: _View) -> list[str]:
         x = (lon - view.left) * view.scale_x
         lines.append(f'<path class="grid" d="M{x:.1f} 0V{view.height:.1f}"/>')
         lines.append(f'<text x="{x + 4:.1f}" y="{view.height - 6:.1f}">{_format_degrees(lon, "EW")}</text>')
-    for lat in _ticks(view.top - view.height / view.scale_y, view.top):
+    for lat in _ticks(max(-90.0, view.top - view.height / view.scale_y), min(90.0, view.top)):
         y = (view.top - lat) * view.scale_y
         lines.append(f'<path class="grid" d="M0 {y:.1f}H{view.width:.1f}"/>')
         lines.append(f'<text x="4" y="{y - 4:.1f}">{_format_degrees(lat, "NS")}</text>')
@@ -115,4 +115,4 @@ def _turned(lon: float) -> float:
 
 def _format_degrees(value: float, letters: str) -> str:
     turned = _turned(value) if letters == "EW" else value
-    return f"{abs(turned):.7g}° {letters[0] if turned >= 0 else letters[1]}"
+    return f"{format_number(abs(turned), digits=7)}° {letters[0] if turned >= 0 else letters[1]}"

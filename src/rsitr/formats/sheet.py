@@ -14,7 +14,7 @@ from rsitr.errors import SceneError
 from rsitr.formats.answer import Answer
 from rsitr.formats.map import draw_map
 from rsitr.formats.places import Place, Sighting, outline_box
-from rsitr.formats.text import format_place
+from rsitr.formats.text import format_extent, format_number, format_place
 from rsitr.geo import ring_shape
 from rsitr.types import Hit, ImageArray, Tile
 
@@ -174,5 +174,4 @@ def _format_ground(hit: Hit) -> str:
     _, _, width, height = hit.tile.window_px
     if gsd_m is None:
         return f"{width} × {height} px"
-    factor, unit = (1000.0, "km") if max(width, height) * gsd_m >= 1000 else (1.0, "m")
-    return f"{width * gsd_m / factor:.3g} × {height * gsd_m / factor:.3g} {unit}, {gsd_m:.2g} m per pixel"
+    return f"{format_extent(width * gsd_m, height * gsd_m)}, {format_number(gsd_m, digits=2)} m per pixel"

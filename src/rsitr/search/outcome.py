@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rsitr.formats import format_number
 from rsitr.geo import enclosing_bbox
 from rsitr.search.result import SearchResult
 from rsitr.types import BBox, SceneEntry, TileFilter
@@ -71,4 +72,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _cover(box: BBox | None) -> str:
-    return "no scene has a known place" if box is None else f"scenes lie within {','.join(f'{s:.5g}' for s in box)}"
+    return (
+        "no scene has a known place"
+        if box is None
+        else f"scenes lie within {','.join(format_number(side, digits=5) for side in box)}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -16,10 +17,13 @@ import shapely
 from PIL import Image
 from shapely.geometry import shape
 
+from answers import sample_result
 from fakes import COLOURS, ColourEncoder
+from rsitr.errors import SceneError
 from rsitr.formats import ContactSheet, make_sheet, to_csv, to_geojson, to_json
 from rsitr.formats.map import draw_map
 from rsitr.search import Index, SearchResult
+from rsitr.types import ImageArray, Tile
 
 
 @pytest.fixture
@@ -167,6 +171,28 @@ def test_a_map_across_the_antimeridian_stays_in_one_piece() -> None:
     assert 3 * width / 4 < max(xs) < width
     assert {"180° E", "179° W"} <= set(re.findall(r">([\d.]+° [EW])<", drawn))
     assert draw_map([]) == ""
+
+
+def test_a_map_of_the_pole_has_no_latitudes_beyond_it() -> None:
+    drawn = draw_map([(1, shapely.box(-180.0, -90.0, 180.0, 90.0))])
+    latitudes = [float(value) for value in re.findall(r">([\d.]+)° [NS]<", drawn)]
+    assert latitudes
+    assert max(latitudes) <= 90.0
+    tiny = draw_map([(1, shapely.box(0.0, 0.0, 1e-5, 1e-5))])
+    assert not re.search(r"\de[-+]\d", tiny), "no powers of ten"
+
+
+def test_a_tile_that_spans_the_globe_has_readable_numbers() -> None:
+    tile = Tile("w.tif:0,0,360,180", "w.tif", (0, 0, 360, 180), footprint=None, bbox=None, date=None, gsd_m=111_319.5)
+    found = sample_result()
+    hit = dataclasses.replace(found.hits[0], tile=tile)
+    html = make_sheet(dataclasses.replace(found, hits=(hit,)).to_answer(), pictures=NoPictures()).html
+    assert "40,100 × 20,000 km, 110,000 m per pixel" in Page(html).words
+
+
+class NoPictures:
+    def picture(self, tile: Tile, *, max_px: int) -> ImageArray:
+        raise SceneError("none")
 
 
 def test_a_map_shows_holes() -> None:
