@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import console, make_table
+from rsitr.cli.output import console, make_table, progress_bar
 from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
 
 if TYPE_CHECKING:
-    from rsitr.search import Assessment, Index, Labelled, Mark, Precision, Recommendation, SearchResult
+    from rsitr.search import Assessment, Index, Labelled, Mark, Precision, Query, Recommendation, SearchResult
     from rsitr.types import Encoder
 
 __all__ = ["assess", "run_assess"]
@@ -78,7 +78,7 @@ def run_assess(
     open_hits: dict[tuple[str, str], Labelled] = {}
     for path in indexes:
         opened = Index.open(path, encoder=encoder, device=device)
-        results = [opened.answer(each) for each in asked]
+        results = _answer(opened, asked)
         marks += _ask(results, label_hits(results, marks)) if labels is None and to_label is None else []
         labelled = label_hits(results, marks)
         open_hits |= {(entry.query, entry.hit.tile.tile): entry for entry in labelled if entry.right is None}
@@ -90,6 +90,16 @@ def run_assess(
         where = f"; they are in {to_label}" if to_label else "; --to-label FILE writes them"
         sys.stderr.write(f"{len(open_hits)} hits have no label and count neither way{where}\n")
     return 1 if open_hits else 0
+
+
+def _answer(opened: Index, asked: Sequence[Query]) -> list[SearchResult]:
+    results = []
+    with progress_bar() as bar:
+        task = bar.add_task(f"queries of {opened.name}", total=len(asked))
+        for query in asked:
+            results.append(opened.answer(query))
+            bar.advance(task)
+    return results
 
 
 def _assess(opened: Index, labelled: Sequence[Labelled], *, ks: Sequence[int], path: Path) -> Assessment:

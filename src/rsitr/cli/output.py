@@ -71,7 +71,7 @@ def format_duration(time_s: float) -> str:
 
 
 def progress_bar(*, time_left: bool = True) -> Progress:
-    """Progress on stderr; nothing where stderr is not a terminal.
+    """Progress on stderr: a bar, or where stderr is no terminal a line every ten seconds.
 
     Args:
         time_left: also the time that remains, as the steps that are done let expect; not where steps differ in size.
@@ -79,14 +79,13 @@ def progress_bar(*, time_left: bool = True) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     target = console(sys.stderr)
+    if not target.is_terminal:
+        from rsitr.cli.lines import LineProgress
+
+        return LineProgress(time_left=time_left, console=target)
+    remaining = [TimeRemainingColumn()] if time_left else []
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        *([TimeRemainingColumn()] if time_left else []),
-        console=target,
-        transient=True,
-        disable=not target.is_terminal,
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *remaining, console=target, transient=True
     )
 
 

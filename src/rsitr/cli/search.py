@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsitr.cli.output import progress_bar
 from rsitr.cli.rendering import Format, Layout, Rendered, render, require_threshold
 from rsitr.errors import QueryError
 from rsitr.files import write_file
@@ -147,9 +148,12 @@ def run_search(request: SearchRequest) -> int:
     from rsitr.search import Index
 
     opened = Index.open(request.index, model=request.model, device=request.device, root=request.root)
-    results = [
-        opened.answer(query, ranking=request.ranking, threshold=request.threshold) for query in request.queries
-    ]  # fmt: skip
+    results = []
+    with progress_bar() as bar:
+        task = bar.add_task("queries", total=len(request.queries), visible=len(request.queries) > 1)
+        for query in request.queries:
+            results.append(opened.answer(query, ranking=request.ranking, threshold=request.threshold))
+            bar.advance(task)
     shown = [result.keep_matches() for result in results] if request.only_matches else results
     rendered = render(shown, request.layout, opened=opened)
     _write(rendered, request.layout.out, n_hits=sum(len(result) for result in shown))
