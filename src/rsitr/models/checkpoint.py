@@ -49,11 +49,19 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint as read: its config, its weights (float32; counters as they are), and the digest of both files."""
+    """A checkpoint as read.
+
+    Attributes:
+        config: what `config.json` holds.
+        weights: float32; whole numbers as they are.
+        fingerprint: digest of both files.
+        folder: where it lies; a text side may have its vocabulary there.
+    """
 
     config: CheckpointConfig
     weights: dict[str, Tensor]
     fingerprint: str
+    folder: Path
 
 
 def save_checkpoint(
@@ -136,7 +144,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             f"then rename {WEIGHTS_PART} to {WEIGHTS_FILE}; or has copied one file without the other"
         )
     weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
-    return Checkpoint(config=config, weights=weights, fingerprint=fingerprint.hexdigest())
+    return Checkpoint(config=config, weights=weights, fingerprint=fingerprint.hexdigest(), folder=folder)
 
 
 def record_mixture(folder: Path, checkpoint: Checkpoint, *, mixture: Mixture, rerank: str | None = None) -> None:

@@ -34,7 +34,7 @@ class TorchEncoder:
 
     Args:
         model: the dual encoder.
-        tokenizer: texts -> (n, context) int64 BPE ids, zero-padded after [EOS].
+        tokenizer: texts -> (n, context) int64 ids, zero-padded after the one that ends a text.
         name: what a person types to get this model.
         fingerprint: digest of weights and settings.
         mixture: how its similarities are mixed.
@@ -44,6 +44,7 @@ class TorchEncoder:
         interpolation: of the resize.
         rerank: the re-ranking that was chosen for it on validation, as :func:`rsitr.rerank.parse_rerank` reads it.
         device: where to compute; a GPU if there is one when it is None.
+        end_id: the id that ends a text: CLIP's [EOS], or a WordPiece vocabulary's [SEP].
 
     Raises:
         ConfigError: the device is not there.
@@ -62,8 +63,10 @@ class TorchEncoder:
         interpolation: Interpolation = "bilinear",
         rerank: str | None = None,
         device: str | None = None,
+        end_id: int = EOS_ID,
     ) -> None:
         self.device = choose_device(device)
+        self.end_id = end_id
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
         self._name = name
@@ -145,7 +148,7 @@ class TorchEncoder:
             return EncodedTexts(_empty(0, self.dim), _empty(0, 0, self.dim), np.zeros((0, 0), dtype=np.bool_))
         ids = self.tokenizer(list(texts))
         if self.local_tokens != "all":
-            ids = cut_padding(ids)
+            ids = cut_padding(ids, end_id=self.end_id)
         global_emb: list[FloatArray] = []
         tokens: list[FloatArray] = []
         with inference(self.model):
@@ -156,7 +159,7 @@ class TorchEncoder:
         return EncodedTexts(np.concatenate(global_emb), np.concatenate(tokens), self._counted(ids))
 
     def _counted(self, ids: Tensor) -> NDArray[np.bool_]:
-        return local_mask(ids, local_tokens=self.local_tokens).numpy()
+        return local_mask(ids, local_tokens=self.local_tokens, end_id=self.end_id).numpy()
 
 
 def preprocess(
@@ -194,23 +197,23 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def cut_padding(ids: Tensor) -> Tensor:
-    """Cut off the columns after every text's [EOS]: ids (n, M) -> (n, longest text).
+def cut_padding(ids: Tensor, *, end_id: int = EOS_ID) -> Tensor:
+    """Cut off the columns after every text's end: ids (n, M) -> (n, longest text).
 
-    Id 0 pads, but it is also the byte `!` inside a word: only [EOS] tells where a text ends.
+    Id 0 pads, but in CLIP's vocabulary it is also the byte `!` inside a word: only [EOS] tells where a text ends.
     """
-    return ids[:, : int((ids == EOS_ID).int().argmax(dim=1).max()) + 1]
+    return ids[:, : int((ids == end_id).int().argmax(dim=1).max()) + 1]
 
 
-def local_mask(ids: Tensor, *, local_tokens: LocalTokens) -> Tensor:
-    """Which BPE positions count as local: ids (n, M) -> (n, M) bool (METHODS 1.1).
+def local_mask(ids: Tensor, *, local_tokens: LocalTokens, end_id: int = EOS_ID) -> Tensor:
+    """Which positions count as local: ids (n, M) -> (n, M) bool (METHODS 1.1).
 
     [EOS] carries the global feature and the padding nothing, so `valid` is what lies between [SOS] and [EOS].
     """
     if local_tokens == "all":
         return torch.ones_like(ids, dtype=torch.bool)
     places = torch.arange(ids.shape[1], device=ids.device)
-    end = (ids == EOS_ID).int().argmax(dim=1, keepdim=True)
+    end = (ids == end_id).int().argmax(dim=1, keepdim=True)
     first = 0 if local_tokens == "valid_sos" else 1
     return (places >= first) & (places < end)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
+import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
 
 from rsitr.errors import ConfigError, ModelError
 from rsitr.models.checkpoint import CONFIG_FILE, Checkpoint, load_checkpoint
-from rsitr.models.compact import CompactConfig, CompactDualEncoder
+from rsitr.models.compact import EOS_ID, CompactConfig, CompactDualEncoder
+from rsitr.models.dual import DualEncoder
 from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncoder, choose_device
+from rsitr.models.lookout import SEP_ID, LookoutConfig, LookoutDualEncoder
 from rsitr.models.openclip import OpenClipDualEncoder, load_open_clip, looks_like_open_clip
+from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 from rsitr.types import Mixture
 
 __all__ = ["PACKAGED", "describe_models", "from_checkpoint", "load_model"]
@@ -72,12 +76,14 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
     try:
         if config.kind == "compact":
             model: nn.Module = CompactDualEncoder(CompactConfig(**config.model))
+        elif config.kind == "lookout":
+            model = LookoutDualEncoder(LookoutConfig(**config.model))
         elif config.kind == "open_clip":
             model = OpenClipDualEncoder.from_architecture(**config.model)
         else:
             raise ModelError(
-                f"checkpoint {name} is of kind {config.kind!r}, and a dual encoder (compact, open_clip) is needed; "
-                "a fusion model re-ranks what one finds: --rerank fusion:FOLDER"
+                f"checkpoint {name} is of kind {config.kind!r}, and a dual encoder (compact, lookout, open_clip) is "
+                "needed; a fusion model re-ranks what one finds: --rerank fusion:FOLDER"
             )
         model.load_state_dict(checkpoint.weights)
         settings = dict(config.inference)
@@ -87,7 +93,7 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
             raise ValueError(f"inference setting rerank is {rerank!r}; it is a text such as sar:k=20")
         return TorchEncoder(
             model,  # type: ignore[arg-type]  # both are dual encoders; nn.Module hides it
-            tokenizer=SimpleTokenizer(context_length=model.context_length),
+            **_reader(model, checkpoint),
             name=name,
             fingerprint=checkpoint.fingerprint,
             mixture=mixture,
@@ -97,6 +103,15 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
         )
     except (TypeError, ValueError, RuntimeError, ConfigError) as error:
         raise ModelError(f"checkpoint {name} does not fit this rsitr: {_first_line(error)}") from error
+
+
+def _reader(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Any]:
+    """How a model's texts become ids, and the id that ends them."""
+    length = cast("DualEncoder", model).context_length
+    if not isinstance(model, LookoutDualEncoder):
+        return {"tokenizer": SimpleTokenizer(context_length=length), "end_id": EOS_ID}
+    vocabulary = WordPieceVocabulary(checkpoint.folder / VOCABULARY_FILE, context_length=length)
+    return {"tokenizer": lambda texts: torch.from_numpy(vocabulary.encode(texts)), "end_id": SEP_ID}
 
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from rsitr.models.fusion.heads import MlmHead, Predictor, Projector, synchronise
 from rsitr.models.fusion.model import FusionModel, image_sequence, match_score
 from rsitr.models.fusion.scorer import PairScorer
 from rsitr.models.fusion.sides import TextStates
-from rsitr.models.fusion.vocabulary import BpeVocabulary, Vocabulary, Word, WordPieceVocabulary
+from rsitr.models.fusion.vocabulary import BpeVocabulary, Vocabulary
+from rsitr.models.wordpiece import Word, WordPieceVocabulary
 
 __all__ = [
     "KIND",

@@ -13,7 +13,8 @@ from rsitr.models.encoder import TorchEncoder, inference
 from rsitr.models.fusion.blocks import FusionBlock
 from rsitr.models.fusion.model import image_sequence, match_score
 from rsitr.models.fusion.scorer import PairScorer
-from rsitr.models.fusion.vocabulary import BpeVocabulary, Word
+from rsitr.models.fusion.vocabulary import BpeVocabulary
+from rsitr.models.wordpiece import Word
 from rsitr.types import ImageArray
 
 __all__ = ["WordMaps", "attention_maps", "similarity_maps"]

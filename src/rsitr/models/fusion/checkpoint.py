@@ -19,7 +19,8 @@ from rsitr.models.checkpoint import (
 from rsitr.models.fusion.config import FusionConfig
 from rsitr.models.fusion.model import FusionModel
 from rsitr.models.fusion.scorer import PairScorer
-from rsitr.models.fusion.vocabulary import VOCABULARY_FILE, BpeVocabulary, Vocabulary, WordPieceVocabulary
+from rsitr.models.fusion.vocabulary import BpeVocabulary, Vocabulary
+from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 
 __all__ = ["KIND", "build_fusion", "build_vocabulary", "is_fusion", "load_fusion", "save_fusion"]
 

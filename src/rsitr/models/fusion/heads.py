@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from rsitr.data.masking import IGNORED_LABEL
 from rsitr.errors import ConfigError
-from rsitr.models.fusion.blocks import BERT_EPS, init_as_bert
+from rsitr.models.bert import BERT_EPS, init_as_bert
 
 __all__ = ["MlmHead", "Predictor", "Projector", "synchronise_norms"]
 

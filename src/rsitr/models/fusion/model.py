@@ -7,8 +7,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from rsitr.models.bert import init_as_bert
 from rsitr.models.dual import Features
-from rsitr.models.fusion.blocks import FusionEncoder, init_as_bert
+from rsitr.models.fusion.blocks import FusionEncoder
 from rsitr.models.fusion.config import FusionConfig
 from rsitr.models.fusion.sides import ImageSide, TextSide, TextStates, build_sides
 

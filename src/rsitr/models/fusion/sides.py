@@ -12,9 +12,9 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from rsitr.models.bert import BERT_EPS, TextBlock, init_as_bert
 from rsitr.models.compact import EOS_ID, CompactConfig, CompactImageEncoder, CompactTextEncoder
 from rsitr.models.dual import Features
-from rsitr.models.fusion.blocks import BERT_EPS, TextBlock, init_as_bert
 from rsitr.models.fusion.config import FusionConfig
 from rsitr.models.trunk import IMAGENET_MEAN, IMAGENET_STD
 
