@@ -39,7 +39,7 @@ class LineProgress(Progress):
 
     def _say(self, task_id: TaskID) -> None:
         now, task = self.get_time(), self._tasks[task_id]
-        if now - self._said_at < EVERY_S:
+        if now - self._said_at < EVERY_S or not task.visible:
             return
         self._said_at = now
         said = f"{task.description}: {task.completed:,.0f}"

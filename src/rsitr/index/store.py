@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.errors import ConfigError, MissingError, StoreError
+from rsitr.files import explain_disk
 from rsitr.index.cache import choose_precision, open_cached
 from rsitr.index.filtering import Rows
 from rsitr.index.matrix import TileMatrix, is_sound, require_sound
@@ -303,6 +304,8 @@ class LanceStore:
         try:
             return action()
         except (RuntimeError, ValueError, OSError) as error:
+            if (trouble := explain_disk(error)) is not None:
+                raise StoreError(f"{self._folder}: {trouble}") from error
             reason = str(error).strip().splitlines()
             raise StoreError(
                 f"{self._folder}: the index cannot be read or written "

@@ -53,13 +53,13 @@ def parse_day(text: str, *, name: str, is_last: bool) -> datetime.date:
 
 
 def parse_bbox(text: str, *, name: str) -> BBox:
-    """A box from its sides with commas between them; `check_filter` tells whether there is such a place.
+    """A box from its sides with commas between them.
 
     >>> parse_bbox("5.9,45.8,10.5,47.8", name="--bbox")
     (5.9, 45.8, 10.5, 47.8)
 
     Raises:
-        QueryError: it is not four numbers.
+        QueryError: it is not four numbers, or no box on Earth.
     """
     try:
         west, south, east, north = (float(side) for side in text.split(","))
@@ -67,7 +67,7 @@ def parse_bbox(text: str, *, name: str) -> BBox:
         raise QueryError(
             f"{name} takes west,south,east,north in degrees, e.g. 5.9,45.8,10.5,47.8, not {text!r}"
         ) from error
-    return west, south, east, north
+    return _checked_box((west, south, east, north))
 
 
 def check_filter(where: TileFilter) -> TileFilter:

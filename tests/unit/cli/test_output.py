@@ -46,4 +46,7 @@ def test_a_bar_without_a_time_says_none_as_lines_either(
         monkeypatch.setattr(bar, "get_time", lambda: 1e9)
         task = bar.add_task("tiles", total=10)
         bar.advance(task, 5)
-    assert capsys.readouterr().err == "tiles: 5 of 10\n"
+        assert capsys.readouterr().err == "tiles: 5 of 10\n"
+        monkeypatch.setattr(bar, "get_time", lambda: 2e9)
+        bar.advance(bar.add_task("one", total=1, visible=False))
+        assert capsys.readouterr().err == ""

@@ -227,6 +227,14 @@ def test_a_scene_is_found_by_its_own_name_whatever_it_holds(store: LanceStore) -
     assert store.count(TileFilter(scene="glob[0-9].tif")) == 1
 
 
+def test_a_full_disk_is_no_damage(store: LanceStore) -> None:
+    def fail() -> None:
+        raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28), writer.rs:258:9")
+
+    with pytest.raises(StoreError, match=r"the disk is full: free some space, or write elsewhere$"):
+        store._guard(fail)
+
+
 def test_half_precision_ranks_like_full(store: LanceStore) -> None:
     rows, query = vectors(2000), vectors(1, seed=1)[0]
     store.put([entry("a", 2000)], [tile("a", i, sensor="x" if i % 3 else None) for i in range(2000)], rows)
