@@ -14,39 +14,66 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rsitr.errors import ConfigError, DataError, ModelError, QueryError, RsitrError, SceneError, StoreError
+from rsitr.errors import (
+    ConfigError,
+    DataError,
+    MissingError,
+    ModelError,
+    QueryError,
+    RsitrError,
+    SceneError,
+    StoreError,
+)
 from rsitr.version import __version__
 
 if TYPE_CHECKING:
+    from rsitr.data.sources import load_dataset
     from rsitr.evaluation.report import EvaluationReport, evaluate
+    from rsitr.index.ingestion import ingest
     from rsitr.models.encoder import TorchEncoder
     from rsitr.models.zoo import load_model
     from rsitr.search.index import Index
     from rsitr.search.result import SearchResult
+    from rsitr.types import Encoder, Hit, Mixture, Tile, TileFilter
 
 __all__ = [
     "ConfigError",
     "DataError",
+    "Encoder",
     "EvaluationReport",
+    "Hit",
     "Index",
+    "MissingError",
+    "Mixture",
     "ModelError",
     "QueryError",
     "RsitrError",
     "SceneError",
     "SearchResult",
     "StoreError",
+    "Tile",
+    "TileFilter",
     "TorchEncoder",
     "__version__",
     "evaluate",
+    "ingest",
+    "load_dataset",
     "load_model",
 ]
 
 _LAZY = {
+    "Encoder": "rsitr.types",
     "EvaluationReport": "rsitr.evaluation.report",
+    "Hit": "rsitr.types",
     "Index": "rsitr.search.index",
+    "Mixture": "rsitr.types",
     "SearchResult": "rsitr.search.result",
+    "Tile": "rsitr.types",
+    "TileFilter": "rsitr.types",
     "TorchEncoder": "rsitr.models.encoder",
     "evaluate": "rsitr.evaluation.report",
+    "ingest": "rsitr.index.ingestion",
+    "load_dataset": "rsitr.data.sources",
     "load_model": "rsitr.models.zoo",
 }
 
