@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["EfficientNetLite", "LiteName", "TrunkMaps", "convert_efficientnet_lite"]
+__all__ = ["EfficientNetLite", "InvertedResidual", "LiteName", "TrunkMaps", "convert_efficientnet_lite"]
 
 LiteName = Literal["lite0", "lite2"]
 BN_EPS = 1e-3

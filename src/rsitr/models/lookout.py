@@ -20,7 +20,15 @@ from rsitr.models.bert import BERT_EPS, TextBlock
 from rsitr.models.dual import Features
 from rsitr.models.efficientnet import EfficientNetLite, LiteName
 
-__all__ = ["SEP_ID", "LookoutConfig", "LookoutDualEncoder", "convert_minilm", "quantise_rows"]
+__all__ = [
+    "SEP_ID",
+    "LookoutConfig",
+    "LookoutDualEncoder",
+    "LookoutImage",
+    "LookoutText",
+    "convert_minilm",
+    "quantise_rows",
+]
 
 WIDTH, HEADS, MLP_WIDTH, VOCABULARY_SIZE, POSITIONS = 384, 12, 1536, 30522, 512
 SEP_ID = 102
