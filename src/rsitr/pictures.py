@@ -6,18 +6,39 @@ import io
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rsitr.errors import DataError, RsitrError
 from rsitr.types import FloatArray, ImageArray
 
-__all__ = ["describe_fault", "open_picture", "paint_heat", "read_picture", "to_rgb"]
+__all__ = [
+    "NEUTRAL",
+    "STRETCH_PERCENT",
+    "describe_fault",
+    "open_picture",
+    "paint_heat",
+    "read_picture",
+    "stretch_bits",
+    "to_rgb",
+]
+
+STRETCH_PERCENT = (2.0, 98.0)
+"""Percentiles of more than eight bits that become black and white where a picture is shown or searched with."""
+NEUTRAL = 128
+"""Where there is nothing to show, or no contrast."""
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
+def to_rgb(picture: Image.Image, *, stretch: bool = False) -> Image.Image:
     """A picture as 8-bit RGB, decoded in full, upright as its EXIF says.
 
-    Sixteen bits become eight by dividing their whole range; Pillow alone would cut all above 255 off to white.
+    Sixteen bits become eight by dividing their whole range; Pillow alone would cut all above 255 off to white. What one
+    picture of a data set looks like must not depend on what else it shows; an example for a search is stretched, since
+    that is how the scenes that it is compared with were indexed.
+
+    Args:
+        picture: as Pillow opens it.
+        stretch: bring more than eight bits to the contrast that a scene is shown with (:func:`stretch_bits`).
 
     Raises:
         ValueError: its values are floating-point numbers, of which nobody knows what is white.
@@ -26,13 +47,26 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         raise ValueError("its pixels are floating-point numbers: save it with 8 or 16 bits")
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I"):
-        values = np.clip(np.asarray(picture), 0, np.iinfo(np.uint16).max) // 257
-        picture = Image.fromarray(values.astype(np.uint8))
+        values = np.asarray(picture)
+        eight = stretch_bits(values) if stretch else np.clip(values, 0, np.iinfo(np.uint16).max) // 257
+        picture = Image.fromarray(eight.astype(np.uint8))
     return picture.convert("RGB")
 
 
+def stretch_bits(values: NDArray[np.number]) -> NDArray[np.uint8]:
+    """One band of more than eight bits with the contrast of a scene: its 2nd percentile black, its 98th white.
+
+    >>> stretch_bits(np.arange(101))[[0, 2, 50, 98, 100]].tolist(), stretch_bits(np.full(2, 700)).tolist()
+    ([0, 0, 128, 255, 255], [128, 128])
+    """
+    low, high = np.percentile(values.astype(np.float64), STRETCH_PERCENT)
+    if high <= low:
+        return np.full(values.shape, NEUTRAL, dtype=np.uint8)
+    return np.asarray(np.clip(np.rint((values - low) / (high - low) * 255.0), 0, 255), dtype=np.uint8)
+
+
 def open_picture(
-    source: Path | bytes, *, formats: tuple[str, ...] | None = None, side_px: int | None = None
+    source: Path | bytes, *, formats: tuple[str, ...] | None = None, side_px: int | None = None, stretch: bool = False
 ) -> Image.Image:
     """Decode a picture in full: RGB, see :func:`to_rgb`.
 
@@ -40,15 +74,16 @@ def open_picture(
         source: a file, or its content.
         formats: Pillow's names of the formats that are decoded; None means all that it knows.
         side_px: the longer side is reduced to this, a JPEG already while it is decoded; None keeps the size.
+        stretch: as for :func:`to_rgb`.
 
     Raises:
         ValueError, OSError: and whatever else a decoder raises on damaged bytes; :func:`describe_fault` words it.
     """
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as opened:
         if side_px is None:
-            return to_rgb(opened)
+            return to_rgb(opened, stretch=stretch)
         opened.draft("RGB", (side_px, side_px))
-        picture = to_rgb(opened)
+        picture = to_rgb(opened, stretch=stretch)
         picture.thumbnail((side_px, side_px), Image.Resampling.BOX)
         return picture
 

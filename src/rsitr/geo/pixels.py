@@ -20,13 +20,12 @@ from rasterio.windows import Window as RasterWindow
 from rsitr.errors import SceneError
 from rsitr.geo.scene import Scene, describe, open_dataset, reading
 from rsitr.geo.tiling import Window
+from rsitr.pictures import NEUTRAL, STRETCH_PERCENT
 from rsitr.types import ImageArray, Stretch
 
 __all__ = ["SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"]
 
-STRETCH_PERCENT = (2.0, 98.0)
 SAMPLE_PX = 512  # a scene's values are sampled as a picture of at most this side
-NEUTRAL = 128
 
 Mask = NDArray[np.bool_]
 

@@ -45,7 +45,7 @@ def decode_upload(content: bytes, *, max_px: int, keep_px: int) -> Upload:
     """
     try:
         size_px = _check(content, max_px=max_px)
-        image = np.asarray(open_picture(content, formats=FORMATS, side_px=keep_px))
+        image = np.asarray(open_picture(content, formats=FORMATS, side_px=keep_px, stretch=True))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(max_px) from error
     except UnidentifiedImageError as error:

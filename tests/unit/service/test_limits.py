@@ -21,6 +21,7 @@ from PIL import Image
 from archives import picture_file
 from fakes import ColourEncoder
 from rsitr.errors import MissingError
+from rsitr.geo import read_picture
 from rsitr.search import Index
 from rsitr.service import ServiceSettings, create_app
 from rsitr.service.batching import RememberingEncoder, TextQueue
@@ -203,12 +204,14 @@ def test_transparent_and_turned_pictures_are_shown_upright_in_rgb() -> None:
     assert decode_upload(clear.getvalue(), max_px=10_000, keep_px=100).image.shape == (8, 8, 3)
 
 
-def test_sixteen_bits_become_eight_as_everywhere() -> None:
-    file = io.BytesIO()
-    Image.fromarray(np.full((20, 30), 300 * 100, dtype=np.uint16)).save(file, "PNG")
-    image = decode_upload(file.getvalue(), max_px=10_000, keep_px=100).image
-    assert image.shape == (20, 30, 3)
-    assert set(image.ravel().tolist()) == {300 * 100 // 257}
+def test_sixteen_bits_are_shown_as_an_index_shows_them(tmp_path: Path) -> None:
+    values = np.linspace(0, 4000, 256 * 256).astype(np.uint16).reshape(256, 256)
+    path = tmp_path / "grey16.png"
+    Image.fromarray(values).save(path)
+    uploaded = decode_upload(path.read_bytes(), max_px=100_000, keep_px=256).image
+    assert (uploaded.min(), uploaded.max()) == (0, 255)
+    as_example = read_picture(path, max_px=256)
+    assert np.abs(uploaded.astype(int) - as_example.astype(int)).max() <= 1
 
 
 def test_pictures_expire_and_make_room() -> None:
