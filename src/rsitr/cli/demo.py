@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,10 @@ from rsitr.files import require_writable, write_file
 
 if TYPE_CHECKING:
     from rsitr.demo import Exploration
+    from rsitr.index import IngestProgress
     from rsitr.types import Encoder
 
-__all__ = ["demo", "run_demo"]
+__all__ = ["demo", "run_demo", "shown_progress"]
 
 
 def demo(
@@ -49,17 +52,9 @@ def run_demo(
 
         encoder = load_model(model, device=device)
     from rsitr.demo import explore, format_hits, format_truth, render_report, write_figure
-    from rsitr.index import IngestProgress
 
     _make_folder(out)
-    with progress_bar() as bar:
-        task = bar.add_task("drawing a scene", total=None)
-
-        def show(now: IngestProgress) -> None:
-            bar.update(
-                task, total=now.n_scenes, completed=now.scenes_done, description=f"{now.n_tiles:,} tiles indexed"
-            )
-
+    with shown_progress() as show:
         found = explore(folder=out, seed=seed, encoder=encoder, size_px=size_px, progress=show)
     write_file(out / "hits.geojson", format_hits(found))
     write_file(out / "truth.geojson", format_truth(found.scene))
@@ -67,6 +62,20 @@ def run_demo(
     write_figure(found, out / "demo.png")
     _print(found, out)
     return 0
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[[IngestProgress], None]]:
+    """Show on stderr how far drawing and indexing are."""
+    with progress_bar(time_left=False) as bar:
+        task = bar.add_task("drawing a scene", total=None)
+
+        def show(now: IngestProgress) -> None:
+            bar.update(
+                task, total=now.n_scenes, completed=now.scenes_done, description=f"{now.n_tiles:,} tiles indexed"
+            )
+
+        yield show
 
 
 def _make_folder(out: Path) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsitr.cli.output import progress_bar
-from rsitr.cli.rendering import require_threshold
 from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
 
@@ -66,9 +65,10 @@ def run_locate(
     from rsitr.formats import draw_heat_map, write_heat_map
     from rsitr.geo import is_url, open_scene
     from rsitr.geo.files import name_of
+    from rsitr.search import check_threshold
     from rsitr.search import locate as run
 
-    require_threshold(threshold)
+    check_threshold(threshold, name="--threshold")
     source = str(scene) if is_url(str(scene)) else Path(scene)  # a path would take a slash out of an address
     map_file = out or Path(f"{Path(name_of(source)).stem}-heat.tif")
     picture = png or map_file.with_suffix(".png")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rsitr.formats import Answer, Place
     from rsitr.search import Index, SearchResult
 
-__all__ = ["Format", "Layout", "Rendered", "format_tables", "render", "require_threshold"]
+__all__ = ["Format", "Layout", "Rendered", "format_tables", "render"]
 
 
 class Format(StrEnum):
@@ -130,16 +130,6 @@ def _require_out(out: Path | None, chosen: Format, *, is_batch: bool) -> None:
         )
     else:
         require_folder(out, option="--out")
-
-
-def require_threshold(threshold: float) -> None:
-    """Refuse what is no relevance.
-
-    Raises:
-        QueryError: it does not lie from 0 to 1.
-    """
-    if not 0.0 <= threshold <= 1.0:
-        raise QueryError(f"--threshold is a relevance from 0 to 1, not {threshold:g}")
 
 
 def render(results: Sequence[SearchResult], layout: Layout, *, opened: Index) -> Rendered:

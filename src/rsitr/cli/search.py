@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsitr.cli.output import progress_bar
-from rsitr.cli.rendering import Format, Layout, Rendered, render, require_threshold
+from rsitr.cli.rendering import Format, Layout, Rendered, render
 from rsitr.errors import QueryError
 from rsitr.files import write_file
 
@@ -89,12 +89,13 @@ def search(
     says how surely a hit is what was asked for; where none reaches the threshold, nothing here matches. html shows the
     picture of each hit. Status 1 if something is missing from the output.
     """
-    from rsitr.search import RankingSettings
+    from rsitr.search import RankingSettings, check_threshold
 
     layout = Layout(
         named=output_format, out=out, places=places, explain=explain_ranking, is_batch=queries is not None
     )  # fmt: skip
-    _require_sane(k=k, threshold=threshold)
+    _require_most(k)
+    check_threshold(threshold, name="--threshold")
     ranking = RankingSettings(
         n_candidates=candidates, local=local, rerank=rerank, codes=not exact_local, budget_s=budget_s
     )
@@ -179,11 +180,6 @@ def _read_queries(
     if parts:
         raise QueryError("--detector looks for what it has learned: leave out words and examples")
     return (make_query(parts=[Part("detector", detector)], k=k, where=where),)
-
-
-def _require_sane(*, k: int, threshold: float) -> None:
-    _require_most(k)
-    require_threshold(threshold)
 
 
 def _require_most(k: int) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from rsitr.cli.demo import shown_progress
 from rsitr.errors import ConfigError, RsitrError
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def build_demo(folder: Path, *, device: str | None = None, size_px: int = 3072) 
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be made ({error.strerror or error}); choose another --demo-dir") from error
-    explore(folder=folder, seed=0, encoder=encoder, size_px=size_px)
+    with shown_progress() as show:
+        explore(folder=folder, seed=0, encoder=encoder, size_px=size_px, progress=show)
     return path
 
 

@@ -27,7 +27,7 @@ from rsitr.search.limits import Limits, check_filter, parse_bbox, parse_day
 from rsitr.search.locating import locate
 from rsitr.search.outcome import say_limits, say_outcome
 from rsitr.search.places import merge_hits
-from rsitr.search.query import Part, Query, make_query, parse_weight
+from rsitr.search.query import Part, Query, check_threshold, make_query, parse_weight
 from rsitr.search.ranking import RankingSettings
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
 from rsitr.search.result import SearchResult
@@ -54,6 +54,7 @@ __all__ = [
     "SearchResult",
     "assess",
     "check_filter",
+    "check_threshold",
     "delete_detector",
     "estimate_relevance",
     "example_part",

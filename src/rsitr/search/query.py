@@ -159,14 +159,14 @@ def make_query(
     return Query(parts=found, k=k, where=check_filter(limited))
 
 
-def check_threshold(threshold: float) -> float:
+def check_threshold(threshold: float, *, name: str = "the threshold") -> float:
     """A threshold that relevance can reach.
 
     Raises:
         QueryError: it is no number from 0 to 1.
     """
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0.0 <= threshold <= 1.0:
-        raise QueryError(f"the threshold is a relevance from 0 to 1, not {threshold!r}")
+        raise QueryError(f"{name} is a relevance from 0 to 1, not {threshold!r}")
     return float(threshold)
 
 
