@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rich.progress import Progress, TaskID
-
-from rsitr.cli.output import format_duration
 
 __all__ = ["LineProgress"]
 
@@ -18,13 +17,13 @@ class LineProgress(Progress):
     """Writes to stderr how far a task is, at most every ten seconds: what is done sooner says nothing.
 
     Args:
-        time_left: also the time that remains, as the steps that are done let expect.
+        say_left: words the seconds that remain, as the steps that are done let expect; None does not tell them.
         options: of rich's progress, which draws nothing here.
     """
 
-    def __init__(self, *columns: Any, time_left: bool, **options: Any) -> None:
+    def __init__(self, *columns: Any, say_left: Callable[[float], str] | None, **options: Any) -> None:
         super().__init__(*columns, disable=True, **options)
-        self._time_left = time_left
+        self._say_left = say_left
         self._said_at = self.get_time()
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
@@ -45,8 +44,8 @@ class LineProgress(Progress):
         said = f"{task.description}: {task.completed:,.0f}"
         if task.total is not None:
             said += f" of {task.total:,.0f}"
-            if self._time_left and 0 < task.completed < task.total and task.elapsed:
+            if self._say_left and 0 < task.completed < task.total and task.elapsed:
                 rest_s = task.elapsed / task.completed * (task.total - task.completed)
-                said += f", about {format_duration(rest_s)} left"
+                said += f", about {self._say_left(rest_s)} left"
         sys.stderr.write(f"{said}\n")
         sys.stderr.flush()

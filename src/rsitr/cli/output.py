@@ -82,7 +82,7 @@ def progress_bar(*, time_left: bool = True) -> Progress:
     if not target.is_terminal:
         from rsitr.cli.lines import LineProgress
 
-        return LineProgress(time_left=time_left, console=target)
+        return LineProgress(say_left=format_duration if time_left else None, console=target)
     remaining = [TimeRemainingColumn()] if time_left else []
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *remaining, console=target, transient=True
