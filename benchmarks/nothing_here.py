@@ -1,6 +1,6 @@
 """Does "nothing here matches" tell what is absent from what is there?
 
-    python benchmarks/nothing_here.py [--data-root DATA] [--model compact] [--cache FOLDER]
+    python benchmarks/nothing_here.py [--data-root DATA] [--model lookout] [--cache FOLDER]
 
 For every class of RSICD validation (file names carry it) two collections are searched for the class's name: all
 images, and all but those of the class. The relevance of the answer should be high in the first case and low in the
@@ -17,7 +17,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 
 from rsitr.data import load_dataset
 from rsitr.data.collection import find_data_root
+from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import RsitrError
 from rsitr.evaluation import encode_embeddings, read_embeddings, write_embeddings
 from rsitr.models import load_model
 from rsitr.search import THRESHOLD, Background, estimate_relevance
 from rsitr.search.references import load_reference_vectors
-from rsitr.search.relevance import BY_COLLECTION, BY_TILE, INTERCEPT, relevance_features
+from rsitr.search.relevance import fit_of, relevance_features
 from rsitr.types import Encoder, FloatArray
 
 WANTED_AUC = 0.8
@@ -80,7 +81,7 @@ def search_with_and_without(pictures: Labelled, *, encoder: Encoder, bank: Float
             background = Background.measure(bank, collection=tiles)
             for query in encoder.encode_texts([frame.format(name) for frame in FRAMES]).global_emb:
                 best = tiles[np.argsort(-(tiles @ query))[:HITS]]
-                found = estimate_relevance(query, tiles=best, background=background)
+                found = estimate_relevance(query, tiles=best, background=background, fit=fit_of(encoder))
                 of_hits = relevance_features(query, tiles=best, background=background)
                 assert found is not None
                 assert of_hits is not None
@@ -137,7 +138,7 @@ def fit(trials: Trials) -> tuple[float, float, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path)
-    parser.add_argument("--model", default="compact")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--cache", type=Path, help="folder for the encoded pictures; a temporary one otherwise")
     arguments = parser.parse_args()
     root = find_data_root(arguments.data_root)
@@ -161,9 +162,8 @@ def main() -> int:
             for name in ("ucm", "rsicd")
         }
     fitted = ", ".join(f"{value:.2f}" for value in fit(trials["ucm"]))
-    print(
-        f"intercept, by collection, by tile: fitted on UCM val {fitted}; in use {INTERCEPT}, {BY_COLLECTION}, {BY_TILE}"
-    )
+    used = ", ".join(f"{value:.2f}" for value in astuple(fit_of(encoder)))
+    print(f"intercept, by collection, by tile: fitted on UCM val {fitted}; in use {used}")
     report("UCM-Captions val (fitted on it)", trials["ucm"])
     return int(report("RSICD val (no part in it)", trials["rsicd"]) < WANTED_AUC)
 

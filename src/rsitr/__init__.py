@@ -2,9 +2,9 @@
 
     import rsitr
 
-    model = rsitr.load_model("compact")
+    model = rsitr.load_model("lookout")
     hits = rsitr.Index.open("my-index").search("a runway with two planes", k=10)
-    report = rsitr.evaluate("compact", data="rsicd:RSICD_FOLDER", split="val")
+    report = rsitr.evaluate("lookout", data="rsicd:RSICD_FOLDER", split="val")
 
 Names are imported when they are first used, so that `import rsitr` is quick.
 """

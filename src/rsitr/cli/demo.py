@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsitr.cli.output import console, make_table, progress_bar
+from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError
 from rsitr.files import require_writable, write_file
 
@@ -25,7 +26,9 @@ def demo(
     *,
     out: Path = typer.Option(Path("demo-output"), metavar="DIR", help="Folder for scene, index and report."),
     seed: int = typer.Option(0, min=0, metavar="N", help="What the scene is drawn from: another seed, another scene."),
-    model: str = typer.Option("compact", metavar="MODEL", help="compact, a checkpoint folder, or an open_clip name."),
+    model: str = typer.Option(
+        DEFAULT_MODEL, metavar="MODEL", help="lookout, compact, a checkpoint folder, open_clip's NAME:TAG."
+    ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
 ) -> None:
     """See it work: draws an aerial scene, indexes it, searches it, and writes a report with pictures.
@@ -40,7 +43,7 @@ def run_demo(
     *,
     out: Path,
     seed: int = 0,
-    model: str = "compact",
+    model: str = DEFAULT_MODEL,
     device: str | None = None,
     encoder: Encoder | None = None,
     size_px: int = 3072,

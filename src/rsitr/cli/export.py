@@ -7,13 +7,16 @@ from pathlib import Path
 
 import typer
 
+from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError
 
 __all__ = ["export"]
 
 
 def export(
-    model: str = typer.Argument("compact", metavar="MODEL", help="compact, a checkpoint folder, or an open_clip name."),
+    model: str = typer.Argument(
+        DEFAULT_MODEL, metavar="MODEL", help="lookout, compact, a checkpoint folder, open_clip's NAME:TAG."
+    ),
     *,
     onnx: Path = typer.Option(
         ..., metavar="FOLDER", help="Where images.onnx, texts.onnx and export.json go; made if it is not there."

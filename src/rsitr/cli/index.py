@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from rsitr.cli.output import console, format_duration, make_table, progress_bar
+from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def index(
     model: str | None = typer.Option(
         None,
         metavar="MODEL",
-        help="What encodes the tiles: compact, a checkpoint folder, an open_clip name. "
-        "[default: the index's own; compact for a new one]",
+        help="What encodes the tiles: lookout, compact, a checkpoint folder, an open_clip name. "
+        "[default: the index's own; lookout for a new one]",
     ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
     fast: bool = typer.Option(
@@ -149,7 +150,7 @@ def run_index(
     settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
     load: Callable[[], Encoder] = partial(
         _load_encoder,
-        model or recorded or "compact",
+        model or recorded or DEFAULT_MODEL,
         device=device,
         fast=fast,
         onnx=onnx,

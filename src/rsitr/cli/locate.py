@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsitr.cli.output import progress_bar
+from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
 
@@ -32,7 +33,9 @@ def locate(
         None, min=16, metavar="N", help="Side of a tile in pixels. [default: as for an index]"
     ),
     threshold: float = typer.Option(0.5, metavar="F", help="Relevance below which nothing here is said to match."),
-    model: str = typer.Option("compact", metavar="MODEL", help="compact, a checkpoint folder, or an open_clip name."),
+    model: str = typer.Option(
+        DEFAULT_MODEL, metavar="MODEL", help="lookout, compact, a checkpoint folder, open_clip's NAME:TAG."
+    ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
 ) -> None:
     """Draw a map of where words fit, over a whole scene and several scales; needs no index.
@@ -57,7 +60,7 @@ def run_locate(
     scales: str = "0.5,1,2",
     tile_px: int | None = None,
     threshold: float = 0.5,
-    model: str = "compact",
+    model: str = DEFAULT_MODEL,
     device: str | None = None,
     encoder: Encoder | None = None,
 ) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from rsitr.data import CaptionedImage, load_dataset
+from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError
 from rsitr.evaluation.metrics import QueryRanks, RetrievalIntervals, bootstrap_intervals
 from rsitr.evaluation.pairs import build_fusion_reranker
@@ -102,7 +103,7 @@ def _rank_rows(direction: str, queries: tuple[str, ...], ranks: QueryRanks) -> l
 
 
 def evaluate(
-    model: str | Encoder = "compact",
+    model: str | Encoder = DEFAULT_MODEL,
     *,
     data: str,
     split: str = "val",
@@ -137,7 +138,7 @@ def evaluate(
         ConfigError: a setting is out of range, or a picture is of a class that is not among the class names.
 
     Example:
-        `evaluate("compact", data="rsicd:RSICD_FOLDER", split="val").mR`
+        `evaluate("lookout", data="rsicd:RSICD_FOLDER", split="val").mR`
     """
     if batch_size < 1 or bootstrap < 0:
         raise ConfigError(f"batch size {batch_size} must be at least 1, and bootstrap {bootstrap} not negative")

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from rsitr.errors import ConfigError
 from rsitr.models.compact import EOS_ID
 from rsitr.models.dual import DualEncoder
-from rsitr.types import EncodedImages, EncodedTexts, FloatArray, ImageArray, Mixture
+from rsitr.types import EncodedImages, EncodedTexts, FloatArray, ImageArray, Mixture, RelevanceFit
 
 LocalTokens = Literal["valid", "valid_sos", "all"]
 Resize = Literal["squash", "crop"]
@@ -44,6 +44,7 @@ class TorchEncoder:
         interpolation: of the resize.
         rerank: the re-ranking that was chosen for it on validation, as :func:`rsitr.rerank.parse_rerank` reads it.
         device: where to compute; a GPU if there is one when it is None.
+        relevance_fit: what its evidence is worth when a search says how surely a hit is right; None if unknown.
         end_id: the id that ends a text: CLIP's [EOS], or a WordPiece vocabulary's [SEP].
 
     Raises:
@@ -63,10 +64,12 @@ class TorchEncoder:
         interpolation: Interpolation = "bilinear",
         rerank: str | None = None,
         device: str | None = None,
+        relevance_fit: RelevanceFit | None = None,
         end_id: int = EOS_ID,
     ) -> None:
         self.device = choose_device(device)
         self.end_id = end_id
+        self.relevance_fit = relevance_fit
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
         self._name = name

@@ -1,4 +1,4 @@
-"""From the name of a model to the model: `compact`, a checkpoint folder, or an open_clip model with its weights."""
+"""From a name to the model: a packaged one, a checkpoint folder, or an open_clip model with its weights."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
 
+from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, ModelError
 from rsitr.models.checkpoint import CONFIG_FILE, Checkpoint, load_checkpoint
 from rsitr.models.compact import EOS_ID, CompactConfig, CompactDualEncoder
@@ -17,7 +18,7 @@ from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncode
 from rsitr.models.lookout import SEP_ID, LookoutConfig, LookoutDualEncoder
 from rsitr.models.openclip import OpenClipDualEncoder, load_open_clip, looks_like_open_clip
 from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
-from rsitr.types import Mixture
+from rsitr.types import Mixture, RelevanceFit
 
 __all__ = ["PACKAGED", "describe_models", "from_checkpoint", "load_model"]
 
@@ -29,11 +30,11 @@ INFERENCE = {
 }
 
 
-def load_model(name: str = "compact", *, device: str | None = None) -> TorchEncoder:
+def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> TorchEncoder:
     """Load a model for inference.
 
     Args:
-        name: `compact` (packaged); a checkpoint folder; an open_clip architecture with its pretrained tag or weights
+        name: `lookout` or `compact` (packaged); a checkpoint folder; an open_clip architecture with its tag or weights
             file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or `hf-hub:OWNER/NAME`.
         device: e.g. `cpu`, `cuda:0`; a GPU if there is one when it is None.
 
@@ -45,9 +46,9 @@ def load_model(name: str = "compact", *, device: str | None = None) -> TorchEnco
         ConfigError: there is no such device.
 
     Example:
-        >>> model = load_model("compact", device="cpu")
+        >>> model = load_model("lookout", device="cpu")
         >>> model.encode_texts(["a runway with two planes"]).global_emb.shape
-        (1, 256)
+        (1, 384)
     """
     folder = PACKAGED / name if (PACKAGED / name / CONFIG_FILE).is_file() else Path(name).expanduser()
     if folder.is_dir():
@@ -88,6 +89,7 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
         model.load_state_dict(checkpoint.weights)
         settings = dict(config.inference)
         mixture = Mixture(**settings.pop("mixture", {}))
+        fit = settings.pop("relevance", None)
         rerank = settings.pop("rerank", None)
         if rerank is not None and not isinstance(rerank, str):
             raise ValueError(f"inference setting rerank is {rerank!r}; it is a text such as sar:k=20")
@@ -98,6 +100,7 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
             fingerprint=checkpoint.fingerprint,
             mixture=mixture,
             rerank=rerank,
+            relevance_fit=None if fit is None else RelevanceFit(**fit),
             device=device,
             **_known(settings),
         )

@@ -15,7 +15,7 @@ from rsitr.search.codes import LocalCoder, load_coder
 from rsitr.search.loading import Models
 from rsitr.search.query import Query
 from rsitr.search.references import References
-from rsitr.search.relevance import Background, estimate_relevance
+from rsitr.search.relevance import Background, estimate_relevance, fit_of
 from rsitr.search.scenery import Scenery
 from rsitr.types import Encoder, FloatArray, Hit, ImageArray, Tile
 
@@ -99,5 +99,5 @@ class Collection:
         if not hits:
             return []
         vectors = self.vectors([hit.tile.tile for hit in hits])
-        found = estimate_relevance(vector, tiles=vectors, background=self.background(query))
+        found = estimate_relevance(vector, tiles=vectors, background=self.background(query), fit=fit_of(self.encoder))
         return found if found is not None else [None] * len(hits)

@@ -20,8 +20,8 @@ from rsitr.errors import QueryError, SceneError
 from rsitr.formats import HeatMap
 from rsitr.geo import SceneReader, Window, choose_tile_px, cut_windows, open_reader
 from rsitr.search.references import CAPTIONS
-from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
-from rsitr.types import Encoder, FloatArray
+from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance, fit_of
+from rsitr.types import Encoder, FloatArray, RelevanceFit
 
 __all__ = ["locate"]
 
@@ -66,7 +66,7 @@ def locate(
     if not scales or not all(0 < scale <= 64 for scale in scales):
         raise QueryError(f"scales are multiples of the tile's side, above 0 and at most 64, not {list(scales)}")
     query = encoder.encode_texts([words]).global_emb[0]
-    judge = _Judge(query, references=encoder.encode_texts(CAPTIONS).global_emb)
+    judge = _Judge(query, references=encoder.encode_texts(CAPTIONS).global_emb, fit=fit_of(encoder))
     with open_reader(scene) as reader:
         found = reader.scene
         gsd_m = found.ground.gsd_m if found.ground else None
@@ -104,8 +104,9 @@ def locate(
 class _Judge:
     """What relevance is estimated from, gathered window by window: a large scene has too many to keep."""
 
-    def __init__(self, query: FloatArray, *, references: FloatArray) -> None:
+    def __init__(self, query: FloatArray, *, references: FloatArray, fit: RelevanceFit) -> None:
         self._query = query
+        self._fit = fit
         self._references = references
         self._best = np.full(len(references), -1.0, dtype=np.float32)
         self._windows = np.empty((0, len(query)), dtype=np.float32)
@@ -120,7 +121,7 @@ class _Judge:
     def relevance(self) -> float | None:
         """The highest of the windows nearest to the query."""
         found = estimate_relevance(
-            self._query, tiles=self._windows, background=Background(self._references, self._best)
+            self._query, tiles=self._windows, background=Background(self._references, self._best), fit=self._fit
         )
         return None if found is None else max(found)
 

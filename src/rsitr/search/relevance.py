@@ -8,10 +8,10 @@ collection for pictures; those closer to q than NEAR are left out, since they me
 - how the collection sees it: a = (s - mean) / standard deviation of the references' best scores in the collection.
   Positive where the query is answered better than most references are.
 
-relevance = 1 / (1 + exp(-(B + A a + M m))). The three numbers were fitted by logistic regression on UCM-Captions
-validation, with queries whose class is in the collection or was taken out of it. `benchmarks/nothing_here.py` repeats
-the fit and measures on RSICD validation, which had no part in it. Both m and a are free of the scale of a model's
-scores.
+relevance = 1 / (1 + exp(-(B + A a + M m))). The three numbers belong to a model: a checkpoint brings its own, fitted by
+logistic regression on UCM-Captions validation, with queries whose class is in the collection or was taken out of it.
+`benchmarks/nothing_here.py` repeats the fit and measures on RSICD validation, which had no part in it. Both m and a are
+free of the scale of a model's scores, so that one that brings none is judged by those of `compact`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsitr.types import FloatArray
+from rsitr.types import Encoder, FloatArray, RelevanceFit
 
-__all__ = ["JUDGED", "THRESHOLD", "Background", "estimate_relevance", "mix_references", "relevance_features"]
+__all__ = [
+    "COMMON",
+    "JUDGED",
+    "THRESHOLD",
+    "Background",
+    "estimate_relevance",
+    "fit_of",
+    "mix_references",
+    "relevance_features",
+]
 
 NEAR = 0.7
 """Cosine above which a reference is taken to mean what the query means."""
 TOP = 5
 LEAST_REFERENCES = 8
-INTERCEPT, BY_COLLECTION, BY_TILE = -0.50, 0.48, 0.59
+COMMON = RelevanceFit(intercept=-0.50, by_collection=0.48, by_tile=0.59)
+"""Of `compact`, and of models that bring no fit of their own."""
 THRESHOLD = 0.5
 """Below it an answer says that nothing matches: as likely absent as present, on the data of the fit."""
 JUDGED = 10
@@ -60,13 +70,22 @@ class Background:
         return cls(references=references, best=best)
 
 
-def estimate_relevance(query: FloatArray, *, tiles: FloatArray, background: Background) -> list[float] | None:
+def fit_of(encoder: Encoder) -> RelevanceFit:
+    """What a model's evidence is worth: its own fit, or the common one."""
+    own: RelevanceFit | None = getattr(encoder, "relevance_fit", None)  # not every encoder is one of ours
+    return own or COMMON
+
+
+def estimate_relevance(
+    query: FloatArray, *, tiles: FloatArray, background: Background, fit: RelevanceFit = COMMON
+) -> list[float] | None:
     """How surely tiles show what was asked for.
 
     Args:
         query: (dim,) unit vector.
         tiles: (n, dim) unit vectors of the hits.
         background: of the collection.
+        fit: of the model.
 
     Returns:
         n numbers from 0 to 1; None where there are too few references to say.
@@ -74,7 +93,7 @@ def estimate_relevance(query: FloatArray, *, tiles: FloatArray, background: Back
     features = relevance_features(query, tiles=tiles, background=background)
     if features is None:
         return None
-    logits = INTERCEPT + features @ np.array([BY_COLLECTION, BY_TILE])
+    logits = fit.intercept + features @ np.array([fit.by_collection, fit.by_tile])
     return [_sigmoid(float(logit)) for logit in np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)]
 
 

@@ -26,8 +26,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def load_model(name: str, *, device: str | None = None) -> ColourEncoder:
         if name == "other":
             return ColourEncoder(name="other", fingerprint="0" * 64, image_size_px=64)
-        if name not in {"compact", "colour"}:
-            raise ModelError(f"there is no model {name!r}: use compact")
+        if name not in {"lookout", "colour"}:
+            raise ModelError(f"there is no model {name!r}: use lookout")
         return ColourEncoder(image_size_px=64)
 
     monkeypatch.setattr("rsitr.models.zoo.load_model", load_model)

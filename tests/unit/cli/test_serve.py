@@ -133,11 +133,12 @@ def test_a_host_that_is_not_this_machine_is_told(monkeypatch: pytest.MonkeyPatch
 def _index(folder: Path) -> Path:
     """An index of one picture, made with the default model."""
     from generators import draw_scene, save_picture
+    from rsitr.defaults import DEFAULT_MODEL
     from rsitr.index import ingest
     from rsitr.models import load_model
 
     save_picture(draw_scene(1, size_px=224)[0], folder / "scenes" / "photograph.png")
-    ingest([folder / "scenes"], into=folder / "index", encoder=load_model("compact", device="cpu"))
+    ingest([folder / "scenes"], into=folder / "index", encoder=load_model(DEFAULT_MODEL, device="cpu"))
     return folder / "index"
 
 
