@@ -16,6 +16,7 @@ __all__ = ["area_km2", "bbox_centre", "bbox_shape", "cut_shape", "enclosing_bbox
 
 COORDINATE_DIGITS = 7  # about a centimetre
 GEOD = Geod(ellps="WGS84")
+BAND_DEG, STEP_DEG = 60, 0.25
 
 
 def ring_shape(ring: Ring) -> BaseGeometry:
@@ -94,5 +95,11 @@ def enclosing_bbox(boxes: Iterable[BBox]) -> BBox | None:
 def area_km2(rings: Iterable[Ring]) -> float:
     """Ground that the outlines cover together, on the ellipsoid; what several cover counts once."""
     covered = shapely.union_all([ring_shape(ring) for ring in rings])
-    area_m2, _ = GEOD.geometry_area_perimeter(shapely.orient_polygons(covered))
-    return abs(area_m2) / 1e6
+    total_m2 = 0.0
+    # A geodesic takes the short way round: what spans the globe is measured in bands, its long edges in short steps.
+    for west in range(-180, 180, BAND_DEG):
+        band = covered.intersection(shapely.box(west, -90.0, west + BAND_DEG, 90.0))
+        if not band.is_empty:
+            step = shapely.segmentize(shapely.orient_polygons(band), STEP_DEG)
+            total_m2 += abs(GEOD.geometry_area_perimeter(step)[0])
+    return total_m2 / 1e6

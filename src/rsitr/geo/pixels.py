@@ -59,6 +59,7 @@ class SceneReader:
         if scene.is_palette:
             self._colours, self._opaque = _colour_table(dataset, scene)
         kinds = dataset.colorinterp
+        self._is_negative = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
         self._alpha = kinds.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in kinds else None
 
     def read(self, window: Window, *, max_px: int) -> WindowPixels:
@@ -76,14 +77,14 @@ class SceneReader:
                 "pixels; the file has changed since it was indexed: index it again"
             )
         with reading(self.scene.path, phase="decode"):
-            values, valid = self._values(window, max_px=max_px, resampling=self._resampling(window, max_px))
-        image = self._to_rgb(values, valid)
+            values, known, valid = self._values(window, max_px=max_px, resampling=self._resampling(window, max_px))
+        image = self._to_rgb(values, known)
         if not valid.all():
             image[~valid] = image[valid].mean(axis=0).round() if valid.any() else NEUTRAL
         return WindowPixels(image=image, valid=valid)
 
     def measure_stretch(self) -> Stretch | None:
-        """The 2nd and 98th percentile of each shown band over the scene; None where values are 8-bit already.
+        """The 2nd and 98th percentile of each shown band where it is known; None where values are 8-bit already.
 
         Raises:
             SceneError: every pixel is nodata, or the pixels cannot be decoded.
@@ -92,10 +93,10 @@ class SceneReader:
             return None
         for window in self._samples():
             with reading(self.scene.path, phase="decode"):
-                values, valid = self._values(window, max_px=SAMPLE_PX, resampling=Resampling.nearest)
+                values, known, valid = self._values(window, max_px=SAMPLE_PX, resampling=Resampling.nearest)
             if valid.any():
-                low, high = np.percentile(values[:, valid].astype(np.float64), STRETCH_PERCENT, axis=1)
-                return tuple(zip(low.tolist(), high.tolist(), strict=True))
+                bands = zip(values, known & valid, strict=True)
+                return tuple(_percentiles(band[where] if where.any() else np.zeros(1)) for band, where in bands)
         raise self.without_data()
 
     def without_data(self) -> SceneError:
@@ -117,8 +118,11 @@ class SceneReader:
         exact = self.scene.is_palette or self.scene.dtype.startswith("complex")
         return Resampling.nearest if is_whole or exact else Resampling.average
 
-    def _values(self, window: Window, *, max_px: int, resampling: Resampling) -> tuple[NDArray[Any], Mask]:
-        """Values (bands, h, w) and where they are known (h, w)."""
+    def _values(self, window: Window, *, max_px: int, resampling: Resampling) -> tuple[NDArray[Any], Mask, Mask]:
+        """Values (bands, h, w), where each band is known (bands, h, w), and where any of them is (h, w).
+
+        Nodata, masks and NaN are one thing: each belongs to a band.
+        """
         col, row, width, height = window
         scale = min(1.0, max_px / max(width, height))
         shape = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -126,18 +130,20 @@ class SceneReader:
         bands = list(self.scene.bands)
         values = self._dataset.read(bands, window=area, out_shape=(len(bands), *shape), resampling=resampling)
         masks = self._dataset.read_masks(bands, window=area, out_shape=(len(bands), *shape))
-        valid: Mask = (masks > 0).any(axis=0)
+        known: Mask = masks > 0
+        if np.iscomplexobj(values):
+            values = np.abs(values)
+        if np.issubdtype(values.dtype, np.floating):
+            known &= np.isfinite(values)
+        valid: Mask = np.asarray(known.any(axis=0))
         if self._alpha is not None:
             valid &= self._dataset.read(self._alpha, window=area, out_shape=shape) > 0
         if self._opaque is not None:
             valid &= self._opaque[np.minimum(values[0], len(self._opaque) - 1)]
-        if np.iscomplexobj(values):
-            values = np.abs(values)
-        if np.issubdtype(values.dtype, np.floating):
-            valid &= np.isfinite(values).all(axis=0)
-        return values, valid
+        return values, known, valid
 
-    def _to_rgb(self, values: NDArray[Any], valid: Mask) -> ImageArray:
+    def _to_rgb(self, values: NDArray[Any], known: Mask) -> ImageArray:
+        """Values (bands, h, w), and where each band is known, as colours; an unknown band adds none."""
         if self._colours is not None:
             rgb: ImageArray = self._colours[np.minimum(values[0], len(self._colours) - 1)]
             return rgb
@@ -146,7 +152,9 @@ class SceneReader:
                 raise SceneError(
                     f"{self.scene.path}: values of {self.scene.dtype} need a stretch before they are shown"
                 )
-            values = _stretched(np.where(valid, values, 0), self.scene.stretch)
+            values = np.where(known, _stretched(np.where(known, values, 0), self.scene.stretch), 0).astype(np.uint8)
+        if self._is_negative:
+            values = 255 - values
         three = values if len(values) == 3 else np.repeat(values, 3, axis=0)
         return np.ascontiguousarray(np.moveaxis(three, 0, -1), dtype=np.uint8)
 
@@ -204,6 +212,11 @@ def read_picture(path: Path | str, *, max_px: int) -> ImageArray:
         if pixels.valid_share == 0:
             raise reader.without_data()
         return pixels.image
+
+
+def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
+    low, high = np.percentile(values.astype(np.float64), STRETCH_PERCENT)
+    return float(low), float(high)
 
 
 def _stretched(values: NDArray[Any], stretch: Stretch) -> NDArray[np.uint8]:

@@ -18,7 +18,8 @@ from rasterio.enums import ColorInterp, Interleaving
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
-from rsitr.errors import SceneError
+from rsitr.errors import RsitrError, SceneError
+from rsitr.geo.colours import find_true_colour
 from rsitr.geo.files import gdal_name, name_of, public_address
 from rsitr.geo.metadata import SceneDate, find_date, find_sensor
 from rsitr.geo.placement import Ground, Placement, read_placement
@@ -111,9 +112,16 @@ def reading(path: Path | str, *, phase: Literal["open", "decode"]) -> Iterator[N
     try:
         with rasterio.Env(**STRICT):
             yield
+    except RsitrError:
+        raise
     except (RasterioError, CPLE_BaseError, OSError, MemoryError) as error:
         shown = public_address(path)
         raise SceneError(f"{shown}: {_reason(error, shown, phase)}") from error
+    except Exception as error:  # whatever a strange file makes of a library: it must not stop the others
+        shown = public_address(path)
+        raise SceneError(
+            f"{shown}: it cannot be read ({type(error).__name__}: {_reason(error, shown, 'open')})"
+        ) from error
 
 
 def open_dataset(path: Path | str) -> DatasetReader:
@@ -193,7 +201,9 @@ def _require_small_blocks(dataset: DatasetReader, path: Path | str) -> None:
     """GDAL decodes whole blocks: an image that is one block, as some programs compress them, would fill the memory."""
     rows, cols = dataset.block_shapes[0]
     bands = dataset.count if dataset.interleaving == Interleaving.pixel else 1
-    block_bytes = rows * cols * bands * np.dtype(dataset.dtypes[0]).itemsize
+    # GDAL's pairs of whole numbers are read as complex ones; NumPy knows no such pairs.
+    kind = "complex64" if dataset.dtypes[0] == "complex_int16" else dataset.dtypes[0]
+    block_bytes = rows * cols * bands * np.dtype(kind).itemsize
     if block_bytes > LARGEST_BLOCK_BYTES:
         raise SceneError(
             f"{path}: stored in pieces of {cols} x {rows} pixels, {block_bytes / 2**30:.1f} GB each; rewrite it "
@@ -212,9 +222,9 @@ def _shown_bands(dataset: DatasetReader) -> tuple[int, ...]:
     kinds = dataset.colorinterp
     if all(kind in kinds for kind in RGB):
         return tuple(kinds.index(kind) + 1 for kind in RGB)
-    names = [(name or "").strip().lower() for name in dataset.descriptions]
-    if all(kind.name in names for kind in RGB):
-        return tuple(names.index(kind.name) + 1 for kind in RGB)
+    named = find_true_colour(dataset)
+    if named is not None:
+        return named
     shown = [band for band, kind in enumerate(kinds, start=1) if kind != ColorInterp.alpha]
     if not shown:
         return (1,)

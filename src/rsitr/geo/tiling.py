@@ -59,6 +59,8 @@ def cut_windows(
         is_picture: a plain picture without a place: whole up to three tile sides, not 1.5.
     """
     long, short = max(width, height), min(width, height)
+    if short < SMALLEST_PX:  # pieces as short as that would show nothing, and there would be thousands
+        return [(0, 0, width, height)]
     if long <= tile_px * (PICTURE_WHOLE if is_picture else RASTER_WHOLE) and long <= 2 * short:
         return [(0, 0, width, height)]
     # A strip is cut into pieces at most twice as long as wide: models look at squares, and would squeeze or crop more.
