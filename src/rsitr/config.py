@@ -6,9 +6,11 @@ The first line of every packaged config is the command that runs it.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import types
 import typing
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -29,9 +31,13 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "TrainConfig",
+    "describe_config",
+    "find_config",
     "list_configs",
     "load_config",
+    "override",
     "parse",
+    "read_settings",
     "read_yaml",
 ]
 
@@ -259,18 +265,97 @@ def list_configs() -> list[str]:
     return sorted(path.stem for path in CONFIG_FOLDER.glob("*.yaml"))
 
 
-def load_config(name: str) -> TrainConfig:
-    """Read a packaged config by name, or a YAML file by path.
+def find_config(name: str) -> Path:
+    """The file of a packaged config by name, or of one by path.
 
     Raises:
-        ConfigError: it does not exist, is not YAML, or a key or value is wrong.
+        ConfigError: it does not exist.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
         path = Path(name).expanduser()
     if not path.is_file():
         raise ConfigError(f"there is no config {name!r}: use {', '.join(list_configs())}, or the path of a YAML file")
+    return path
+
+
+def load_config(name: str) -> TrainConfig:
+    """Read a packaged config by name, or a YAML file by path.
+
+    Raises:
+        ConfigError: it does not exist, is not YAML, or a key or value is wrong.
+    """
+    path = find_config(name)
     return parse(TrainConfig, read_yaml(path), where=path.name)
+
+
+def describe_config(name: str) -> str:
+    """What a packaged config is for: the first paragraph of the comments that it begins with, in one line.
+
+    Raises:
+        ConfigError: it does not exist.
+    """
+    said: list[str] = []
+    for line in find_config(name).read_text(encoding="utf-8").splitlines()[1:]:  # the first line is its command
+        text = line.removeprefix("#").strip()
+        if not line.startswith("#") or (said and not text):
+            break
+        said += [text] if text else []
+    return " ".join(said)
+
+
+def override(config: TrainConfig, changes: Mapping[str, Any], *, where: str | None = None) -> TrainConfig:
+    """A config with some settings changed, named as in its YAML with points: `{"loss.local_weight": 0.0}`.
+
+    Of a list a part goes by its number, from 0 on: `{"phases.0.lr": 0.001}`.
+
+    Args:
+        config: what is changed.
+        changes: the new values, as YAML would give them.
+        where: named by what is raised; the config's own name when None.
+
+    Raises:
+        ConfigError: there is no such setting, or it may not have that value.
+    """
+    where = where or config.name
+    raw: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as the lists that YAML has
+    for name, value in changes.items():
+        *sections, setting = name.split(".")
+        place: Any = raw
+        for section in sections:
+            place = _enter(place, section)
+        if isinstance(place, list) and setting.isdigit() and int(setting) < len(place):
+            place[int(setting)] = value
+        elif isinstance(place, dict):
+            place[setting] = value
+        else:
+            raise ConfigError(f"{where} has no section {'.'.join(sections)!r} to set {setting!r} in")
+    return parse(TrainConfig, raw, where=where)
+
+
+def _enter(place: Any, section: str) -> Any:
+    """The part of parsed YAML that has this name, or number; None where there is none."""
+    if isinstance(place, list):
+        return place[int(section)] if section.isdigit() and int(section) < len(place) else None
+    return place.get(section) if isinstance(place, dict) else None
+
+
+def read_settings(given: Iterable[str]) -> dict[str, Any]:
+    """Settings as a person types them, `loss.scale=10.0`, for :func:`override`; values are YAML.
+
+    Raises:
+        ConfigError: one has no `=`, no name, or a value that is not YAML.
+    """
+    settings: dict[str, Any] = {}
+    for entry in given:
+        name, sign, text = entry.partition("=")
+        if not sign or not name.strip():
+            raise ConfigError(f"a setting is given as NAME=VALUE, e.g. loss.scale=10.0, not {entry!r}")
+        try:
+            settings[name.strip()] = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError) as error:
+            raise ConfigError(f"the value of {entry!r} is not YAML: {' '.join(str(error).split())}") from error
+    return settings
 
 
 def read_yaml(path: Path) -> Any:

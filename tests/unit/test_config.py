@@ -22,16 +22,19 @@ from rsitr.config import (
     LossConfig,
     ModelConfig,
     TrainConfig,
+    describe_config,
     list_configs,
     load_config,
+    override,
     parse,
+    read_settings,
 )
 from rsitr.errors import ConfigError
 from rsitr.models.fusion import FusionConfig
 from rsitr.training.phase import Phase
 from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Mixture
-from tiny import SIZES, tiny_yaml
+from tiny import SIZES, tiny_config, tiny_yaml
 
 MINIMAL = """
 name: mine
@@ -322,3 +325,35 @@ def test_what_a_recipe_would_not_heed_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=rf"^{re.escape(idle)}: recipe {config['recipe']} does not heed that"):
         TrainConfig(**config, model=ModelConfig(kind=kind, **model))  # type: ignore[arg-type]
+
+
+def test_settings_are_typed_as_in_yaml() -> None:
+    given = ["loss.scale=10.0", "model.init=", "data.sets=[rsicd, ucm]", "name=a=b"]
+    found = {"loss.scale": 10.0, "model.init": None, "data.sets": ["rsicd", "ucm"], "name": "a=b"}
+    assert read_settings(given) == found
+    for entry, message in (
+        ("loss.scale", "given as NAME=VALUE"),
+        ("=3", "given as NAME=VALUE"),
+        ("a=[1", "is not YAML"),
+        ("a=2020-13-45", "is not YAML"),
+    ):
+        with pytest.raises(ConfigError, match=message) as raised:
+            read_settings([entry])
+        assert "\n" not in str(raised.value)
+
+
+def test_a_phase_is_changed_by_its_number() -> None:
+    config = tiny_config()
+    changed = override(config, {"phases.1.lr": 0.5})
+    assert changed.phases == (config.phases[0], dataclasses.replace(config.phases[1], lr=0.5))
+    assert override(config, {"phases.1": {"epochs": 3}}).phases[1] == Phase(epochs=3)
+    for name in ("phases.2.lr", "phases.first.lr", "phases.2", "phases.0.lr.more"):
+        with pytest.raises(ConfigError, match="tiny has no section"):
+            override(config, {name: 1.0})
+
+
+@pytest.mark.parametrize("name", list_configs())
+def test_a_packaged_config_says_what_it_is_for(name: str) -> None:
+    said = describe_config(name)
+    assert len(said.split()) > 5
+    assert "#" not in said

@@ -1,7 +1,7 @@
 """Ablations: grids of training runs with seeds, resumable, and their tables and figures."""
 
 from rsitr.ablation.figure import write_figure
-from rsitr.ablation.grid import Cell, Grid, Measure, Training, list_grids, load_grid, override, plan_trainings
+from rsitr.ablation.grid import Cell, Grid, Measure, Training, list_grids, load_grid, plan_trainings
 from rsitr.ablation.record import RunRecord
 from rsitr.ablation.running import Progress, load_records, run_trainings
 from rsitr.ablation.table import AblationTable, Spread, TableRow, make_table
@@ -20,7 +20,6 @@ __all__ = [
     "load_grid",
     "load_records",
     "make_table",
-    "override",
     "plan_trainings",
     "run_trainings",
     "write_figure",

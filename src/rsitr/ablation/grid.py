@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rsitr.config import TrainConfig, parse, read_yaml
+from rsitr.config import TrainConfig, override, parse, read_yaml
 from rsitr.errors import ConfigError
 from rsitr.rerank import parse_rerank
 from rsitr.types import Mixture
@@ -23,7 +23,6 @@ __all__ = [
     "config_digest",
     "list_grids",
     "load_grid",
-    "override",
     "plan_trainings",
     "training_of",
 ]
@@ -163,24 +162,6 @@ def load_grid(name: str) -> Grid:
     if isinstance(raw, dict):
         raw = {"name": path.stem, **raw}
     return parse(Grid, raw, where=path.name)
-
-
-def override(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
-    """A config with some settings changed, named as in its YAML with points: `{"loss.local_weight": 0.0}`.
-
-    Raises:
-        ConfigError: there is no such setting, or it may not have that value.
-    """
-    raw: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as the lists that YAML has
-    for name, value in changes.items():
-        *sections, setting = name.split(".")
-        place: Any = raw
-        for section in sections:
-            place = place.get(section) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
-            raise ConfigError(f"{config.name} has no section {'.'.join(sections)!r} to set {setting!r} in")
-        place[setting] = value
-    return parse(TrainConfig, raw, where=config.name)
 
 
 def plan_trainings(grids: Sequence[Grid], *, base: TrainConfig, n_seeds: int) -> tuple[Training, ...]:

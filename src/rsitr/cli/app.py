@@ -13,6 +13,7 @@ import typer
 
 from rsitr.cli.ablate import ablate
 from rsitr.cli.assess import assess
+from rsitr.cli.configs import configs
 from rsitr.cli.data import data_app
 from rsitr.cli.data_keywords import keywords
 from rsitr.cli.data_leakage import leakage
@@ -101,6 +102,7 @@ app.command("locate")(locate)
 app.command("info")(info)
 app.command("serve")(serve)
 app.command("train")(train)
+app.command("configs")(configs)
 app.command("evaluate")(evaluate)
 app.command("tune")(tune)
 app.command("distill")(distill)

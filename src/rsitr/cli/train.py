@@ -19,6 +19,16 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/NAME]")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... [default: a GPU if there is one]")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting of the config: loss.scale=10.0, phases.0.epochs=3. Repeatable; `rsitr configs NAME` "
+            "shows what there is.",
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random. [default: the config's]")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; don't go on where it stopped.")] = False,
 ) -> None:
     """Train a model. Interrupt it with Ctrl-C; the same command goes on where it stopped.
@@ -29,14 +39,24 @@ def train(
     from rsitr.cli.output import console, require_folder
     from rsitr.cli.progress import TrainingProgress
     from rsitr.cli.provenance import provenance
-    from rsitr.config import load_config
+    from rsitr.config import load_config, override, read_settings
     from rsitr.data.collection import find_data_root
+    from rsitr.errors import ConfigError
     from rsitr.models import choose_device
     from rsitr.training.loop import Interrupted
     from rsitr.training.ranks import join_ranks
 
     err = console(sys.stderr)
     settings = load_config(config)
+    try:
+        own = read_settings(changes or [])
+        if seed is not None:
+            if own.get("seed", seed) != seed:
+                raise ConfigError("two seeds are given; leave out --seed or seed=")
+            own["seed"] = seed
+        settings = override(settings, own)
+    except ConfigError as error:
+        raise ConfigError(f"--set: {error}") from error
     folder = out or Path("runs") / settings.name
     require_folder(folder, option="--out")
     with join_ranks(str(choose_device(device))) as (ranks, place), TrainingProgress(err, settings) as progress:

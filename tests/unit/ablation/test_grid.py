@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rsitr.ablation import Cell, Grid, Measure, list_grids, load_grid, override, plan_trainings
+from rsitr.ablation import Cell, Grid, Measure, list_grids, load_grid, plan_trainings
 from rsitr.ablation.grid import GRID_FOLDER, _settings, config_digest
-from rsitr.config import KerConfig, load_config
+from rsitr.config import KerConfig, load_config, override
 from rsitr.errors import ConfigError
 from rsitr.types import Mixture
 from tiny import tiny_config

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rsitr.cli.app import main
+from rsitr.config import CONFIG_FOLDER, list_configs
 from rsitr.models.compact import TRUNKS
 from tiny import TinyTrunk, tiny_yaml, write_tiny_data
 
@@ -68,6 +69,33 @@ def test_from_a_config_to_a_measured_model(run: Run, tmp_path: Path) -> None:
     assert "best: epoch" in err
 
 
+def test_a_setting_is_changed_on_the_command_line_and_makes_another_run(run: Run, tmp_path: Path) -> None:
+    write_tiny_data(tmp_path / "data")
+    config = tiny_yaml(tmp_path / "tiny.yaml")
+    asked = ["train", config, "--data-root", "data", "--set", "phases=[{epochs: 1, batch_size: 5}]", "--seed", 4]
+    status, _, err = run(*asked, "--set", "loss.scale=10")
+    assert status == 0, err
+    assert "epoch 1: loss" in err
+    assert "epoch 2: loss" not in err
+    recorded = json.loads((tmp_path / "runs" / "tiny" / "best" / "config.json").read_text())["training"]["config"]
+    assert (recorded["seed"], recorded["loss"]["scale"], len(recorded["phases"])) == (4, 10.0, 1)
+    status, _, err = run(*asked, "--set", "loss.scale=11")
+    assert status == 2
+    assert "of another config or data" in err
+
+
+def test_configs_are_listed_and_printed(run: Run) -> None:
+    status, out, err = run("configs")
+    assert (status, err) == (0, "")
+    assert all(name in out for name in list_configs())
+    assert "EBAKER (2024) as published" in out
+    status, out, _ = run("configs", "mtgfe-ucm")
+    assert (status, out) == (0, (CONFIG_FOLDER / "mtgfe-ucm.yaml").read_text())
+    status, out, err = run("configs", "nothing")
+    assert (status, out) == (2, "")
+    assert "there is no config 'nothing': use " in err
+
+
 def test_a_run_goes_where_it_is_told(run: Run, tmp_path: Path) -> None:
     root = write_tiny_data(tmp_path / "data")
     config = tiny_yaml(tmp_path / "tiny.yaml")
@@ -82,6 +110,10 @@ def test_a_run_goes_where_it_is_told(run: Run, tmp_path: Path) -> None:
     [
         (["nothing"], "there is no config 'nothing': use "),
         (["broken.yaml", "--data-root", "data"], "broken.yaml: unknown key 'nome'"),
+        (["tiny.yaml", "--set", "loss.scal=3"], "--set: tiny: loss: unknown key 'scal'; it may have scale"),
+        (["tiny.yaml", "--set", "loss.scale=1e1"], "(YAML wants a point in it: 1.0e-3)"),
+        (["tiny.yaml", "--set", "loss"], "--set: a setting is given as NAME=VALUE"),
+        (["tiny.yaml", "--set", "seed=3", "--seed", "4"], "two seeds are given"),
         (["tiny.yaml"], "where is data set ucm? give --data ucm:FOLDER"),
         (["tiny.yaml", "--data-root", "nowhere"], "there is no folder"),
         (["tiny.yaml", "--data", "ucm:nowhere"], "there is no folder"),
