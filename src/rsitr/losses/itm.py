@@ -24,15 +24,16 @@ class Negatives:
     images: Tensor
 
 
-def draw_negatives(belongs: Tensor, *, generator: torch.Generator, weights: Tensor | None = None) -> Negatives:
+def draw_negatives(belongs: Tensor, *, generator: torch.Generator, logits: Tensor | None = None) -> Negatives:
     """For each image of the batch a text, and for each text an image, never one of those that belong to it.
 
     Args:
         belongs: (B, B) bool, rows text, columns image: is the text, word by word, one that was written for the image?
             True on the diagonal, for other captions of the same image, and for identical captions of other images.
         generator: source of chance, on the CPU.
-        weights: (B, B) not negative, rows text, columns image: draw in proportion to these, so that likely mistakes
-            come more often (our addition); None draws all alike, as the paper does.
+        logits: (B, B), rows text, columns image: each text draws an image by the softmax of its row, each image a text
+            by that of its column, over what is allowed, so that likely mistakes come more often (our addition). None
+            draws all alike, as the paper does.
 
     Returns:
         2 B pairs, fewer where all of the batch belongs to an image or a text.
@@ -48,24 +49,28 @@ def draw_negatives(belongs: Tensor, *, generator: torch.Generator, weights: Tens
     if (
         belongs.ndim != 2
         or belongs.shape[0] != belongs.shape[1]
-        or (weights is not None and weights.shape != belongs.shape)
+        or (logits is not None and logits.shape != belongs.shape)
     ):
-        raise ValueError(f"belongs and weights must be square and alike, not {tuple(belongs.shape)}")
-    chance = torch.ones(belongs.shape) if weights is None else weights.detach().float().cpu()
-    # The least chance keeps a draw possible where weights underflow to 0 for all that is allowed.
-    chance = chance.clamp(min=1e-9).masked_fill(belongs.cpu(), 0.0)
-    texts, for_image = _draw(chance.T, generator=generator)
-    images, for_text = _draw(chance, generator=generator)
+        raise ValueError(f"belongs and logits must be square and alike, not {tuple(belongs.shape)}")
+    chances = torch.zeros(belongs.shape) if logits is None else logits.detach().float().cpu()
+    chances = chances.masked_fill(belongs.cpu(), -torch.inf)
+    texts, for_image = _draw(chances.T, generator=generator)
+    images, for_text = _draw(chances, generator=generator)
     device = belongs.device
     return Negatives(texts=torch.cat([texts, for_text]).to(device), images=torch.cat([for_image, images]).to(device))
 
 
-def _draw(chance: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One column for each row that has any to choose from: columns (K,) and rows (K,)."""
-    rows = (chance.sum(dim=1) > 0).nonzero().flatten()
+def _draw(logits: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One column for each row that has any to choose from: columns (K,) and rows (K,).
+
+    Relative to each row's own best that is allowed: next to another row's, all of it may underflow.
+    """
+    rows = (logits > -torch.inf).any(dim=1).nonzero().flatten()
     if not len(rows):
         return rows, rows
-    return torch.multinomial(chance[rows], 1, generator=generator).flatten(), rows
+    allowed = logits[rows]
+    chance = torch.exp(allowed - allowed.max(dim=1, keepdim=True).values)
+    return torch.multinomial(chance, 1, generator=generator).flatten(), rows
 
 
 def itm_loss(*, positive: Tensor, negative: Tensor) -> Tensor:

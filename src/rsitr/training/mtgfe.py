@@ -250,17 +250,16 @@ class MtgfeRecipe(nn.Module):
         rng: np.random.Generator,
     ) -> Negatives:
         belongs = self.table.belongs(rows).to(started.tokens.device)
-        weights: Tensor | None = None
+        logits: Tensor | None = None
         if self.settings.negatives == "itm":
-            weights = _match_probabilities(model, started, projected, n_images=len(rows))
+            # Not 0, whose logarithm would forbid the pair.
+            logits = _match_probabilities(model, started, projected, n_images=len(rows)).clamp(min=1e-9).log()
         elif self.dual is not None:
             texts = self.dual.captions[torch.from_numpy(self.table.row_caption[rows])]
             images = self.dual.images[torch.from_numpy(self.table.row_image[rows])]
-            # Relative to each text's best: the exponential of a cosine over a small temperature can overflow.
-            scores = texts @ images.T / self.settings.dual_temperature
-            weights = torch.exp(scores - scores.max())
+            logits = texts @ images.T / self.settings.dual_temperature
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        return draw_negatives(belongs, generator=generator, weights=weights)
+        return draw_negatives(belongs, generator=generator, logits=logits)
 
 
 @torch.no_grad()

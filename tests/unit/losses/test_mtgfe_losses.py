@@ -39,8 +39,8 @@ def test_no_negative_shares_the_anchors_image_or_an_identical_caption(hard: bool
         for rows in np.split(np.random.default_rng(seed).permutation(len(table)), 6):
             belongs = table.belongs(rows)
             # With all the weight on what is forbidden, and next to none on the rest.
-            weights = torch.where(belongs, 1.0, 1e-30) if hard else None
-            found = draw_negatives(belongs, generator=generator, weights=weights)
+            logits = torch.where(belongs, 0.0, -70.0) if hard else None
+            found = draw_negatives(belongs, generator=generator, logits=logits)
             for text, image in zip(found.texts.tolist(), found.images.tolist(), strict=True):
                 text_row, image_row = rows[text], rows[image]
                 assert table.row_image[text_row] != table.row_image[image_row]
@@ -63,22 +63,41 @@ def test_every_image_and_every_text_gets_a_negative_where_there_is_one() -> None
     assert len(draw_negatives(torch.ones(2, 2, dtype=torch.bool), generator=torch.Generator()).texts) == 0
 
 
-def test_weights_make_a_negative_likely() -> None:
-    weights = torch.ones(4, 4)
-    weights[2, 0] = 20.0  # text 2 for image 0
+def test_logits_make_a_negative_likely() -> None:
+    logits = torch.zeros(4, 4)
+    logits[2, 0] = math.log(20.0)  # text 2 for image 0
     counts = torch.zeros(4)
     generator = torch.Generator().manual_seed(0)
     for _ in range(400):
-        counts[draw_negatives(torch.eye(4, dtype=torch.bool), generator=generator, weights=weights).texts[0]] += 1
+        counts[draw_negatives(torch.eye(4, dtype=torch.bool), generator=generator, logits=logits).texts[0]] += 1
     assert counts[2] / 400 == pytest.approx(20 / 22, abs=0.05)
     assert counts[0] == 0
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.005])
+def test_each_text_and_each_image_has_its_own_scale(temperature: float) -> None:
+    """Cosines as a dual encoder gives them, and a text and an image that are near to nothing.
+
+    Beside the best pair of the batch all of theirs would be nothing, and drawn alike.
+    """
+    cosines = torch.tensor([[0.9, 0.8, 0.75, 0.1], [0.85, 0.9, 0.8, 0.2], [0.7, 0.8, 0.9, 0.0], [0.1, 0.3, 0.0, 0.9]])
+    generator = torch.Generator().manual_seed(0)
+    allowed = torch.eye(4, dtype=torch.bool)
+    logits = cosines / temperature
+    drawn = [draw_negatives(allowed, generator=generator, logits=logits) for _ in range(300)]
+    by_text = torch.stack([found.images[4:] for found in drawn])
+    by_image = torch.stack([found.texts[:4] for found in drawn])
+    for counted, relative in ((by_text[:, 3], logits[3]), (by_image[:, 3], logits[:, 3])):
+        expected = torch.softmax(relative[:3], dim=0)  # 0.3 against 0.1 and 0.0, 0.2 against 0.1 and 0.0
+        found = torch.bincount(counted, minlength=3)[:3] / len(drawn)
+        torch.testing.assert_close(found, expected, atol=0.03, rtol=0)
 
 
 def test_shapes_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="square"):
         draw_negatives(torch.ones(2, 3, dtype=torch.bool), generator=torch.Generator())
     with pytest.raises(ValueError, match="alike"):
-        draw_negatives(torch.eye(2, dtype=torch.bool), generator=torch.Generator(), weights=torch.ones(3, 3))
+        draw_negatives(torch.eye(2, dtype=torch.bool), generator=torch.Generator(), logits=torch.ones(3, 3))
 
 
 def test_itm_by_hand() -> None:
