@@ -99,7 +99,8 @@ class ModelConfig:
             fusion the fields of :class:`rsitr.models.fusion.FusionConfig`.
         init: for compact the trunk's weights, a file under DATA_ROOT/init, or null for random; for open_clip the tag
             or file of the pretrained weights, or null for random; for fusion what its image side starts from: a ViT's
-            folder or hub id, or a compact checkpoint.
+            folder or hub id, or a compact checkpoint. Or, for any kind, the folder of a model of that kind that was
+            trained: all that fits is taken, and the log says what.
         init_text: for fusion what its text side and, if it is a BERT, its fusion encoder start from.
         init_sha256: of the file `init`, checked before use, or null; not for fusion, whose parts have fingerprints.
         local_tokens: text tokens that count as local (METHODS 1.1).

@@ -299,12 +299,42 @@ def test_an_open_clip_model_is_trained_and_comes_back(root: Path, tmp_path: Path
     assert (again.local_tokens, again.resize, again.interpolation) == (local_tokens, "crop", "bicubic")
     saved = json.loads((tmp_path / "run" / "best" / "config.json").read_text())
     assert saved["model"] == {"architecture": "tiny-clip", "quick_gelu": False}
+    warm = replace(model, init=str(tmp_path / "run" / "best"))
+    started = build(replace(config, model=warm), root, folder=tmp_path / "warm").trainer.model.state_dict()
+    expected = again.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in started.items())
+    edit = tmp_path / "run" / "best" / "config.json"
+    edit.write_text(edit.read_text().replace('"quick_gelu": false', '"quick_gelu": true'))
+    quick = build(replace(config, model=warm), root, folder=tmp_path / "quick").trainer.model
+    assert quick.quick_gelu is True  # as it was trained, though the architecture is one with GELU
     for phases, message in (
         ((replace(phase, trunk_lr=1e-4),), "trunk_lr is for the compact model's trunk"),
         ((replace(phase, image_size_px=64),), "image_size_px must be the model's own 32"),
     ):
         with pytest.raises(ConfigError, match=message):
             build(replace(config, phases=phases), root)
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_run_starts_from_what_another_run_trained(root: Path, tmp_path: Path) -> None:
+    """On another data set, and with another head."""
+    model = ModelConfig(kind="compact", settings=SIZES)
+    first = build(tiny_config(model=model, phases=tiny_config().phases[:1]), root, folder=tmp_path / "first")
+    first.trainer.run(resume=False)
+    write_karpathy_dataset(root / "sydney", name="sydney", n_images=9, splits=("train", "train", "val"), seed=5)
+    best = str(tmp_path / "first" / "best")
+    expected = zoo.load_model(best, device="cpu").model.state_dict()
+    notes: list[str] = []
+    warm = replace(model, init=best)
+    other = tiny_config(data=DataConfig(sets=("sydney",)), model=warm)
+    run = build(other, root, folder=tmp_path / "second", on_note=notes.append)
+    assert all(torch.equal(value, expected[name]) for name, value in run.trainer.model.state_dict().items())
+    assert notes == [f"weights: {len(expected)} of {len(expected)} from {best}"]
+    wider = tiny_config(data=DataConfig(sets=("sydney",)), model=replace(warm, settings=SIZES | {"dim": 32}))
+    build(wider, root, folder=tmp_path / "third", on_note=notes.append)
+    assert "initialised, since it lacks them or has them in another size: " in notes[-1]
+    with pytest.raises(ConfigError, match=r"init_sha256 is about a file, and model\.init .* a folder"):
+        build_model(replace(warm, init_sha256="0" * 64), root=None)
 
 
 @pytest.mark.real_data

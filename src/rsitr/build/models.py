@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -13,26 +14,44 @@ from torch import nn
 from rsitr.config import ModelConfig, TrainConfig, parse
 from rsitr.errors import ConfigError, ModelError
 from rsitr.files import fingerprint_files
+from rsitr.models.checkpoint import read_config
 from rsitr.models.compact import CompactConfig, CompactDualEncoder
 from rsitr.models.convert import CONVERTERS
 from rsitr.models.encoder import DualModule
 from rsitr.models.openclip import OpenClipDualEncoder, create_open_clip
+from rsitr.models.start import find_checkpoint, take_weights
+from rsitr.models.zoo import PACKAGED
 
 __all__ = ["build_model", "check_phases", "model_settings"]
 
 
-def build_model(config: ModelConfig, *, root: Path | None) -> DualModule:
+def build_model(
+    config: ModelConfig, *, root: Path | None, on_note: Callable[[str], None] = lambda _note: None
+) -> DualModule:
     """The model to train, from its initial weights.
+
+    Args:
+        config: what to build.
+        root: initial weights are also looked for in `init/` of this folder.
+        on_note: told what was taken from a checkpoint.
 
     Raises:
         ConfigError: the settings name nothing that exists.
         ModelError: the initial weights are missing or others than expected.
     """
+    trained = None if config.init is None else find_checkpoint(config.init, packaged=PACKAGED)
+    if trained is not None and config.init_sha256 is not None:
+        raise ConfigError(f"model.init_sha256 is about a file, and model.init {config.init!r} a folder; leave it out")
     if config.kind == "open_clip":
-        return cast("DualModule", _build_open_clip(config))
+        clip = _build_open_clip(config, trained=trained)
+        if trained is not None:
+            on_note(take_weights(clip, trained, kind=config.kind))
+        return cast("DualModule", clip)
     settings = parse(CompactConfig, config.settings, where="model.settings")
     model = CompactDualEncoder(settings)
-    if config.init is not None:
+    if trained is not None:
+        on_note(take_weights(model, trained, kind=config.kind))
+    elif config.init is not None:
         path = _find_initial_weights(config.init, root=root)
         _check_sha256(path, expected=config.init_sha256)
         try:
@@ -43,13 +62,17 @@ def build_model(config: ModelConfig, *, root: Path | None) -> DualModule:
     return cast("DualModule", model)
 
 
-def _build_open_clip(config: ModelConfig) -> OpenClipDualEncoder:
+def _build_open_clip(config: ModelConfig, *, trained: Path | None) -> OpenClipDualEncoder:
     architecture = config.settings.get("architecture")
     if not isinstance(architecture, str) or len(config.settings) > 1:
         raise ConfigError(
             "model.settings of kind open_clip are the architecture and nothing else, e.g. "
             f"{{architecture: ViT-B-32-quickgelu}}, not {config.settings}"
         )
+    if trained is not None:
+        # The activation that its weights were trained with, whatever the architecture's name says.
+        quick = bool(read_config(trained).model.get("quick_gelu", False))
+        return OpenClipDualEncoder.from_architecture(architecture, quick_gelu=quick)
     if config.init is None:
         return OpenClipDualEncoder.from_architecture(architecture)
     if config.init_sha256 is not None:

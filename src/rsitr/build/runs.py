@@ -121,7 +121,7 @@ def build_run(
     if config.recipe == "mtgfe":
         return _build_mtgfe(config, look_through(pictures, duplicates=config.data.duplicates, progress=on_hash), place)
     # Before every picture is looked at, which takes a while: what is wrong with the model shows at once.
-    model = build_model(config.model, root=root)
+    model = build_model(config.model, root=root, on_note=on_note)
     check_phases(config, size_px=model.image_size_px)
     return _build_ebaker(
         config, look_through(pictures, duplicates=config.data.duplicates, progress=on_hash), place, model=model

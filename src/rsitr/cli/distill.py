@@ -31,6 +31,9 @@ def distill(
     epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Passes over the pairs.")] = 30,
     batch_size: Annotated[int, typer.Option(min=2, metavar="N", help="Pairs per step.")] = 128,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
+    hard_weight: Annotated[float, typer.Option(help="Weight of the labels' cross-entropy beside the teacher.")] = 0.2,
+    weight_decay: Annotated[float, typer.Option(help="Of matrices; biases have none.")] = 0.02,
+    warmup_steps: Annotated[int, typer.Option(metavar="N", help="Steps of linear growth to the peak.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of pairs, order and initial weights.")] = 0,
     run: Annotated[
         Path | None,
@@ -41,7 +44,7 @@ def distill(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
-    """Teach a retrieval filter with KL to the model's scores and 0.2 times the labels' cross-entropy.
+    """Teach a retrieval filter with KL to the model's scores and a little of the labels' cross-entropy.
 
     The teacher scores its pairs once. Interrupted, the same command goes on; another --kind beside it begins at once.
     """
@@ -54,7 +57,16 @@ def distill(
     from rsitr.models.fusion.filter import FilterConfig, save_filter
     from rsitr.training.mtgfe_filter import TeachingConfig, score_lessons, teach
 
-    config = TeachingConfig(negatives=negatives, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
+    config = TeachingConfig(
+        negatives=negatives,
+        hard_weight=hard_weight,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        warmup_steps=warmup_steps,
+        seed=seed,
+    )
     datasets = [load_dataset(spec) for spec in data]
     images = [image for dataset in datasets for image in dataset.split("train")]
     scorer = load_fusion(model, device=device)

@@ -54,7 +54,6 @@ def ebaker_loss(
     mlm_labels: Tensor | None,
     mlm_count: int | None = None,
     scale: float | Tensor = RELEASED_SCALE,
-    local_scale: float | Tensor | None = None,
     local_weight: float = 1.0,
     mlm_weight: float = 0.5,
     positives: Tensor | None = None,
@@ -77,7 +76,6 @@ def ebaker_loss(
         mlm_labels: (n,) with -100 where ignored.
         mlm_count: masked positions that the mean is over, where these are a part of them; these alone when None.
         scale: inverse temperature.
-        local_scale: inverse temperature of the local term, `scale` when None.
         local_weight: weight of the local term, 1 in the paper.
         mlm_weight: lambda.
         positives: see :func:`rsitr.losses.contrastive.info_nce`.
@@ -102,7 +100,7 @@ def ebaker_loss(
         local = info_nce(
             local_scores,
             keep=keep_local,
-            scale=scale if local_scale is None else local_scale,
+            scale=scale,
             positives=positives,
             ignore=ignore,
             soft=soft,

@@ -58,8 +58,16 @@ class TeachingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("negatives", 1), ("epochs", 1), ("batch_size", 2), ("hard_weight", 0), ("lr", 0)):
-            if getattr(self, name) < least:
+        for name, least in (
+            ("negatives", 1),
+            ("epochs", 1),
+            ("batch_size", 2),
+            ("hard_weight", 0),
+            ("lr", 0),
+            ("weight_decay", 0),
+            ("warmup_steps", 0),
+        ):
+            if not getattr(self, name) >= least:  # also of what is no number
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
 
 

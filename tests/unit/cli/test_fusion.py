@@ -63,6 +63,14 @@ def test_a_filter_that_lets_all_through_changes_nothing(run: Run, tmp_path: Path
     status, _, err = run("distill", "fusion", *DATA, "--out", "filters/one", *options)
     assert status == 0, err
     assert (tmp_path / "filters" / "lessons" / "teacher.npy").is_file()
+    own = ("--hard-weight", 0.5, "--weight-decay", 0.3, "--warmup-steps", 0)
+    status, _, err = run("distill", "fusion", *DATA, "--out", "filters/other", *options, *own)
+    assert status == 0, err
+    taught = [json.loads((tmp_path / "filters" / name / "config.json").read_text()) for name in ("one", "other")]
+    assert taught[1]["training"].items() >= {"hard_weight": 0.5, "weight_decay": 0.3, "warmup_steps": 0}.items()
+    assert taught[0]["weights_sha256"] != taught[1]["weights_sha256"]
+    status, _, err = run("distill", "fusion", *DATA, "--out", "filters/none", *options, "--warmup-steps", -1)
+    assert (status, err) == (2, "rsitr: warmup_steps must be at least 0, not -1\n")
     status, out, _ = run("evaluate", "fusion", *DATA, "--filter", "filters/one", "--top", 1000, "--json", "some.json")
     assert status == 0
     assert "the best 1000 of the filter filters/one" in out

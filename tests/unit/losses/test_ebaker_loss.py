@@ -92,18 +92,17 @@ def test_parts_add_up_with_their_weights(scores: tuple[Tensor, Tensor]) -> None:
         mlm_logits=logits,
         mlm_labels=labels,
         scale=3.0,
-        local_scale=2.0,
         local_weight=0.7,
         mlm_weight=0.25,
     )
     assert loss.global_align.item() == pytest.approx(info_nce(scores[0], scale=3.0).item())
-    assert loss.local_align.item() == pytest.approx(info_nce(scores[1], scale=2.0).item())
+    assert loss.local_align.item() == pytest.approx(info_nce(scores[1], scale=3.0).item())
     assert loss.mlm.item() == pytest.approx(F.cross_entropy(logits[[0, 2]], labels[[0, 2]]).item())
     expected = loss.global_align + 0.7 * loss.local_align + 0.25 * loss.mlm
     assert loss.total.item() == pytest.approx(expected.item())
 
 
-def test_the_local_term_takes_the_global_scale_unless_it_has_its_own(scores: tuple[Tensor, Tensor]) -> None:
+def test_the_local_term_takes_the_global_scale(scores: tuple[Tensor, Tensor]) -> None:
     loss = ebaker_loss(
         global_scores=scores[0],
         local_scores=scores[1],

@@ -8,12 +8,13 @@ from pathlib import Path
 from torch import Tensor
 
 from rsitr.errors import ConfigError
-from rsitr.models.checkpoint import load_checkpoint
-from rsitr.models.fusion.checkpoint import build_vocabulary
+from rsitr.models.checkpoint import load_checkpoint, read_config
+from rsitr.models.fusion.checkpoint import KIND, build_vocabulary
 from rsitr.models.fusion.config import FusionConfig
 from rsitr.models.fusion.loading import find_pretrained, start_from_bert, start_from_compact, start_from_vit
 from rsitr.models.fusion.model import FusionModel
 from rsitr.models.fusion.vocabulary import Vocabulary
+from rsitr.models.start import find_checkpoint, take_weights
 
 __all__ = ["FusionStart", "start_fusion"]
 
@@ -43,16 +44,23 @@ def start_fusion(
     Args:
         config: sizes.
         image_init: for a `vit`, a ViT's or DeiT's folder or hub id; for a `compact` side, the checkpoint of a compact
-            dual encoder; None for random weights.
+            dual encoder; for either the checkpoint of a fusion model, of which text side and fusion encoder are taken,
+            too; None for random weights.
         text_init: for `bert`, its folder or hub id, whose vocabulary is needed in any case; for a `compact` side the
             checkpoint of a compact dual encoder, or None for random weights.
         packaged: where packaged checkpoints lie by name.
 
     Raises:
-        ConfigError: a BERT side without a BERT.
+        ConfigError: a BERT side without a BERT, or a text side of its own beside a whole fusion model.
         ModelError: initial weights are missing, or don't fit.
     """
     model = FusionModel(config)
+    trained = None if image_init is None else find_checkpoint(image_init)
+    if trained is not None and read_config(trained).kind == KIND:
+        if text_init is not None:
+            raise ConfigError(f"{trained} is a whole fusion model, its text side included: leave out model.init_text")
+        note = take_weights(model, trained, kind=KIND)
+        return FusionStart(model, build_vocabulary(config, folder=trained), None, (note,))
     notes = []
     mlm_head = None
     if image_init is None:
