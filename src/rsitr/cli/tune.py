@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rsitr.evaluation.tuning import TuningResult
 
 
 def tune(
@@ -25,6 +30,14 @@ def tune(
             help="Choose instead how this fusion model re-ranks: candidates (at most those of ,top=N) and weight.",
         ),
     ] = None,
+    bank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="train|FILE",
+            help="Reference queries of the re-rankings, in place of validation's own, which a live search has not: the "
+            "training split's, or captions from a file, one per line.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
     """Choose alpha, beta, norm, method and K on the validation split. It has no option for another split."""
@@ -36,7 +49,8 @@ def tune(
     from rsitr.cli.output import console, progress_bar
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
-    from rsitr.errors import ConfigError, ModelError
+    from rsitr.errors import ModelError
+    from rsitr.evaluation.bank import OWN_QUERIES, Bank, encode_bank, read_bank
     from rsitr.evaluation.protocol import encode_split
     from rsitr.evaluation.tuning import tune as run
     from rsitr.files import require_writable, write_file
@@ -45,39 +59,45 @@ def tune(
 
     if json_file is not None:
         require_writable(json_file)
+    if rerank is not None:
+        _tune_reading(model, data=data, rerank=rerank, json_file=json_file, device=device, idle=(write, bank))
+        return
     if write and not (Path(model) / CONFIG_FILE).is_file():
         raise ModelError(f"--write records the mixture in a checkpoint folder, and {model} is none")
-    if rerank is not None:
-        if write:
-            raise ConfigError("--write records what a checkpoint says of itself; give what is found here with --rerank")
-        _tune_reading(model, data=data, rerank=rerank, json_file=json_file, device=device)
-        return
     datasets = [load_dataset(spec) for spec in data]
     images = [dataset.split("val") for dataset in datasets]
+    reference = [dataset.split("train") for dataset in datasets] if bank == "train" else []
     encoder = load_model(model, device=device)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     with progress_bar() as bar:
-        task = bar.add_task("Encoding", total=sum(map(len, images)))
+        task = bar.add_task("Encoding", total=sum(map(len, (*images, *reference))))
         splits = []
         for part in images:
             splits.append(encode_split(encoder, part))
             bar.advance(task, len(part))
+        banks: list[Bank] = []
+        for part in reference:
+            banks.append(encode_bank(encoder, part))
+            bar.advance(task, len(part))
+        if bank not in (None, "train"):
+            banks = [read_bank(encoder, Path(bank))] * len(splits)
         task = bar.add_task("Trying settings", total=None)
-        result = run(splits, device=where, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    out = console()
-    for trial in sorted(result.trials, key=lambda trial: -trial.mR)[:10]:
-        mixture = trial.mixture
-        out.print(
-            f"mR {trial.mR:6.2f}  alpha {mixture.alpha:.1f}  beta {mixture.beta:.1f}  {mixture.norm:3}  "
-            f"re-ranking {trial.rerank or 'none'}"
+        result = run(
+            splits,
+            device=where,
+            banks=banks or None,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    out = console()
+    out.print(f"re-rankings over {_describe_bank(bank, own=OWN_QUERIES)}")
+    _print_trials(result, out)
     plain = result.best_plain
-    out.print(f"best without re-ranking: mR {plain.mR:.2f} with {asdict(plain.mixture)}")
     if json_file is not None:
         report = {
             "model": model,
             "data": data,
             "split": "val",
+            "bank": _describe_bank(bank, own=OWN_QUERIES),
             "data_sha256": [dataset.sha256 for dataset in datasets],
             "fingerprint": encoder.fingerprint,
             "best": asdict(result.best),
@@ -92,7 +112,38 @@ def tune(
         out.print(f"recorded in {Path(model) / CONFIG_FILE}")
 
 
-def _tune_reading(model: str, *, data: list[str], rerank: str, json_file: Path | None, device: str | None) -> None:
+def _print_trials(result: TuningResult, out: Console) -> None:
+    """The ten best, and the best without re-ranking."""
+    from dataclasses import asdict
+
+    for trial in sorted(result.trials, key=lambda trial: -trial.mR)[:10]:
+        mixture = trial.mixture
+        out.print(
+            f"mR {trial.mR:6.2f}  alpha {mixture.alpha:.1f}  beta {mixture.beta:.1f}  {mixture.norm:3}  "
+            f"re-ranking {trial.rerank or 'none'}"
+        )
+    plain = result.best_plain
+    out.print(f"best without re-ranking: mR {plain.mR:.2f} with {asdict(plain.mixture)}")
+
+
+def _describe_bank(bank: str | None, *, own: str) -> str:
+    if bank is None:
+        return own
+    if bank == "train":
+        return "captions and pictures of the training split"
+    return f"the captions in {bank}; lists of captions over {own}"
+
+
+def _tune_reading(
+    model: str,
+    *,
+    data: list[str],
+    rerank: str,
+    json_file: Path | None,
+    device: str | None,
+    idle: tuple[bool, str | None],
+) -> None:
+    """How a fusion model re-ranks; `idle` are --write and --bank, which would change nothing here."""
     import json
     from dataclasses import asdict
 
@@ -106,6 +157,11 @@ def _tune_reading(model: str, *, data: list[str], rerank: str, json_file: Path |
     from rsitr.models import load_model
     from rsitr.rerank import FusionPlan, parse_method
 
+    write, bank = idle
+    if write:
+        raise ConfigError("--write records what a checkpoint says of itself; give what is found here with --rerank")
+    if bank is not None:
+        raise ConfigError("--bank is for methods without training; a fusion model needs no reference queries")
     plan = parse_method(rerank)
     if not isinstance(plan, FusionPlan):
         raise ConfigError(f"--rerank {rerank}: methods without training are all tried anyway; name a fusion model")

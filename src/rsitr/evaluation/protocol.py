@@ -23,6 +23,8 @@ from rsitr.similarity import score_pairs
 from rsitr.types import EncodedImages, EncodedTexts, Encoder, ImageArray, Mixture
 
 __all__ = [
+    "NO_BANK",
+    "BankScores",
     "EncodedSplit",
     "SplitResult",
     "encode_captions",
@@ -56,6 +58,22 @@ class EncodedSplit:
     text_image: NDArray[np.int64]
     mR_ceiling: float  # the field's name
     encode_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BankScores:
+    """Reference queries' scores of a split's candidates; None where the split's own queries are the reference.
+
+    Attributes:
+        to_image: (n_bank_text, n_image).
+        to_text: (n_text, n_bank_image).
+    """
+
+    to_image: torch.Tensor | None = None
+    to_text: torch.Tensor | None = None
+
+
+NO_BANK = BankScores()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +195,18 @@ def measure(
 
 
 def measure_scores(
-    scores: torch.Tensor, *, text_image: NDArray[np.int64], rerank: Reranker | FusionReranker | None
+    scores: torch.Tensor,
+    *,
+    text_image: NDArray[np.int64],
+    rerank: Reranker | FusionReranker | None,
+    bank: BankScores = NO_BANK,
 ) -> tuple[RetrievalMetrics, float]:
     """Metrics of scores (n_text, n_image), re-ranked in each direction, and the seconds the re-ranking took."""
     if rerank is None:
         return retrieval_metrics(scores.numpy(), text_image=text_image), 0.0
     start = time.perf_counter()
-    to_image = rerank(scores, direction="text_to_image")
-    to_text = rerank(scores, direction="image_to_text")
+    to_image = rerank(scores, direction="text_to_image", bank_scores=bank.to_image)
+    to_text = rerank(scores, direction="image_to_text", bank_scores=bank.to_text)
     seconds = time.perf_counter() - start
     metrics = retrieval_metrics(to_image.numpy(), text_image=text_image, image_to_text_scores=to_text.numpy())
     return metrics, seconds

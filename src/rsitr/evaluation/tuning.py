@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from rsitr.errors import ConfigError
-from rsitr.evaluation.protocol import EncodedSplit, measure_scores, score_split
+from rsitr.evaluation.bank import Bank, score_bank
+from rsitr.evaluation.protocol import NO_BANK, EncodedSplit, measure_scores, score_split
 from rsitr.rerank import Reranker, parse_rerank
 from rsitr.similarity import score_global, score_local
 from rsitr.types import Mixture
@@ -57,6 +58,7 @@ def tune(
     *,
     device: str | torch.device = "cpu",
     reranks: Sequence[str] = RERANK_GRID,
+    banks: Sequence[Bank] | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> TuningResult:
     """Try eleven global : local ratios with both norms, then every re-ranking on the best of them.
@@ -68,6 +70,7 @@ def tune(
         splits: encoded validation splits; that they are validation is the caller's promise.
         device: where to score.
         reranks: re-ranking methods to try, as :func:`rsitr.rerank.parse_rerank` reads them.
+        banks: reference queries for the re-rankings of each split; None takes the split's own.
         progress: called with the trials done and their number.
 
     Raises:
@@ -84,14 +87,16 @@ def tune(
     total = len(mixtures) + len(rerankers)
     trials: list[Trial] = []
 
+    references = [NO_BANK for _ in splits]
+
     def attempt(mixture: Mixture, reranker: Reranker | None) -> None:
         results = []
-        for split, similarities in zip(splits, parts, strict=True):
+        for split, similarities, reference in zip(splits, parts, references, strict=True):
             scores = mixture.alpha * similarities["global"]
             if mixture.beta:
                 scores = scores + mixture.beta * similarities[mixture.norm]
             by_caption = scores[torch.from_numpy(split.caption_text)]
-            metrics, _ = measure_scores(by_caption, text_image=split.text_image, rerank=reranker)
+            metrics, _ = measure_scores(by_caption, text_image=split.text_image, rerank=reranker, bank=reference)
             results.append(metrics.mR)
         trials.append(Trial(mixture, None if reranker is None else str(reranker), sum(results) / len(results)))
         progress(len(trials), total)
@@ -99,6 +104,11 @@ def tune(
     for mixture in mixtures:
         attempt(mixture, None)
     best_plain = max(trials, key=lambda trial: trial.mR)
+    if banks is not None:
+        references = [
+            score_bank(bank, split, mixture=best_plain.mixture, device=device)
+            for bank, split in zip(banks, splits, strict=True)
+        ]
     for reranker in rerankers:
         attempt(best_plain.mixture, reranker)
     return TuningResult(tuple(trials), best_plain, max(trials, key=lambda trial: trial.mR))

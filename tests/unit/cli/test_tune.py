@@ -9,12 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
 from rsitr.build import build_run
 from rsitr.cli.app import main
 from rsitr.config import load_config
-from rsitr.models import CheckpointConfig, save_checkpoint
+from rsitr.data import load_dataset
+from rsitr.evaluation.bank import encode_bank, score_bank
+from rsitr.evaluation.protocol import encode_split
+from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
+from rsitr.similarity import score_pairs
+from rsitr.types import Mixture
 from tiny import TinyTrunk, tiny_model, tiny_yaml, write_tiny_data
 
 Run = Callable[..., tuple[int, str, str]]
@@ -88,6 +94,55 @@ def test_it_cannot_be_pointed_at_test(run: Run, tmp_path: Path, arguments: list[
     assert status == 2
     assert message in err
     assert (tmp_path / "tiny" / "config.json").read_bytes() == before
+
+
+def test_re_rankings_take_the_reference_queries_they_are_given(run: Run, tmp_path: Path) -> None:
+    """With a bank QB-Norm is no more the inverted softmax of the split's own queries."""
+    tuned = ["tune", "tiny", "--data", "ucm:data/ucm", "--device", "cpu", "--json", "out.json"]
+    (tmp_path / "captions.txt").write_text("one pond .\ntwo ponds near a road\n", encoding="utf-8")
+    found = {}
+    for bank in (None, "train", "captions.txt"):
+        status, out, err = run(*tuned, *([] if bank is None else ["--bank", bank]))
+        assert (status, err) == (0, "")
+        found[bank] = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+        assert f"re-rankings over {found[bank]['bank']}" in out
+    assert [found[bank]["bank"] for bank in found] == [
+        "the split's own queries",
+        "captions and pictures of the training split",
+        "the captions in captions.txt; lists of captions over the split's own queries",
+    ]
+    plain = [[trial for trial in one["trials"] if trial["rerank"] is None] for one in found.values()]
+    assert plain[0] == plain[1] == plain[2]
+    assert len({json.dumps(one["trials"]) for one in found.values()}) == 3
+
+
+def test_a_bank_equals_what_the_re_ranker_says_of_its_scores(run: Run, tmp_path: Path) -> None:
+    encoder = load_model("tiny", device="cpu")
+    images = load_dataset("ucm:data/ucm")
+    split, bank = encode_split(encoder, images.split("val")), encode_bank(encoder, images.split("train"))
+    mixture = Mixture(alpha=0.6, beta=0.4, norm="rms")
+    reference = score_bank(bank, split, mixture=mixture)
+    assert reference.to_image is not None
+    assert reference.to_text is not None
+    n_texts = len({caption for image in images.split("train") for caption in image.captions})
+    assert reference.to_image.shape == (n_texts, len(images.split("val")))
+    assert reference.to_text.shape == (len(split.caption_text), len(images.split("train")))
+    captions = sorted({caption for image in images.split("train") for caption in image.captions})
+    alone = score_pairs(texts=encoder.encode_texts(captions[:1]), images=split.images, mixture=mixture)
+    assert any(torch.allclose(row, alone[0], atol=1e-5) for row in reference.to_image)
+
+
+@pytest.mark.parametrize(
+    ("bank", "message"),
+    [("none.txt", "cannot read the bank of captions none.txt"), ("empty.txt", "empty.txt is empty")],
+)
+def test_a_bank_that_is_none(run: Run, tmp_path: Path, bank: str, message: str) -> None:
+    (tmp_path / "empty.txt").write_text("\n\n")
+    status, _, err = run("tune", "tiny", "--data", "ucm:data/ucm", "--bank", bank)
+    assert status == 2
+    assert message in err
+    status, _, err = run("tune", "tiny", "--data", "ucm:data/ucm", "--bank", "train", "--rerank", "fusion:x")
+    assert "a fusion model needs no reference queries" in err
 
 
 def test_only_a_checkpoint_can_be_written_to(run: Run) -> None:
