@@ -1,7 +1,7 @@
 """Runs that an older version began go on: what a run is known by, and what lies in its folder, are as they were.
 
-`tests/data/trainings` has what version 0.1 wrote: the identity of every packaged config's run, and of two small runs, one
-per recipe, the state that they were interrupted with and how they ended without an interruption.
+`tests/data/trainings` has what version 0.1 wrote: the identity of every packaged config's run, and of two small runs,
+one per recipe, the state that they were interrupted with and how they ended without an interruption.
 """
 
 from __future__ import annotations
