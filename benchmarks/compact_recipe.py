@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -52,11 +51,10 @@ def write_subset(root: Path, name: str, folder: Path) -> str:
 def shorten(config: TrainConfig) -> TrainConfig:
     """The first phase for three epochs of small batches, the last for one at 112 px."""
     frozen, whole = config.phases[0], config.phases[-1]
-    return replace(
-        config,
+    return config.replace(
         phases=(
-            replace(frozen, epochs=3, batch_size=64, warmup_steps=20),
-            replace(whole, epochs=1, max_steps=20, batch_size=64, image_size_px=112, warmup_steps=5),
+            frozen.replace(epochs=3, batch_size=64, warmup_steps=20),
+            whole.replace(epochs=1, max_steps=20, batch_size=64, image_size_px=112, warmup_steps=5),
         ),
     )
 

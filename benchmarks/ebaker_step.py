@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +41,13 @@ PAPER = "ebaker-vit-b-32"
 def configs(batch_size: int) -> dict[str, TrainConfig]:
     """The paper's config on RSICD alone, with everything and with nothing of EBAKER."""
     paper = load_config(PAPER)
-    whole = replace(
-        paper,
+    whole = paper.replace(
         data=DataConfig(sets=("rsicd",)),
         model=ModelConfig(kind="open_clip", settings=paper.model.settings, local_tokens="valid"),
         ker=KerConfig(layers=4, vocabulary="full"),
-        phases=(replace(paper.phases[0], batch_size=batch_size),),
+        phases=(paper.phases[0].replace(batch_size=batch_size),),
     )
-    plain = replace(whole, loss=LossConfig(local_weight=0.0), ker=KerConfig(weight=0.0), eba=EbaConfig(drop_ratio=0.0))
+    plain = whole.replace(loss=LossConfig(local_weight=0.0), ker=KerConfig(weight=0.0), eba=EbaConfig(drop_ratio=0.0))
     return {"CLIP": plain, "EBAKER": whole}
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from rsitr.build import build_run
+from rsitr.config import Phase
 from rsitr.data import CaptionedImage
 from rsitr.models.compact import TRUNKS
 from rsitr.training.ebaker import EbakerRecipe
-from rsitr.training.phase import Phase
 from rsitr.training.ranks import Ranks, join_ranks
 from rsitr.training.rows import RowTable
 from tiny import TinyTrunk, tiny_config, tiny_model

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generators import write_karpathy_dataset
-from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, TrainConfig
+from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, Phase, TrainConfig
 from rsitr.models import CompactConfig, CompactDualEncoder, TorchEncoder
-from rsitr.training.phase import Phase
 from rsitr.types import Mixture
 
 __all__ = ["SIZES", "TinyTrunk", "tiny_config", "tiny_encoder", "tiny_model", "tiny_yaml", "write_tiny_data"]

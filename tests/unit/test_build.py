@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from generators import edit_json, write_karpathy_dataset
 from rsitr.build import Run, build_model, build_run
-from rsitr.config import DataConfig, ModelConfig, TrainConfig, load_config
+from rsitr.config import DataConfig, ModelConfig, Phase, TrainConfig, load_config
 from rsitr.data import load_dataset
 from rsitr.errors import ConfigError, DataError, ModelError
 from rsitr.evaluation.protocol import encode_split, measure
 from rsitr.models import CompactDualEncoder, zoo
 from rsitr.models.compact import TRUNKS
 from rsitr.models.convert import convert_mobilenetv2
-from rsitr.training.phase import Phase
 from rsitr.training.rows import RowTable
 from rsitr.types import Mixture
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
@@ -98,7 +96,7 @@ def test_validation_is_the_mean_over_the_sets(root: Path, tmp_path: Path) -> Non
 @pytest.mark.usefixtures("_tiny")
 def test_the_mixture_is_chosen_on_validation(root: Path, tmp_path: Path) -> None:
     for tune in (True, False):
-        config = replace(tiny_config(), tune=tune, phases=(replace(tiny_config().phases[0], epochs=1),))
+        config = tiny_config().replace(tune=tune, phases=(tiny_config().phases[0].replace(epochs=1),))
         run = build(config, root, folder=tmp_path / str(tune))
         run.trainer.run(resume=False)
         found = json.loads((tmp_path / str(tune) / "best" / "config.json").read_text())
@@ -230,16 +228,16 @@ def test_initial_weights_are_converted_and_checked(tmp_path: Path, monkeypatch: 
     for name, value in model.image.trunk.state_dict().items():
         assert torch.equal(value, expected[name])
     monkeypatch.chdir(file.parent)
-    assert build_model(replace(config, init=str(file)), root=None) is not None
+    assert build_model(config.replace(init=str(file)), root=None) is not None
     with pytest.raises(ModelError, match=f"has SHA-256 {digest}, the config expects 00"):
-        build_model(replace(config, init_sha256="00"), root=tmp_path)
+        build_model(config.replace(init_sha256="00"), root=tmp_path)
     with pytest.raises(ModelError, match=r"initial weights none\.safetensors are not there .*init/none"):
-        build_model(replace(config, init="none.safetensors"), root=tmp_path)
+        build_model(config.replace(init="none.safetensors"), root=tmp_path)
     with pytest.raises(ModelError, match="does not hold the weights of trunk resnet50v2"):
-        build_model(replace(config, settings=SIZES | {"trunk": "resnet50v2"}), root=tmp_path)
+        build_model(config.replace(settings=SIZES | {"trunk": "resnet50v2"}), root=tmp_path)
     file.write_bytes(b"junk")
     with pytest.raises(ModelError, match="does not hold the weights of trunk mobilenetv2"):
-        build_model(replace(config, init_sha256=None), root=tmp_path)
+        build_model(config.replace(init_sha256=None), root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -299,20 +297,20 @@ def test_an_open_clip_model_is_trained_and_comes_back(root: Path, tmp_path: Path
     assert (again.local_tokens, again.resize, again.interpolation) == (local_tokens, "crop", "bicubic")
     saved = json.loads((tmp_path / "run" / "best" / "config.json").read_text())
     assert saved["model"] == {"architecture": "tiny-clip", "quick_gelu": False}
-    warm = replace(model, init=str(tmp_path / "run" / "best"))
-    started = build(replace(config, model=warm), root, folder=tmp_path / "warm").trainer.model.state_dict()
+    warm = model.replace(init=str(tmp_path / "run" / "best"))
+    started = build(config.replace(model=warm), root, folder=tmp_path / "warm").trainer.model.state_dict()
     expected = again.model.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in started.items())
     edit = tmp_path / "run" / "best" / "config.json"
     edit.write_text(edit.read_text().replace('"quick_gelu": false', '"quick_gelu": true'))
-    quick = build(replace(config, model=warm), root, folder=tmp_path / "quick").trainer.model
+    quick = build(config.replace(model=warm), root, folder=tmp_path / "quick").trainer.model
     assert quick.quick_gelu is True  # as it was trained, though the architecture is one with GELU
     for phases, message in (
-        ((replace(phase, trunk_lr=1e-4),), "trunk_lr is for the compact model's trunk"),
-        ((replace(phase, image_size_px=64),), "image_size_px must be the model's own 32"),
+        ((phase.replace(trunk_lr=1e-4),), "trunk_lr is for the compact model's trunk"),
+        ((phase.replace(image_size_px=64),), "image_size_px must be the model's own 32"),
     ):
         with pytest.raises(ConfigError, match=message):
-            build(replace(config, phases=phases), root)
+            build(config.replace(phases=phases), root)
 
 
 @pytest.mark.usefixtures("_tiny")
@@ -325,16 +323,16 @@ def test_a_run_starts_from_what_another_run_trained(root: Path, tmp_path: Path) 
     best = str(tmp_path / "first" / "best")
     expected = zoo.load_model(best, device="cpu").model.state_dict()
     notes: list[str] = []
-    warm = replace(model, init=best)
+    warm = model.replace(init=best)
     other = tiny_config(data=DataConfig(sets=("sydney",)), model=warm)
     run = build(other, root, folder=tmp_path / "second", on_note=notes.append)
     assert all(torch.equal(value, expected[name]) for name, value in run.trainer.model.state_dict().items())
     assert notes == [f"weights: {len(expected)} of {len(expected)} from {best}"]
-    wider = tiny_config(data=DataConfig(sets=("sydney",)), model=replace(warm, settings=SIZES | {"dim": 32}))
+    wider = tiny_config(data=DataConfig(sets=("sydney",)), model=warm.replace(settings=SIZES | {"dim": 32}))
     build(wider, root, folder=tmp_path / "third", on_note=notes.append)
     assert "initialised, since it lacks them or has them in another size: " in notes[-1]
     with pytest.raises(ConfigError, match=r"init_sha256 is about a file, and model\.init .* a folder"):
-        build_model(replace(warm, init_sha256="0" * 64), root=None)
+        build_model(warm.replace(init_sha256="0" * 64), root=None)
 
 
 @pytest.mark.real_data
@@ -354,3 +352,16 @@ def test_no_training_image_of_the_default_model_is_held_out(real_data: Path) -> 
     assert packaged["ids_sha256"] == RowTable.of(trained).ids_sha256
     assert packaged["n_images"] == len(trained)
     assert packaged["data_sha256"] == {data_set.name: data_set.sha256 for data_set in sets}
+
+
+@pytest.mark.usefixtures("_tiny")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": "magic"}, "recipe is 'magic'; it may be ebaker, mtgfe"),
+        ({"rerank": "magic"}, "rerank is 'magic'; it may be sar, "),
+    ],
+)
+def test_a_name_that_nothing_has_is_said_before_data_is_looked_for(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(tiny_config(**change), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ def test_a_picture_that_cannot_be_read_is_named_before_training(root: Path) -> N
 
 def test_without_tuning_the_model_is_given_the_configs_mixture(root: Path) -> None:
     mixture = Mixture(alpha=0.6, beta=0.4, norm="l2")
-    run = build(root, mixture=mixture, tune=False, phases=(replace(tiny_config().phases[0], epochs=1),))
+    run = build(root, mixture=mixture, tune=False, phases=(tiny_config().phases[0].replace(epochs=1),))
     run.trainer.run(resume=False)
     found = json.loads((run.folder / "best" / "config.json").read_text(encoding="utf-8"))
     assert Mixture(**found["inference"]["mixture"]) == mixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 import typing
@@ -21,6 +20,9 @@ from rsitr.config import (
     KerConfig,
     LossConfig,
     ModelConfig,
+    MtgfeConfig,
+    Phase,
+    Settings,
     TrainConfig,
     describe_config,
     list_configs,
@@ -31,8 +33,6 @@ from rsitr.config import (
 )
 from rsitr.errors import ConfigError
 from rsitr.models.fusion import FusionConfig
-from rsitr.training.phase import Phase
-from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Mixture
 from tiny import SIZES, tiny_config, tiny_yaml
 
@@ -135,16 +135,16 @@ phases:
         (("{sets: [ucm]}", "{sets: [ucm], workers: -1}"), "data: workers must be at least 0, not -1"),
         (("{sets: [ucm]}", "{sets: [ucm], symmetries: 1}"), "data: symmetries must be bool, not 1"),
         (("{sets: [ucm]}", "{sets: [ucm], crop_scale: yes}"), "data: crop_scale must be float, not True"),
-        (("{sets: [ucm]}", "{sets: [ucm], crop_scale: 0}"), r"crop_scale must be above 0 and at most 1, not 0\.0"),
+        (("{sets: [ucm]}", "{sets: [ucm], crop_scale: 0}"), "crop_scale must be above 0 and at most 1, not 0"),
         (("{sets: [ucm]}", "{sets: [ucm], crop_scale: null}"), "crop_scale must be float, not None"),
-        (("recipe: ebaker", "recipe: magic"), "recipe is 'magic'; it may be ebaker"),
+        (("recipe: ebaker", "recipe: 3"), "recipe must be str, not 3"),
         (("{kind: compact}", "{kind: compact, settings: [1]}"), r"model: settings must be keys and values, not \[1\]"),
         (("{kind: compact}", "{kind: compact, init: 3}"), "model: init must be str, not 3"),
         (("[{epochs: 1}]", "{epochs: 1}"), "phases must be a list of at least one"),
         (("[{epochs: 1}]", "[{epochs: 1}, {epoch: 1}]"), r"phases\[1\]: unknown key 'epoch'"),
         (("[{epochs: 1}]", "[{epochs: 0}]"), r"phases\[0\]: epochs must be at least 1, not 0"),
         (("[{epochs: 1}]", "[{lr: 1e-3}]"), r"lr must be float, not '1e-3' \(YAML wants a point in it: 1\.0e-3\)"),
-        (("[{epochs: 1}]", "[{lr: .nan}]"), "lr must be positive, not nan"),
+        (("[{epochs: 1}]", "[{lr: .nan}]"), "lr must be above 0, not nan"),
         (("name: mine", "name: ../mine"), r"mine\.yaml: name must be letters, digits and . _ -.*not '\.\./mine'"),
         (("name: mine", "name: mine\nseed: -1"), "seed must be at least 0"),
     ],
@@ -235,17 +235,17 @@ def test_a_packaged_config_is_built(name: str, tmp_path: Path) -> None:
         write_karpathy_dataset(
             tmp_path / data_set, name=data_set, n_images=4, splits=("train", "val"), size_px=32, seed=seed
         )
-    phases = tuple(dataclasses.replace(phase, batch_size=2) for phase in config.phases)
-    model = dataclasses.replace(config.model, init=None, init_sha256=None)
+    phases = tuple(phase.replace(batch_size=2) for phase in config.phases)
+    model = config.model.replace(init=None, init_sha256=None)
     if config.model.kind == "fusion":
         sizes = parse(FusionConfig, config.model.settings, where=name)
-        model = dataclasses.replace(model, init_text=None)
+        model = model.replace(init_text=None)
         if sizes.text == "bert":
             write_bert(tmp_path / "bert")
             small = BERT_SIZES | VIT_SIZES | {"context_length": 16}
-            model = dataclasses.replace(model, settings=small, init_text=str(tmp_path / "bert"))
+            model = model.replace(settings=small, init_text=str(tmp_path / "bert"))
     run = build_run(
-        dataclasses.replace(config, phases=phases, model=model),
+        config.replace(phases=phases, model=model),
         root=tmp_path,
         folder=tmp_path / "run",
         device="cpu",
@@ -289,19 +289,14 @@ def test_a_config_of_ones_own_is_built_too(tmp_path: Path) -> None:
     assert config.model.settings == SIZES
 
 
-CLASSES = [
-    value
-    for name, value in vars(config_module).items()
-    if dataclasses.is_dataclass(value) and name in (*config_module.__all__, "Phase")
-]
+SECTIONS = [value for value in vars(config_module).values() if isinstance(value, type) and issubclass(value, Settings)]
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_every_setting_is_documented(kind: typing.Any) -> None:
-    assert kind.__doc__ is not None
-    listed = kind.__doc__.split("Attributes:")[1]
-    for field in dataclasses.fields(kind):
-        assert re.search(rf"(^|[ ,]){field.name}(,.*)?[:,]", listed, flags=re.MULTILINE), field.name
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_setting_is_documented(section: type[Settings]) -> None:
+    """A page of the documentation is made of it."""
+    assert section.__doc__
+    assert [name for name, field in section.model_fields.items() if not field.description] == []
 
 
 FUSION = {"name": "f", "recipe": "mtgfe", "data": DataConfig(sets=("ucm",)), "phases": (Phase(),)}
@@ -345,7 +340,7 @@ def test_settings_are_typed_as_in_yaml() -> None:
 def test_a_phase_is_changed_by_its_number() -> None:
     config = tiny_config()
     changed = override(config, {"phases.1.lr": 0.5})
-    assert changed.phases == (config.phases[0], dataclasses.replace(config.phases[1], lr=0.5))
+    assert changed.phases == (config.phases[0], config.phases[1].replace(lr=0.5))
     assert override(config, {"phases.1": {"epochs": 3}}).phases[1] == Phase(epochs=3)
     for name in ("phases.2.lr", "phases.first.lr", "phases.2", "phases.0.lr.more"):
         with pytest.raises(ConfigError, match="tiny has no section"):

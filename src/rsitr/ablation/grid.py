@@ -6,11 +6,13 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from rsitr.config import TrainConfig, override, parse, read_yaml
+from pydantic import Field, model_validator
+
+from rsitr.config import Listed, Settings, TrainConfig, override, parse, read_yaml, require
 from rsitr.errors import ConfigError
 from rsitr.rerank import parse_rerank
 from rsitr.types import Mixture
@@ -30,29 +32,30 @@ __all__ = [
 GRID_FOLDER = Path(__file__).parent / "grids"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """How a trained model is measured; what is None is as the base config has it, without re-ranking.
-
-    Attributes:
-        alpha, beta, norm: of :class:`rsitr.types.Mixture`.
-        rerank: as :func:`rsitr.rerank.parse_rerank` reads it.
-    """
+class Measure(Settings):
+    """How a trained model is measured; what is None is as the base config has it, without re-ranking."""
 
     alpha: float | None = None
+    """Of :class:`rsitr.types.Mixture`, and so are the next two."""
     beta: float | None = None
     norm: Literal["l2", "rms"] | None = None
     rerank: str | None = None
+    """As :func:`rsitr.rerank.parse_rerank` reads it."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if self.rerank is not None:
-            parse_rerank(self.rerank)
+            try:
+                parse_rerank(self.rerank)
+            except ConfigError as error:
+                raise ValueError(error) from error
+        return self
 
     def resolve(self, mixture: Mixture) -> Measure:
         """With nothing left to the base config, whose mixture this is."""
         given = {name: getattr(self, name) for name in ("alpha", "beta", "norm")}
         filled = {name: getattr(mixture, name) if value is None else value for name, value in given.items()}
-        return dataclasses.replace(self, **filled)
+        return self.replace(**filled)
 
     @property
     def mixture(self) -> Mixture:
@@ -62,59 +65,56 @@ class Measure:
         return Mixture(alpha=self.alpha, beta=self.beta, norm=self.norm)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One row of the table.
-
-    Attributes:
-        name: of the row.
-        train: settings that differ from the base config, `section.setting: value`.
-        measure: how the trained model is measured.
-        x: place on the figure's axis, where the grid has one.
-        paper_mR: what the paper reports, in percent (on test; the measurement here is on validation).
-    """
+class Cell(Settings):
+    """One row of the table."""
 
     name: str
-    train: dict[str, Any] = field(default_factory=dict)
+    """Of the row."""
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Settings that differ from the base config, `section.setting: value`."""
     measure: Measure = Measure()
+    """How the trained model is measured."""
     x: float | None = None
-    paper_mR: float | None = None  # the field's name for it
+    """Place on the figure's axis, where the grid has one."""
+    paper_mR: float | None = None
+    """What the paper reports, in percent (on test; the measurement here is on validation)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """An ablation.
-
-    Attributes:
-        name: of its file.
-        title: of its table.
-        source: where the comparison is from.
-        cells: the rows, in order.
-        axis: label of the horizontal axis, for a grid whose cells have an `x`; None for one that compares names.
-        log: the axis is logarithmic.
-        reference: name of the cell that differences are taken to; the first when None.
-        base: name of the config that the cells change, where none is given.
-        paper_setting: data and model of the paper's values.
-    """
+class Grid(Settings):
+    """An ablation."""
 
     name: str
+    """Of its file."""
     title: str
+    """Of its table."""
     source: str
-    cells: tuple[Cell, ...]
+    """Where the comparison is from."""
+    cells: Listed[Cell]
+    """The rows, in order."""
     axis: str | None = None
+    """Label of the horizontal axis, for a grid whose cells have an `x`; null for one that compares names."""
     log: bool = False
+    """The axis is logarithmic."""
     reference: str | None = None
+    """Name of the cell that differences are taken to; the first when null."""
     base: str = "compact-ablation"
+    """Name of the config that the cells change, where none is given."""
     paper_setting: str = "RSICD test, with ViT-B/32"
+    """Data and model of the paper's values."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         names = [cell.name for cell in self.cells]
-        if len(set(names)) < len(names):
-            raise ConfigError("two cells have one name")
-        if self.reference not in (None, *names):
-            raise ConfigError(f"the reference {self.reference!r} is no cell; there are {', '.join(names)}")
-        if self.axis is not None and any(cell.x is None for cell in self.cells):
-            raise ConfigError("a grid with an axis needs an x in every cell")
+        require(len(set(names)) == len(names), "two cells have one name")
+        require(
+            self.reference in (None, *names),
+            f"the reference {self.reference!r} is no cell; there are {', '.join(names)}",
+        )
+        require(
+            self.axis is None or all(cell.x is not None for cell in self.cells),
+            "a grid with an axis needs an x in every cell",
+        )
+        return self
 
     @property
     def reference_cell(self) -> Cell:
@@ -199,14 +199,18 @@ def config_digest(config: TrainConfig) -> str:
 
     Settings that are as they are by default don't count, so that a new one leaves finished runs what they are.
     """
-    content = json.dumps(_settings(dataclasses.replace(config, seed=0)), sort_keys=True)
+    content = json.dumps(_settings(config.replace(seed=0)), sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def _settings(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_settings(part) for part in value]
-    if not dataclasses.is_dataclass(value):
+    if isinstance(value, Settings):
+        defaults = {name: field.default for name, field in type(value).model_fields.items()}
+    elif dataclasses.is_dataclass(value):
+        defaults = {field.name: field.default for field in dataclasses.fields(value)}
+    else:
         return value
-    entries = ((entry, getattr(value, entry.name)) for entry in dataclasses.fields(value))
-    return {entry.name: _settings(part) for entry, part in entries if part != entry.default}
+    parts = ((name, getattr(value, name)) for name in defaults)
+    return {name: _settings(part) for name, part in parts if part != defaults[name]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,9 +48,9 @@ def write_record(record: RunRecord, *, training: Training, into: Path) -> None:
         "seconds": record.seconds,
         "data_sha256": dict(record.data_sha256),
         "measured": [
-            {"measure": dataclasses.asdict(measure), "sets": results} for measure, results in record.measured.items()
+            {"measure": measure.model_dump(), "sets": results} for measure, results in record.measured.items()
         ],
-        "config": dataclasses.asdict(training.config),
+        "config": training.config.model_dump(),
         **record.provenance,
     }
     path = _path(into, record.key)

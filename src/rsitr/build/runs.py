@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from rsitr.models.encoder import DualModule, TorchEncoder
 from rsitr.models.fusion import FusionConfig, FusionModel, PairScorer
 from rsitr.models.fusion.start import start_fusion
 from rsitr.models.zoo import PACKAGED, load_model
-from rsitr.rerank import Reranker
+from rsitr.rerank import METHODS, Reranker
 from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
 from rsitr.training.loop import Trainer
@@ -106,6 +105,10 @@ def build_run(
     Raises:
         ConfigError, DataError, ModelError: something the run needs is missing or wrong; nothing has been written.
     """
+    if config.recipe not in ("ebaker", "mtgfe"):
+        raise ConfigError(f"recipe is {config.recipe!r}; it may be ebaker, mtgfe")
+    if config.rerank not in (None, *METHODS):
+        raise ConfigError(f"rerank is {config.rerank!r}; it may be {', '.join(METHODS)}, or null")
     pictures = load_collection(config.data.sets, given=specs, root=root, user=config.name)
     place = _Place(
         folder=folder,
@@ -186,7 +189,7 @@ def _build_ebaker(config: TrainConfig, pictures: Collection, place: _Place, *, m
                     **({"rerank": validator.reranked(config.rerank, result.mixture)} if config.rerank else {}),
                 },
                 training={
-                    "config": dataclasses.asdict(config),
+                    "config": config.model_dump(),
                     "epoch": position.epoch,
                     "seconds": round(position.seconds, 1),
                     "n_images": len(pictures.training),
@@ -238,9 +241,7 @@ def _build_ebaker(config: TrainConfig, pictures: Collection, place: _Place, *, m
 
 def _identity(config: TrainConfig, table: RowTable) -> str:
     """Digest of all that a run's result depends on; with how many workers its pictures are read is no part of that."""
-    settings = dataclasses.asdict(config)
-    del settings["data"]["workers"]
-    return hashlib.sha256(f"{json.dumps(settings, sort_keys=True)} {table.rows_sha256}".encode()).hexdigest()
+    return hashlib.sha256(f"{config.identity()} {table.rows_sha256}".encode()).hexdigest()
 
 
 def _measure_vectors(
@@ -290,7 +291,7 @@ def _build_mtgfe(config: TrainConfig, pictures: Collection, place: _Place) -> Ru
         cache_folder=place.cache_folder,
         device=place.device,
         record={
-            "config": dataclasses.asdict(config),
+            "config": config.model_dump(),
             "data_sha256": pictures.data_sha256,
             **place.provenance,
         },

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rsitr.config import Phase
 from rsitr.errors import ConfigError
 from rsitr.models.compact import CompactImageEncoder
 from rsitr.models.dual import Features
@@ -29,7 +30,6 @@ from rsitr.training.batches import BatchReader
 from rsitr.training.eliminated import ELIMINATED_FOLDER
 from rsitr.training.journal import BOARD_FOLDER, LOG_FILE, Journal
 from rsitr.training.optim import build_optimizer, learning_rate
-from rsitr.training.phase import Phase
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.recipe import Recipe, RecipeModule, StepOutcome, TrainedModel
 from rsitr.training.rows import EpochBatches, RowTable

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rsitr.config import MtgfeConfig
 from rsitr.data.masking import mask_at_random
 from rsitr.losses import Negatives, draw_negatives, itm_loss, mvjrc_loss, output_deviation
 from rsitr.models.dual import Features
@@ -27,7 +28,6 @@ from rsitr.models.fusion import (
 from rsitr.models.layers import Projected
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
-from rsitr.training.tasks import MtgfeConfig
 
 __all__ = ["DualVectors", "MtgfeLoss", "MtgfeRecipe", "MtgfeStep", "known_ids"]
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from rsitr.config import MtgfeConfig, Phase
 from rsitr.data import CaptionedImage
 from rsitr.data.augmentation import RandAugment
 from rsitr.errors import ConfigError
@@ -31,11 +32,9 @@ from rsitr.models.precision import has_bf16
 from rsitr.training.cache import VIEW_SEED, cache_patches, patches_key
 from rsitr.training.loop import Trainer
 from rsitr.training.mtgfe import DualVectors, MtgfeRecipe
-from rsitr.training.phase import Phase
 from rsitr.training.ranks import Ranks
 from rsitr.training.rows import RowTable, read_picture
 from rsitr.training.state import Position
-from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Encoder
 
 __all__ = ["CachedViews", "MtgfeValidator", "build_mtgfe_trainer", "dual_vectors", "pick_evenly"]

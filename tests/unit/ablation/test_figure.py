@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +44,8 @@ def test_a_figure_shows_the_results(grid: Grid, base: TrainConfig, tmp_path: Pat
 
 
 def test_without_the_papers_values_there_is_one_panel(grid: Grid, base: TrainConfig, tmp_path: Path) -> None:
-    cells = tuple(dataclasses.replace(cell, paper_mR=None) for cell in grid.cells)
-    alone = dataclasses.replace(grid, cells=cells)
+    cells = tuple(cell.replace(paper_mR=None) for cell in grid.cells)
+    alone = grid.replace(cells=cells)
     table = make_table(alone, base=base, n_seeds=1, records=make_records(alone, base, {"full": (11.0,)}), facts={})
     write_figure(table, tmp_path / "f.png")
     assert (np.abs(pixels(tmp_path / "f.png") - [0xB5, 0x65, 0x1D]).sum(axis=2) < 30).sum() == 0

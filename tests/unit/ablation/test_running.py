@@ -13,13 +13,11 @@ from rsitr.ablation import Cell, Grid, Measure, Progress, RunRecord, Training, l
 from rsitr.ablation import run_trainings as run_all
 from rsitr.ablation.record import read_record
 from rsitr.build import build_run
-from rsitr.config import EbaConfig, KerConfig, LossConfig, ModelConfig, TrainConfig
+from rsitr.config import EbaConfig, KerConfig, LossConfig, ModelConfig, MtgfeConfig, Phase, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.evaluation.fusion import evaluate_fusion
 from rsitr.models.compact import TRUNKS
-from rsitr.training.phase import Phase
 from rsitr.training.state import Position
-from rsitr.training.tasks import MtgfeConfig
 from rsitr.types import Mixture
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import lzma
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,20 @@ from fusions import BERT_SIZES, VIT_SIZES, write_bert
 from rsitr.ablation.grid import config_digest
 from rsitr.build import Run, build_run
 from rsitr.build.runs import _identity
-from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, TrainConfig, load_config
+from rsitr.config import (
+    DataConfig,
+    EbaConfig,
+    KerConfig,
+    LossConfig,
+    ModelConfig,
+    MtgfeConfig,
+    Phase,
+    TrainConfig,
+    load_config,
+)
 from rsitr.data import CaptionedImage
 from rsitr.models.compact import TRUNKS
-from rsitr.training.phase import Phase
 from rsitr.training.rows import RowTable
-from rsitr.training.tasks import MtgfeConfig
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
 
 GOLDEN = Path(__file__).resolve().parents[2] / "data" / "trainings"
@@ -124,7 +131,7 @@ def test_a_config_is_known_by_what_it_was_known_by(name: str) -> None:
 
 def test_only_the_way_pictures_are_read_is_no_part_of_a_run() -> None:
     config = load_config("compact-ablation")
-    same = replace(config, data=replace(config.data, workers=5))
+    same = config.replace(data=config.data.replace(workers=5))
     assert _identity(same, TABLE) == _identity(config, TABLE)
-    for other in (replace(config, seed=9), replace(config, name="other"), replace(config, tune=True)):
+    for other in (config.replace(seed=9), config.replace(name="other"), config.replace(tune=True)):
         assert _identity(other, TABLE) != _identity(config, TABLE)

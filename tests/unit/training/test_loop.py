@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,10 @@ import torch
 from safetensors import safe_open
 
 from rsitr.build import Run, build_run
-from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, TrainConfig
+from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, Phase, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.models.compact import TRUNKS
 from rsitr.training.loop import Interrupted, Trainer
-from rsitr.training.phase import Phase
 from rsitr.training.state import Position
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
 
@@ -89,7 +88,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "eba": EbaConfig(drop_ratio=0.3, drop_epoch=1, scheme="split"),
         "ker": KerConfig(layers=1, strategy="random", vocabulary="keywords"),
         "data": DataConfig(sets=("ucm",), rows="images", captions_per_image=2),
-        "phases": tuple(replace(phase, batch_size=4, epochs=2, average=0.9) for phase in tiny_config().phases),
+        "phases": tuple(phase.replace(batch_size=4, epochs=2, average=0.9) for phase in tiny_config().phases),
     },
 }
 
@@ -120,8 +119,8 @@ def test_an_interrupted_run_ends_as_one_that_was_not(make: Make, setting: str) -
 
 
 def test_training_again_gives_the_same_and_another_seed_another(make: Make) -> None:
-    config = replace(tiny_config(), phases=(replace(tiny_config().phases[0], epochs=1),))
-    runs = [make(replace(config, seed=seed), name=name) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+    config = tiny_config().replace(phases=(tiny_config().phases[0].replace(epochs=1),))
+    runs = [make(config.replace(seed=seed), name=name) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
     for run in runs:
         run.trainer.run(resume=False)
     assert_same(runs[0], runs[1])
@@ -130,8 +129,8 @@ def test_training_again_gives_the_same_and_another_seed_another(make: Make) -> N
 
 
 def test_a_phase_may_be_validated_now_and_then(make: Make) -> None:
-    phase = replace(tiny_config().phases[0], epochs=5, validate_every=2)
-    run = make(replace(tiny_config(), phases=(phase,), data=replace(tiny_config().data, batches="by_set")))
+    phase = tiny_config().phases[0].replace(epochs=5, validate_every=2)
+    run = make(tiny_config().replace(phases=(phase,), data=tiny_config().data.replace(batches="by_set")))
     position = run.trainer.run(resume=False)
     assert ["mR" in entry for entry in position.history] == [False, True, False, True, True]
     assert position.best_epoch in (1, 3, 4)
@@ -175,7 +174,7 @@ def test_phases_follow_one_another(make: Make) -> None:
 
 def test_the_average_of_the_weights_is_what_is_validated_and_kept(make: Make) -> None:
     """After n steps from w_1 the average is sum of w_k, weighted as the decay min(0.5, (1 + k) / (10 + k)) says."""
-    config = replace(tiny_config(), phases=(replace(tiny_config().phases[0], epochs=1, average=0.5),))
+    config = tiny_config().replace(phases=(tiny_config().phases[0].replace(epochs=1, average=0.5),))
     run = make(config)
     name = "text.projection.weight"
     seen: list[torch.Tensor] = []
@@ -202,8 +201,8 @@ def test_the_average_of_the_weights_is_what_is_validated_and_kept(make: Make) ->
 
 
 def test_a_phase_hands_on_the_weights_of_its_best_epoch(make: Make) -> None:
-    phase = replace(tiny_config().phases[0], epochs=3)
-    run = make(replace(tiny_config(), phases=(phase, replace(phase, epochs=1))))
+    phase = tiny_config().phases[0].replace(epochs=3)
+    run = make(tiny_config().replace(phases=(phase, phase.replace(epochs=1))))
     name = "text.projection.weight"
     ends: list[torch.Tensor] = []
     starts: list[torch.Tensor] = []
@@ -228,8 +227,8 @@ def test_a_phase_hands_on_the_weights_of_its_best_epoch(make: Make) -> None:
 
 
 def test_an_epoch_may_end_early_and_its_schedule_with_it(make: Make) -> None:
-    short = replace(tiny_config().phases[0], max_steps=4)
-    config = replace(tiny_config(), phases=(short,))
+    short = tiny_config().phases[0].replace(max_steps=4)
+    config = tiny_config().replace(phases=(short,))
     run = make(config, name="whole")
     steps: list[tuple[int, int, float]] = []
     run.trainer.report = lambda position, of, _loss: steps.append(
@@ -244,7 +243,7 @@ def test_an_epoch_may_end_early_and_its_schedule_with_it(make: Make) -> None:
     cut = make(config, name="cut")
     cut.trainer.run(resume=True)
     assert_same(run, cut)
-    enough = make(replace(config, phases=(replace(short, max_steps=STEPS + 1),)), name="enough")
+    enough = make(config.replace(phases=(short.replace(max_steps=STEPS + 1),)), name="enough")
     assert enough.trainer.run(resume=False).total_step == 2 * STEPS
 
 
@@ -307,7 +306,7 @@ def test_the_checkpoint_says_how_it_came_about(make: Make) -> None:
 
 
 def test_best_is_what_validation_says(make: Make) -> None:
-    run = make(replace(tiny_config(), phases=(replace(tiny_config().phases[0], epochs=4),)))
+    run = make(tiny_config().replace(phases=(tiny_config().phases[0].replace(epochs=4),)))
     values = iter([3.0, 7.0, 5.0, 7.0])
     run.trainer.validate = lambda _frozen: {"mR": next(values)}
     exported: list[int] = []
@@ -324,15 +323,15 @@ def test_starting_over_forgets_what_was_there(make: Make) -> None:
     folder = make().folder
     (folder / "eliminated" / "epoch-77.csv").write_text("of the run before")
     logged = len((folder / "log.jsonl").read_text().splitlines())
-    over = make(replace(tiny_config(), seed=3), stop_at=1)
+    over = make(tiny_config().replace(seed=3), stop_at=1)
     with pytest.raises(Interrupted):
         over.trainer.run(resume=False)
     assert over.trainer.position.total_step == 1
     assert not (folder / "eliminated").exists()
     assert len((folder / "log.jsonl").read_text().splitlines()) == 1 < logged
-    again = make(replace(tiny_config(), seed=3))
+    again = make(tiny_config().replace(seed=3))
     again.trainer.run(resume=True)
-    fresh = make(replace(tiny_config(), seed=3), name="fresh")
+    fresh = make(tiny_config().replace(seed=3), name="fresh")
     fresh.trainer.run(resume=True)
     assert_same(again, fresh)
 
@@ -366,7 +365,7 @@ OTHERS: dict[str, Callable[[], TrainConfig]] = {
     "phases": lambda: tiny_config(phases=tiny_config().phases[1:]),
     "seed": lambda: tiny_config(seed=1),
     "loss": lambda: tiny_config(loss=LossConfig(scale=5.0, repeats="positive", learn_scale=True)),
-    "epochs": lambda: tiny_config(phases=tuple(replace(phase, epochs=3) for phase in tiny_config().phases)),
+    "epochs": lambda: tiny_config(phases=tuple(phase.replace(epochs=3) for phase in tiny_config().phases)),
 }
 
 
@@ -457,7 +456,7 @@ def test_a_second_signal_ends_it_at_once(make: Make) -> None:
 
 
 def test_a_run_in_a_thread_leaves_signals_alone(make: Make) -> None:
-    run = make(replace(tiny_config(), phases=(replace(tiny_config().phases[0], epochs=1),)))
+    run = make(tiny_config().replace(phases=(tiny_config().phases[0].replace(epochs=1),)))
     thread = threading.Thread(target=run.trainer.run, kwargs={"resume": False})
     thread.start()
     thread.join(60)
@@ -483,7 +482,7 @@ def test_a_state_is_saved_from_time_to_time(make: Make) -> None:
 
 def test_a_trunk_that_is_frozen_again_is_cached_again(make: Make) -> None:
     """Features of the initial trunk would be stale, and a resumed run would not have them."""
-    frozen, unfrozen = (replace(phase, epochs=1) for phase in tiny_config().phases)
+    frozen, unfrozen = (phase.replace(epochs=1) for phase in tiny_config().phases)
     config = tiny_config(phases=(frozen, unfrozen, frozen))
     whole = make(config, name="whole")
     whole.trainer.run(resume=False)

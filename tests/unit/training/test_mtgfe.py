@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fusions import BERT_SIZES, VIT_SIZES, compact_fusion_settings, write_bert
 from rsitr.build import Run, build_run
-from rsitr.config import DataConfig, ModelConfig, TrainConfig
+from rsitr.config import DataConfig, ModelConfig, MtgfeConfig, Phase, TrainConfig
 from rsitr.data import CaptionedImage, load_dataset
 from rsitr.errors import ConfigError
 from rsitr.models import CheckpointConfig, load_model, save_checkpoint
@@ -30,11 +30,9 @@ from rsitr.training.loop import Interrupted
 from rsitr.training.mtgfe import DualVectors, MtgfeRecipe
 from rsitr.training.mtgfe_filter import TeachingConfig, score_lessons
 from rsitr.training.mtgfe_run import dual_vectors
-from rsitr.training.phase import Phase
 from rsitr.training.ranks import Ranks
 from rsitr.training.rows import RowTable, read_picture
 from rsitr.training.state import Position
-from rsitr.training.tasks import MtgfeConfig
 from tiny import TinyTrunk, tiny_encoder, tiny_model, write_tiny_data
 
 Make = Callable[..., Run]
@@ -171,8 +169,8 @@ def test_hard_negatives_of_a_dual_encoder(make: Make, tmp_path: Path, shared: bo
     alike = torch.from_numpy(plain.global_emb) * vectors.images
     assert alike.sum(dim=1).min() > (0.5 if shared else 0.999), "an augmented copy stands for its picture"
     others = MtgfeConfig(**TASKS, negatives="dual", dual=str(tmp_path / "dual"), augment_magnitude=10)
-    other = make(replace(config_, mtgfe=others), name="other").trainer.recipe.dual
-    again = make(replace(config_, mtgfe=others)).trainer.recipe.dual
+    other = make(config_.replace(mtgfe=others), name="other").trainer.recipe.dual
+    again = make(config_.replace(mtgfe=others)).trainer.recipe.dual
     assert torch.equal(again.images, other.images), "of other augmented copies"
     assert torch.equal(vectors.images, other.images) is not shared
     make(config_)
@@ -204,7 +202,7 @@ def test_vectors_of_other_rows_are_not_taken_for_these(tmp_path: Path, monkeypat
 
 
 def test_frozen_sides_stay_and_one_copy_is_turned_for_the_second_view(make: Make) -> None:
-    tasks = replace(MtgfeConfig(**TASKS), sides="frozen", cached_views=1)
+    tasks = MtgfeConfig(**TASKS).replace(sides="frozen", cached_views=1)
     run = make(fusion_config(mtgfe=tasks, phases=(Phase(epochs=1, **COMMON),)))
     before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
     run.trainer.run(resume=False)
@@ -232,7 +230,7 @@ def test_a_filter_learns_from_the_features_that_training_kept(make: Make, tmp_pa
     assert torch.equal(plain.text_index, lessons.text_index)
     assert not torch.equal(plain.images, lessons.images), "one is augmented"
     # Another run's augmentation: the scores that are kept are not of these pictures.
-    stronger = fusion_config(mtgfe=replace(tasks, augment_magnitude=10), model=started, phases=run.config.phases)
+    stronger = fusion_config(mtgfe=tasks.replace(augment_magnitude=10), model=started, phases=run.config.phases)
     other = make(stronger, name="other")
     other.trainer.run(resume=False)
     settings = {"config": teaching, "run": other.folder}
@@ -264,12 +262,12 @@ def test_the_papers_model_trains_on_pictures(make: Make, tmp_path: Path) -> None
     [
         (
             {
-                "mtgfe": replace(MtgfeConfig(**TASKS), cached_views=1),
+                "mtgfe": MtgfeConfig(**TASKS).replace(cached_views=1),
                 "data": DataConfig(sets=("ucm",), symmetries=False, crop_scale=1.0),
             },
             "a step needs 2 views of a picture, and 1 are",
         ),
-        ({"mtgfe": replace(MtgfeConfig(**TASKS), sides="frozen")}, "leaves nothing of a side to train"),
+        ({"mtgfe": MtgfeConfig(**TASKS).replace(sides="frozen")}, "leaves nothing of a side to train"),
         ({"phases": (Phase(epochs=1, image_size_px=48, **COMMON),)}, "image_size_px must be the model's own 32"),
         ({"model": ModelConfig(kind="fusion", settings=BERT_SIZES | VIT_SIZES)}, "init_text must name a BERT"),
     ],

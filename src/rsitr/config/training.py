@@ -1,0 +1,94 @@
+"""The config of a training run, of its sections, and what of it a run is known by."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Self, cast
+
+from pydantic import Field, model_validator
+
+from rsitr.config.parsing import Listed, Settings, from_keys, require
+from rsitr.config.sections import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, MtgfeConfig, Phase
+from rsitr.types import GLOBAL_ONLY, Mixture
+
+__all__ = ["TrainConfig"]
+
+NO_PART_OF_A_RUN = {"data": {"workers"}}
+"""Settings that no result depends on."""
+
+LATER = ("options",)
+"""Settings that came after 0.1: where they are as they are by default, a run is known by what it was known by then."""
+
+OTHERS = {
+    "ebaker": ("mtgfe", "model.init_text", "options"),
+    "mtgfe": (
+        *("loss", "ker", "eba", "mixture", "rerank", "data.batches", "model.local_tokens", "model.init_sha256"),
+        "options",
+    ),
+}
+"""What belongs to another recipe, by the recipe that would not heed it."""
+
+
+class TrainConfig(Settings):
+    """A training run: YAML in the package's `configs/`, or a file of one's own."""
+
+    name: str
+    """What the trained model is called, and its folder under `runs/`."""
+    recipe: str
+    """The method: `ebaker`, `mtgfe`, or one of your own; see :mod:`rsitr.training.recipes`."""
+    data: DataConfig
+    """Where pairs come from."""
+    model: ModelConfig
+    """What is trained."""
+    phases: Listed[Phase]
+    """Stretches of training, one after another."""
+    loss: LossConfig = LossConfig()
+    """Of `ebaker`: its alignment terms."""
+    ker: KerConfig = KerConfig()
+    """Of `ebaker`: keyword explicit reasoning."""
+    eba: EbaConfig = EbaConfig()
+    """Of `ebaker`: eliminate before align."""
+    mtgfe: MtgfeConfig = MtgfeConfig()
+    """Of `mtgfe`: its tasks."""
+    options: dict[str, Any] = Field(default={})
+    """Of a recipe of your own: its settings, as that recipe has them."""
+    seed: int = Field(default=0, ge=0)
+    """Of everything random."""
+    mixture: Annotated[Mixture, from_keys(Mixture)] = GLOBAL_ONLY
+    """Of `ebaker`: the mixture of similarities by which epochs are compared on validation, and which the trained model
+    is given."""
+    tune: bool = True
+    """After training, choose the model's mixture on validation instead, where it has one."""
+    rerank: str | None = None
+    """Of `ebaker`: name of a training-free re-ranking (METHODS 2) whose settings are chosen on validation, with that
+    mixture, and recorded in the trained model; null records none. Epochs are compared without it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name)
+        require(
+            plain is not None, f"name must be letters, digits and . _ -, since it names a folder, not {self.name!r}"
+        )
+        require(
+            self.recipe not in OTHERS or (self.recipe == "mtgfe") is (self.model.kind == "fusion"),
+            f"recipe {self.recipe} cannot train a model of kind {self.model.kind}: mtgfe goes with fusion",
+        )
+        idle = [name for name in OTHERS.get(self.recipe, ()) if self._is_set(name)]
+        require(not idle, f"{', '.join(idle)}: recipe {self.recipe} does not heed that, leave it out")
+        return self
+
+    def _is_set(self, name: str) -> bool:
+        """Is a setting, `section.setting`, other than it is by default?"""
+        holder, (*sections, setting) = cast("Settings", self), name.split(".")
+        for section in sections:
+            holder = getattr(holder, section)
+        return bool(getattr(holder, setting) != type(holder).model_fields[setting].get_default())
+
+    def identity(self) -> str:
+        """All that a run's result depends on, as text: equal for equal runs, whatever version they began with."""
+        settings = self.model_dump(exclude=NO_PART_OF_A_RUN)
+        for name in LATER:
+            if not self._is_set(name):
+                del settings[name]
+        return json.dumps(settings, sort_keys=True)
