@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Annotated, Any, Self, cast
@@ -18,7 +19,7 @@ NO_PART_OF_A_RUN = {"data": {"workers"}}
 """Settings that no result depends on."""
 
 LATER = ("options",)
-"""Settings that came after 0.1: where they are as they are by default, a run is known by what it was known by then."""
+"""Settings, `section.setting`, that came after 0.1: by default they leave a run known by what it was known by then."""
 
 OTHERS = {
     "ebaker": ("mtgfe", "model.init_text", "options"),
@@ -90,5 +91,6 @@ class TrainConfig(Settings):
         settings = self.model_dump(exclude=NO_PART_OF_A_RUN)
         for name in LATER:
             if not self._is_set(name):
-                del settings[name]
+                *sections, setting = name.split(".")
+                del functools.reduce(dict.__getitem__, sections, settings)[setting]
         return json.dumps(settings, sort_keys=True)

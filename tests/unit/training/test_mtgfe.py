@@ -383,9 +383,9 @@ def test_a_trunk_that_there_is_not(make: Make, tmp_path: Path) -> None:
     [
         ({"itm_weight": 0.0}, "itm_weight must be above 0"),
         ({"mlm_weight": -1.0}, "mlm_weight must be at least 0"),
-        ({"dual_temperature": 0.0}, "dual_temperature must be positive"),
-        ({"augment_magnitude": 11}, "augment_magnitude must be between 0 and 10"),
-        ({"validation_images": 1}, "validation_images must be at least 2"),
+        ({"dual_temperature": 0.0}, "dual_temperature must be above 0"),
+        ({"augment_magnitude": 11}, "augment_magnitude must be at least 0 and at most 10"),
+        ({"validation_images": 1}, "validation_images must be at least 2, or null"),
         ({"negatives": "dual"}, "dual names the dual encoder"),
         ({"dual": "compact"}, "dual names the dual encoder"),
     ],
