@@ -12,7 +12,7 @@ from typing import Literal
 from rsitr.data.duplicates import hash_images
 from rsitr.data.merge import merge_training
 from rsitr.data.pictures import require_readable
-from rsitr.data.records import CaptionDataset, CaptionedImage, require_images
+from rsitr.data.records import CaptionDataset, CaptionedImage, canonical_split, require_images
 from rsitr.data.sources import load_dataset
 from rsitr.errors import ConfigError, DataError
 from rsitr.types import Progress, no_progress
@@ -20,6 +20,9 @@ from rsitr.types import Progress, no_progress
 __all__ = ["DATA_ROOTS", "Collection", "find_data_root", "load_collection", "load_sets", "look_through"]
 
 DATA_ROOTS = ("data", "../shared/data")
+TRAINED = ("train",)
+MEASURED = ("val", "test")
+"""Splits that no training may see."""
 
 
 def find_data_root(given: Path | None) -> Path | None:
@@ -34,11 +37,19 @@ def find_data_root(given: Path | None) -> Path | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """What a training looks at: training pictures, and those of the validation splits by the name of their data set."""
+    """What a training looks at: training pictures, and those of the validation splits by the name of their data set.
+
+    Attributes:
+        sets: the data sets.
+        training: pictures of the splits that are trained on.
+        validation: pictures of `val`, by data set.
+        splits: the splits that are trained on.
+    """
 
     sets: Sequence[CaptionDataset]
     training: list[CaptionedImage]
     validation: dict[str, list[CaptionedImage]]
+    splits: tuple[str, ...] = TRAINED
 
     @property
     def everything(self) -> list[CaptionedImage]:
@@ -47,11 +58,26 @@ class Collection:
 
     @property
     def captions_by_set(self) -> dict[str, Sequence[str]]:
-        """The captions of each data set's training split, left-out pictures included."""
+        """The captions of each data set's training splits, left-out pictures included."""
         return {
-            dataset.name: [caption for image in dataset.split("train") for caption in image.captions]
+            dataset.name: [caption for image in _trained(dataset, self.splits) for caption in image.captions]
             for dataset in self.sets
         }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which splits are neither trained on nor the usual ones for measuring, and how to train on them."""
+        idle = [
+            (dataset.name, split, count)
+            for dataset in self.sets
+            for split, count in dataset.splits.items()
+            if split not in (*self.splits, *MEASURED)
+        ]
+        return tuple(
+            f"{name}: {count:,} images of the split {split} are not used; --splits {','.join((*self.splits, split))} "
+            "trains on them"
+            for name, split, count in idle
+        )
 
     @property
     def data_sha256(self) -> dict[str, str]:
@@ -88,7 +114,12 @@ def load_sets(
 
 
 def load_collection(
-    names: Sequence[str], *, given: Sequence[str | CaptionDataset] = (), root: Path | None, user: str
+    names: Sequence[str],
+    *,
+    given: Sequence[str | CaptionDataset] = (),
+    root: Path | None,
+    user: str,
+    splits: Sequence[str] = TRAINED,
 ) -> Collection:
     """The pictures of data sets, all of which are there; what is held out anywhere is not trained on.
 
@@ -97,20 +128,40 @@ def load_collection(
         given: `NAME:FOLDER`, or loaded data sets.
         root: folder of the others.
         user: what trains on them, for messages.
+        splits: what is trained on: of each data set those that it has, in the data set's order.
 
     Raises:
-        DataError: a data set, a split of it, or a picture is not there.
-        ConfigError: a data set is given that is not named.
+        DataError: a data set, a split of it, or a picture is not there; no data set has one of the splits.
+        ConfigError: a data set is given that is not named, or a split that measures is to be trained on.
     """
+    trained = tuple(dict.fromkeys(map(canonical_split, splits)))
+    for split in trained:
+        if split in MEASURED:
+            raise ConfigError(f"the split {split} is for measuring: a model that has seen it measures nothing there")
     sets = load_sets(names, given=given, root=root, user=user)
-    held_out = {image.path for dataset in sets for image in dataset.images if image.split != "train"}
+    for split in trained:
+        if not any(split in dataset.splits for dataset in sets):
+            there = dict.fromkeys(name for dataset in sets for name in dataset.splits)
+            raise DataError(f"{', '.join(names)}: no data set has a split {split!r}; there are {', '.join(there)}")
+    held_out = {image.path for dataset in sets for image in dataset.images if image.split not in trained}
     found = Collection(
         sets=sets,
-        training=[image for dataset in sets for image in dataset.split("train") if image.path not in held_out],
+        training=[image for dataset in sets for image in _trained(dataset, trained) if image.path not in held_out],
         validation={dataset.name: list(dataset.split("val")) for dataset in sets},
+        splits=trained,
     )
     require_images(found.everything)
     return found
+
+
+def _trained(dataset: CaptionDataset, splits: Sequence[str]) -> list[CaptionedImage]:
+    """A data set's training pictures, in its order.
+
+    Raises:
+        DataError: it has none.
+    """
+    found = [image for image in dataset.images if image.split in splits]
+    return found or list(dataset.split(splits[0]))  # which says what splits there are
 
 
 def look_through(
@@ -141,5 +192,6 @@ def _without_duplicates(collection: Collection, *, progress: Progress) -> list[C
             f"{len(hashed.unreadable):,} pictures cannot be read, the first is {first.image.path}: {first.fault}; "
             "`rsitr data check` lists them"
         )
-    kept = {entry.image.image_id for entry in merge_training(hashed).kept}
+    merged = merge_training(hashed, splits=collection.splits)
+    kept = {entry.image.image_id for entry in merged.kept}
     return [image for image in collection.training if image.image_id in kept]

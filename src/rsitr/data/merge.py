@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,7 +48,11 @@ class MergedTraining:
 
 
 def merge_training(
-    hashed: HashedImages, *, trained: Callable[[str], bool] = lambda _: True, max_distance: int = 2
+    hashed: HashedImages,
+    *,
+    trained: Callable[[str], bool] = lambda _: True,
+    splits: Collection[str] = (TRAIN,),
+    max_distance: int = 2,
 ) -> MergedTraining:
     """Choose the training pictures.
 
@@ -57,8 +61,9 @@ def merge_training(
     and chains (A close to B, B to C, A not to C) don't pull in pictures that resemble nothing that is kept.
 
     Args:
-        hashed: the pictures of all splits of all data sets; every split but `train` is held out.
+        hashed: the pictures of all splits of all data sets; every split that is not trained on is held out.
         trained: by name of a data set, whether its training split takes part. Held-out splits always count.
+        splits: the splits that are trained on.
         max_distance: most bits in which the hashes of duplicates differ.
 
     Raises:
@@ -69,10 +74,10 @@ def merge_training(
     kept: dict[int, None] = {}
     dropped: list[DroppedImage] = []
     for index, image in enumerate(images):
-        if image.image.split != TRAIN or not trained(image.dataset):
+        if image.image.split not in splits or not trained(image.dataset):
             continue
         close = near.of(index)
-        held_out = [pair for pair in close if images[pair[0]].image.split != TRAIN]
+        held_out = [pair for pair in close if images[pair[0]].image.split not in splits]
         twins = held_out or [pair for pair in close if pair[0] in kept]
         if not twins:
             kept[index] = None
