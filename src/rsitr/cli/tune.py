@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
+    from rich.progress import Progress, TaskID
 
     from rsitr.evaluation.tuning import TuningResult
 
@@ -72,13 +75,14 @@ def tune(
     with progress_bar() as bar:
         task = bar.add_task("Encoding", total=sum(map(len, (*images, *reference))))
         splits = []
+        seen = 0
         for part in images:
-            splits.append(encode_split(encoder, part))
-            bar.advance(task, len(part))
+            splits.append(encode_split(encoder, part, progress=_counted(bar, task, first=seen)))
+            seen += len(part)
         banks: list[Bank] = []
         for part in reference:
-            banks.append(encode_bank(encoder, part))
-            bar.advance(task, len(part))
+            banks.append(encode_bank(encoder, part, progress=_counted(bar, task, first=seen)))
+            seen += len(part)
         if bank not in (None, "train"):
             banks = [read_bank(encoder, Path(bank))] * len(splits)
         task = bar.add_task("Trying settings", total=None)
@@ -126,6 +130,11 @@ def _print_trials(result: TuningResult, out: Console) -> None:
     out.print(f"best without re-ranking: mR {plain.mR:.2f} with {asdict(plain.mixture)}")
 
 
+def _counted(bar: Progress, task: TaskID, *, first: int) -> Callable[[int], None]:
+    """Progress of a part of a task, of which so much was done before."""
+    return lambda done: bar.update(task, completed=first + done)
+
+
 def _describe_bank(bank: str | None, *, own: str) -> str:
     if bank is None:
         return own
@@ -169,9 +178,14 @@ def _tune_reading(
     images = [dataset.split("val") for dataset in datasets]
     encoder = load_model(model, device=device)
     with progress_bar() as bar:
+        task = bar.add_task("Encoding", total=sum(map(len, images)))
+        splits = []
+        for place, part in enumerate(images):
+            seen = sum(map(len, images[:place]))
+            splits.append(encode_split(encoder, part, progress=_counted(bar, task, first=seen)))
         task = bar.add_task("Reading", total=sum(map(len, images)))
         found = tune_reading(
-            [encode_split(encoder, part) for part in images],
+            splits,
             images,
             plan=plan,
             mixture=encoder.mixture,

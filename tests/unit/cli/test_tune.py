@@ -96,6 +96,16 @@ def test_it_cannot_be_pointed_at_test(run: Run, tmp_path: Path, arguments: list[
     assert (tmp_path / "tiny" / "config.json").read_bytes() == before
 
 
+def test_where_no_bar_can_be_drawn_lines_say_how_far_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsitr.cli.lines.EVERY_S", 0.0)
+    monkeypatch.setattr("rsitr.evaluation.protocol.READ_AHEAD", 2)
+    status, _, err = run("tune", "tiny", "--data", "ucm:data/ucm", "--bank", "train", "--device", "cpu")
+    assert status == 0
+    counted = [line.partition(",")[0] for line in err.splitlines() if line.startswith("Encoding")]
+    assert counted == [f"Encoding: {done} of 12" for done in (2, 4, 6, 8, 10, 12)]
+    assert "Trying settings: 30 of " in err
+
+
 def test_re_rankings_take_the_reference_queries_they_are_given(run: Run, tmp_path: Path) -> None:
     """With a bank QB-Norm is no more the inverted softmax of the split's own queries."""
     tuned = ["tune", "tiny", "--data", "ucm:data/ucm", "--device", "cpu", "--json", "out.json"]
