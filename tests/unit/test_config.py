@@ -120,7 +120,10 @@ phases:
     [
         (("name: mine", "nome: mine"), r"mine\.yaml: unknown key 'nome'; it may have name, recipe, data"),
         (("name: mine", ""), r"mine\.yaml: 'name' is missing"),
-        (("{sets: [ucm]}", "{sets: [ucm], row: one}"), r"mine\.yaml: data: unknown key 'row'; it may have sets, rows"),
+        (
+            ("{sets: [ucm]}", "{sets: [ucm], row: one}"),
+            r"mine\.yaml: data: unknown key 'row'; it may have sets, splits, rows",
+        ),
         (("{sets: [ucm]}", "{}"), r"mine\.yaml: data: 'sets' is missing"),
         (("{sets: [ucm]}", "ucm"), r"mine\.yaml: data: expected keys and values, found 'ucm'"),
         (("{sets: [ucm]}", "{sets: ucm}"), r"mine\.yaml: data: sets must be a list of at least one, not 'ucm'"),

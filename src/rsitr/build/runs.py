@@ -99,7 +99,7 @@ def build_run(
         cache_folder: of the frozen trunk's features, which runs may share; the run's own when None.
         on_cache: progress of the feature cache: done, total.
         on_hash: progress of the look at every picture, which finds what is damaged or there twice: done, total.
-        on_note: what there is to say about the model before training.
+        on_note: what there is to say about the data and the model before training.
         report: progress of training.
 
     Raises:
@@ -109,7 +109,9 @@ def build_run(
         raise ConfigError(f"recipe is {config.recipe!r}; it may be ebaker, mtgfe")
     if config.rerank not in (None, *METHODS):
         raise ConfigError(f"rerank is {config.rerank!r}; it may be {', '.join(METHODS)}, or null")
-    pictures = load_collection(config.data.sets, given=specs, root=root, user=config.name)
+    pictures = load_collection(config.data.sets, given=specs, root=root, user=config.name, splits=config.data.splits)
+    for note in pictures.notes:
+        on_note(note)
     place = _Place(
         folder=folder,
         cache_folder=cache_folder or folder,

@@ -28,6 +28,9 @@ def train(
             "shows what there is.",
         ),
     ] = None,
+    splits: Annotated[
+        str | None, typer.Option(help="What is trained on: train,restval, say. [default: the config's]")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random. [default: the config's]")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; don't go on where it stopped.")] = False,
 ) -> None:
@@ -54,6 +57,10 @@ def train(
             if own.get("seed", seed) != seed:
                 raise ConfigError("two seeds are given; leave out --seed or seed=")
             own["seed"] = seed
+        if splits is not None:
+            if "data.splits" in own:
+                raise ConfigError("splits are given twice; leave out --splits or data.splits=")
+            own["data.splits"] = [split.strip() for split in splits.split(",") if split.strip()]
         settings = override(settings, own)
     except ConfigError as error:
         raise ConfigError(f"--set: {error}") from error

@@ -20,6 +20,9 @@ class DataConfig(Settings):
     sets: Listed[str]
     """Names of data sets; each is looked for as a folder of that name under the data root, unless `--data` says where
     it is."""
+    splits: Listed[str] = ("train",)
+    """What is trained on: of each data set those of these splits that it has, such as `[train, restval]`; never `val`
+    or `test`."""
     rows: Literal["all", "images"] = "all"
     """`all`, every (image, caption) row once per epoch (METHODS 1.9), or `images`, every image once per epoch with the
     next `captions_per_image` of its captions (our addition: an image pass serves several captions)."""

@@ -14,7 +14,7 @@ from rsitr.geo.geometry import (
 from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
 from rsitr.geo.placement import Ground, Placement
 from rsitr.geo.scene import Scene, open_scene
-from rsitr.geo.sources import FileState, Source, find_sources, stat_source
+from rsitr.geo.sources import FileState, Source, find_sources, list_files, stat_source
 from rsitr.geo.tiling import COARSEST_GSD_M, SMALLEST_PX, Window, choose_tile_px, cut_scales, cut_windows
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "find_sources",
     "geojson_geometry",
     "is_url",
+    "list_files",
     "open_reader",
     "open_scene",
     "public_address",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import hashlib
 import http.client
@@ -16,8 +17,9 @@ from typing import Any
 from rsitr.errors import SceneError
 from rsitr.geo.files import SCENE_SUFFIXES, find_scenes, is_url, name_of
 from rsitr.geo.metadata import SceneDate
+from rsitr.geo.scene import open_dataset
 
-__all__ = ["FileState", "Source", "find_sources", "open_bucket", "stat_source"]
+__all__ = ["FileState", "Source", "find_sources", "list_files", "open_bucket", "stat_source"]
 
 CATALOGUE_SUFFIXES = (".json", ".geojson")
 TIMEOUT_S = 60.0
@@ -26,7 +28,8 @@ REFUSED_TO_HEAD = frozenset({400, 401, 403, 405, 501})
 LARGEST = 2**63 - 1  # what an index can record
 
 FileState = tuple[int, int]
-"""Size in bytes and time of change in nanoseconds: a scene whose file has changed is another scene."""
+"""Size in bytes and time of change in nanoseconds: a scene whose file has changed is another scene. Of several files,
+such as a picture and its sidecar, their size together and a digest of what each is called and when it changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,30 @@ def find_sources(inputs: Sequence[str | Path], *, may_be_gone: bool = False) -> 
     return list(found.values())
 
 
+def list_files(path: Path) -> list[Path]:
+    """A scene's own file, and behind it the others that GDAL reads with it and that are there.
+
+    Of a scene that cannot be opened only its own: what is wrong with it is said when it is read.
+    """
+    try:
+        with open_dataset(path) as dataset:
+            names = sorted(dataset.files)
+    except Exception:  # of whatever kind: libraries answer strange files with anything
+        names = []
+    others = (Path(name) for name in names)
+    return [path, *(other for other in others if other != path and other.is_file())]
+
+
 def stat_source(location: Path | str) -> FileState:
-    """The state of a scene's file.
+    """The state of a scene: of its file, and on this machine of every other that GDAL reads with it.
+
+    Such are sidecars, world files, overviews, and the sources of a VRT.
 
     Raises:
         OSError: there is no such file, its server does not answer, or what it answers makes no sense.
     """
     if isinstance(location, Path):
-        state = location.stat()
-        return state.st_size, state.st_mtime_ns
+        return _stat_files(location)
     try:
         found = _stat_s3(location) if location.startswith("s3://") else _stat_http(location)
     except (http.client.HTTPException, ValueError, OverflowError) as error:
@@ -84,6 +102,19 @@ def stat_source(location: Path | str) -> FileState:
             f"its server's answer makes no sense: {found[0]} bytes, changed {found[1] / 1e9:.0f} s after 1970"
         )
     return found
+
+
+def _stat_files(path: Path) -> FileState:
+    own = path.stat()
+    states = []
+    for other in list_files(path)[1:]:
+        with contextlib.suppress(OSError):
+            found = other.stat()
+            states.append((other.name, found.st_size, found.st_mtime_ns))  # wherever the scene is moved to
+    if not states:
+        return own.st_size, own.st_mtime_ns
+    digest = hashlib.blake2b(repr((own.st_size, own.st_mtime_ns, states)).encode(), digest_size=8).digest()
+    return own.st_size + sum(size for _, size, _ in states), int.from_bytes(digest) >> 1  # as a signed number
 
 
 def _expand(item: str | Path, *, may_be_gone: bool) -> list[Source]:

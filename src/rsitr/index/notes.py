@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, FileState, Scene, choose_tile_px, stat_source
+from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, FileState, Scene, choose_tile_px, list_files, stat_source
 from rsitr.index.manifest import Settings
 from rsitr.types import SceneEntry
 
@@ -69,12 +69,15 @@ def choose_tile(scene: Scene, settings: Settings, *, image_size_px: int) -> Tile
 
 
 def digest_of(location: Path | str, state: FileState) -> str | None:
-    """Of what a file holds; None for one on a server, and for one that is in another state by now."""
+    """Of what a scene's files hold; None for one on a server, and for one that is in another state by now."""
     if isinstance(location, str):
         return None
     try:
-        with location.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digests = []
+        for path in list_files(location):
+            with path.open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
         return digest if stat_source(location) == state else None
     except OSError:
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from generators import write_karpathy_dataset
 from rsitr.cli.app import main
 from rsitr.config import CONFIG_FOLDER, list_configs
 from rsitr.models.compact import TRUNKS
@@ -84,6 +85,23 @@ def test_a_setting_is_changed_on_the_command_line_and_makes_another_run(run: Run
     assert "of another config or data" in err
 
 
+def test_other_splits_are_trained_on_when_they_are_named(run: Run, tmp_path: Path) -> None:
+    splits = ("train", "restval", "val")
+    write_karpathy_dataset(tmp_path / "data" / "ucm", name="ucm", n_images=12, splits=splits, size_px=40)
+    config = tiny_yaml(tmp_path / "tiny.yaml")
+    asked = ["train", config, "--data-root", "data", "--set", "phases=[{epochs: 1, batch_size: 4}]"]
+    status, _, err = run(*asked, "--out", "plain")
+    assert status == 0, err
+    assert "ucm: 4 images of the split restval are not used; --splits train,restval trains on them" in err
+    assert "4 images, 20 rows" in err
+    status, _, err = run(*asked, "--splits", "train, restval")
+    assert status == 0, err
+    assert "not used" not in err
+    assert "8 images, 40 rows" in err
+    recorded = json.loads((tmp_path / "runs" / "tiny" / "best" / "config.json").read_text())["training"]["config"]
+    assert recorded["data"]["splits"] == ["train", "restval"]
+
+
 def test_configs_are_listed_and_printed(run: Run) -> None:
     status, out, err = run("configs")
     assert (status, err) == (0, "")
@@ -114,6 +132,8 @@ def test_a_run_goes_where_it_is_told(run: Run, tmp_path: Path) -> None:
         (["tiny.yaml", "--set", "loss.scale=1e1"], "(YAML wants a point in it: 1.0e-3)"),
         (["tiny.yaml", "--set", "loss"], "--set: a setting is given as NAME=VALUE"),
         (["tiny.yaml", "--set", "seed=3", "--seed", "4"], "two seeds are given"),
+        (["tiny.yaml", "--set", "data.splits=[train]", "--splits", "train"], "splits are given twice"),
+        (["tiny.yaml", "--splits", "train,val"], "the split val is for measuring"),
         (["tiny.yaml"], "where is data set ucm? give --data ucm:FOLDER"),
         (["tiny.yaml", "--data-root", "nowhere"], "there is no folder"),
         (["tiny.yaml", "--data", "ucm:nowhere"], "there is no folder"),

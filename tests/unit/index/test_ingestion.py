@@ -139,6 +139,37 @@ def test_new_scenes_are_added_and_changed_ones_replaced(tmp_path: Path) -> None:
     assert {hit.tile.scene for hit in open_index(into).store.search(white, k=2)} == {"b.tif"}
 
 
+def west_of(into: Path, scene: str) -> float:
+    """The western edge of an indexed scene in degrees."""
+    white = ColourEncoder(image_size_px=64).encode_texts(["white"]).global_emb[0]
+    tiles = [hit.tile for hit in open_index(into).store.search(white, k=50) if hit.tile.scene == scene]
+    return min(longitude for tile in tiles for longitude, _ in tile.footprint or ())
+
+
+def test_a_scene_has_changed_when_a_file_read_with_it_has(tmp_path: Path) -> None:
+    folder, into = tmp_path / "scenes", tmp_path / "index"
+    write_utm(folder / "a.tif")
+    Image.new("RGB", (96, 96), "white").save(folder / "photo.png")
+    sidecar = "<PAMDataset><SRS>EPSG:32632</SRS><GeoTransform>{},5,0,5300000,0,-5</GeoTransform></PAMDataset>"
+    place = folder / "photo.png.aux.xml"
+    place.write_text(sidecar.format(500_000))
+    before = place.stat()
+    encoder = ColourEncoder(image_size_px=64)
+    assert len(ingest([folder], into=into, encoder=encoder).indexed) == 2
+    assert ingest([folder], into=into, encoder=encoder).unchanged == ("a.tif", "photo.png")
+
+    place.write_text(sidecar.format(700_000))  # as long as before, and dated before it
+    os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))
+    before_edit = west_of(into, "photo.png")
+    report = ingest([folder], into=into, encoder=encoder)
+    assert ([entry.scene for entry in report.indexed], report.unchanged) == (["photo.png"], ("a.tif",))
+    assert west_of(into, "photo.png") - before_edit > 1  # degrees: 200 km to the east
+    assert len(ingest([folder], into=into, encoder=encoder).unchanged) == 2
+
+    place.unlink()
+    assert [entry.scene for entry in ingest([folder], into=into, encoder=encoder).indexed] == ["photo.png"]
+
+
 def test_the_index_grows_by_scenes_from_elsewhere(tmp_path: Path) -> None:
     write_utm(tmp_path / "one" / "a.tif")
     write_utm(tmp_path / "two" / "b.tif")
