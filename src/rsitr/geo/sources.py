@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import rasterio
+
 from rsitr.errors import SceneError
 from rsitr.geo.files import SCENE_SUFFIXES, find_scenes, is_url, name_of
 from rsitr.geo.metadata import SceneDate
@@ -75,7 +77,7 @@ def list_files(path: Path) -> list[Path]:
     Of a scene that cannot be opened only its own: what is wrong with it is said when it is read.
     """
     try:
-        with open_dataset(path) as dataset:
+        with rasterio.Env(), open_dataset(path) as dataset:  # GDAL knows no format before the first Env
             names = sorted(dataset.files)
     except Exception:  # of whatever kind: libraries answer strange files with anything
         names = []

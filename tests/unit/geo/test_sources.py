@@ -6,6 +6,8 @@ import contextlib
 import datetime
 import json
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -498,3 +500,11 @@ def test_two_files_that_differ_in_their_queries_only_cannot_both_be_indexed(arch
         report = ingest(inputs, into=tmp_path / "index", encoder=ColourEncoder())
     assert [entry.scene for entry in report.indexed] == [f"{address}/x.tif"]
     assert [failure.reason[:40] for failure in report.failures] == ["another file has the same address up to "]
+
+
+def test_the_files_of_the_first_scene_of_a_process_are_found(tmp_path: Path) -> None:
+    path = write_utm(tmp_path / "a.tif")
+    (tmp_path / "a.tif.aux.xml").write_text("<PAMDataset/>")
+    script = "import pathlib, sys, rsitr.geo; print(*rsitr.geo.list_files(pathlib.Path(sys.argv[1])), sep='\\n')"
+    found = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert (found.stdout.split(), found.stderr) == ([str(path), f"{path}.aux.xml"], "")
