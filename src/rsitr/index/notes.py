@@ -68,13 +68,23 @@ def choose_tile(scene: Scene, settings: Settings, *, image_size_px: int) -> Tile
     return TileSize(px, "no metres" if settings.tile_m and gsd_m is None else "as asked")
 
 
+LARGE_BYTES = 16 * 2**20
+"""More than this beside a scene's own size is not read only to know a copy of it."""
+
+
 def digest_of(location: Path | str, state: FileState) -> str | None:
-    """Of what a scene's files hold; None for one on a server, and for one that is in another state by now."""
+    """Of what a scene's files hold; None where that is not known, so that a copy of the scene is read again.
+
+    That is so on a server, in another state by now, and beside large files: a VRT's sources may be a whole archive.
+    """
     if isinstance(location, str):
         return None
     try:
+        paths = list_files(location)
+        if sum(path.stat().st_size for path in paths[1:]) > paths[0].stat().st_size + LARGE_BYTES:
+            return None
         digests = []
-        for path in list_files(location):
+        for path in paths:
             with path.open("rb") as file:
                 digests.append(hashlib.file_digest(file, "sha256").hexdigest())
         digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

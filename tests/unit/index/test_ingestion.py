@@ -31,8 +31,10 @@ from rasters import (
     write_utm,
 )
 from rsitr.errors import ConfigError, SceneError, StoreError
-from rsitr.index import CODE_FILE, IngestProgress, LanceStore, ingest, open_index, relink_index, summarise
+from rsitr.geo import stat_source
+from rsitr.index import CODE_FILE, IngestProgress, LanceStore, ingest, notes, open_index, relink_index, summarise
 from rsitr.index.folder import writing
+from rsitr.index.notes import digest_of
 from rsitr.types import EncodedImages, ImageArray, Store
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
@@ -168,6 +170,18 @@ def test_a_scene_has_changed_when_a_file_read_with_it_has(tmp_path: Path) -> Non
 
     place.unlink()
     assert [entry.scene for entry in ingest([folder], into=into, encoder=encoder).indexed] == ["photo.png"]
+
+
+def test_large_sources_of_a_mosaic_are_not_read_to_know_a_copy_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (96, 96), "white").save(path)
+    (tmp_path / "photo.png.aux.xml").write_text("<PAMDataset/>" + " " * 10_000)
+    state = stat_source(path)
+    assert digest_of(path, state) is not None
+    monkeypatch.setattr(notes, "LARGE_BYTES", 1_000)
+    assert digest_of(path, state) is None
 
 
 def test_the_index_grows_by_scenes_from_elsewhere(tmp_path: Path) -> None:
