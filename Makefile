@@ -23,11 +23,12 @@ setup: $(STAMP) ## Make the environment in .venv (the other targets do this by t
 # The stamp makes a second run quick; a changed pyproject.toml installs again. uv is several times faster than pip, which
 # remains the way where uv cannot be had or cannot reach the package index that pip is configured for. torch and
 # torchvision are resolved together and without pinning a variant, so that a machine with a GPU gets to use it.
+# uv leaves compiling to the first import, which every process that starts before it is done then pays for; pip does not.
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..." >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv || echo "uv cannot be installed; pip takes over"
-	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --python $(BIN)/python -e '.[dev]'; } \
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -e '.[dev]'; } \
 		|| $(BIN)/python -m pip install -e '.[dev]'
 	@touch $@
 

@@ -1,6 +1,6 @@
 """`python -m rsitr` is the command `rsitr`."""
 
-from rsitr.cli.app import main
+from rsitr.cli.app import run
 
 if __name__ == "__main__":
-    main()
+    run()

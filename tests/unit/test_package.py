@@ -102,6 +102,38 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert seconds < 1.5
 
 
+def test_the_packaged_model_loads_without_the_libraries_of_others() -> None:
+    """A search of a small index is mostly imports: open_clip, which draws torchvision in, costs it as much as torch."""
+    done = python(
+        "import sys, rsitr\n"
+        "rsitr.load_model(device='cpu').encode_texts(['a river'])\n"
+        "print(sorted({'open_clip', 'torchvision', 'transformers', 'torch._dynamo', 'sklearn'} & set(sys.modules)))"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("words", "status"), [("['--version']", 0), ("['info', 'nowhere']", 2), ("['info']", 2)])
+def test_a_command_leaves_at_once_yet_keeps_its_status_and_what_was_to_happen_at_the_end(
+    words: str, status: int
+) -> None:
+    done = python(
+        "import atexit, sys\n"
+        "from rsitr.cli.app import run\n"
+        "class Late:\n"
+        "    def __del__(self): print('taken apart')\n"
+        "late = Late()\n"
+        f"sys.argv = ['rsitr', *{words}]\n"
+        "import threading\n"
+        "threading.Thread(target=lambda: (threading.Event().wait(0.2), print('thread done'))).start()\n"
+        "late.circle = late\n"
+        "atexit.register(print, 'too early to be last')\n"
+        "run()"
+    )
+    assert done.returncode == status
+    assert done.stdout.splitlines()[-2:] == ["thread done", "too early to be last"]
+
+
 def command_lines() -> list[tuple[str, ...]]:
     """Every command and subcommand, as it is typed."""
     found: list[tuple[str, ...]] = []

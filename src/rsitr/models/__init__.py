@@ -4,7 +4,6 @@ from rsitr.models.checkpoint import CheckpointConfig, load_checkpoint, save_chec
 from rsitr.models.compact import CompactConfig, CompactDualEncoder
 from rsitr.models.dual import DualEncoder, Features
 from rsitr.models.encoder import TorchEncoder, choose_device, local_mask
-from rsitr.models.openclip import OpenClipDualEncoder
 from rsitr.models.reasoning import KeywordReasoner
 from rsitr.models.zoo import load_model
 
@@ -15,7 +14,6 @@ __all__ = [
     "DualEncoder",
     "Features",
     "KeywordReasoner",
-    "OpenClipDualEncoder",
     "TorchEncoder",
     "choose_device",
     "load_checkpoint",

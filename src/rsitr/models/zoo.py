@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
 
 from rsitr.defaults import DEFAULT_MODEL
@@ -16,7 +15,6 @@ from rsitr.models.compact import EOS_ID, CompactConfig, CompactDualEncoder
 from rsitr.models.dual import DualEncoder
 from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncoder, choose_device
 from rsitr.models.lookout import SEP_ID, LookoutConfig, LookoutDualEncoder
-from rsitr.models.openclip import OpenClipDualEncoder, load_open_clip, looks_like_open_clip
 from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 from rsitr.types import Mixture, RelevanceFit
 
@@ -53,6 +51,8 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
     folder = PACKAGED / name if (PACKAGED / name / CONFIG_FILE).is_file() else Path(name).expanduser()
     if folder.is_dir():
         return from_checkpoint(load_checkpoint(folder), name=name, device=device)
+    from rsitr.models.openclip import load_open_clip, looks_like_open_clip  # slow to import, and for others not needed
+
     if looks_like_open_clip(name):
         return load_open_clip(name, device=device)
     raise ModelError(
@@ -80,6 +80,8 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
         elif config.kind == "lookout":
             model = LookoutDualEncoder(LookoutConfig(**config.model))
         elif config.kind == "open_clip":
+            from rsitr.models.openclip import OpenClipDualEncoder
+
             model = OpenClipDualEncoder.from_architecture(**config.model)
         else:
             raise ModelError(
@@ -112,6 +114,8 @@ def _reader(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Any]:
     """How a model's texts become ids, and the id that ends them."""
     length = cast("DualEncoder", model).context_length
     if not isinstance(model, LookoutDualEncoder):
+        from open_clip.tokenizer import SimpleTokenizer  # slow to import
+
         return {"tokenizer": SimpleTokenizer(context_length=length), "end_id": EOS_ID}
     vocabulary = WordPieceVocabulary(checkpoint.folder / VOCABULARY_FILE, context_length=length)
     return {"tokenizer": lambda texts: torch.from_numpy(vocabulary.encode(texts)), "end_id": SEP_ID}

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rsitr.errors import ModelError
-from rsitr.models import CheckpointConfig, OpenClipDualEncoder, load_model, openclip, save_checkpoint
+from rsitr.models import CheckpointConfig, load_model, openclip, save_checkpoint
+from rsitr.models.openclip import OpenClipDualEncoder
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
 VISION = {"image_size": 32, "layers": 2, "width": 16, "head_width": 8, "patch_size": 8}
