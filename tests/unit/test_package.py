@@ -118,20 +118,21 @@ def test_a_command_leaves_at_once_yet_keeps_its_status_and_what_was_to_happen_at
     words: str, status: int
 ) -> None:
     done = python(
-        "import atexit, sys\n"
-        "from rsitr.cli.app import run\n"
+        "import atexit, sys, threading\n"
+        "from rsitr.cli import app\n"
         "class Late:\n"
         "    def __del__(self): print('taken apart')\n"
         "late = Late()\n"
+        "def main(inner=app.main):\n"
+        "    threading.Thread(target=lambda: (threading.Event().wait(0.2), print('thread done'))).start()\n"
+        "    atexit.register(print, 'at the end')\n"
+        "    inner()\n"
+        "app.main = main\n"
         f"sys.argv = ['rsitr', *{words}]\n"
-        "import threading\n"
-        "threading.Thread(target=lambda: (threading.Event().wait(0.2), print('thread done'))).start()\n"
-        "late.circle = late\n"
-        "atexit.register(print, 'too early to be last')\n"
-        "run()"
+        "app.run()"
     )
     assert done.returncode == status
-    assert done.stdout.splitlines()[-2:] == ["thread done", "too early to be last"]
+    assert done.stdout.splitlines()[-2:] == ["thread done", "at the end"]
 
 
 def command_lines() -> list[tuple[str, ...]]:

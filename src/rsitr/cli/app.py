@@ -71,7 +71,7 @@ def run() -> None:
     """Be the process of one command: as `main`, and then gone at once.
 
     Taking apart what torch alone has built in the interpreter takes up to a second, for memory that the system takes
-    back anyway. Everything that is registered for the end of a process still happens before.
+    back anyway. Threads are waited for, and what a command registers for the end of the process still happens before.
     """
     status = 0
 
