@@ -70,6 +70,9 @@ def index(
     bands: str | None = typer.Option(
         None, metavar="R,G,B", help="Bands to show, counted from 1; one is shown as grey. [default: as the file says]"
     ),
+    page: int | None = typer.Option(
+        None, min=1, metavar="N", help="Which image of files that hold several, counted from 1. [default: the first]"
+    ),
     local_codes: int | None = typer.Option(
         None,
         min=1,
@@ -107,6 +110,7 @@ def index(
             overlap=overlap,
             scales=_parse_numbers("scales", scales, float),
             bands=_parse_numbers("bands", bands, int),
+            page=page,
             local_codes=local_codes,
             root=root,
             sync=sync,
@@ -132,6 +136,7 @@ def run_index(
     overlap: float | None = None,
     scales: Sequence[float] | None = None,
     bands: Sequence[int] | None = None,
+    page: int | None = None,
     local_codes: int | None = None,
     root: Path | None = None,
     sync: bool = False,
@@ -147,7 +152,7 @@ def run_index(
     find_sources([scene for scene in scenes if not is_url(str(scene))], may_be_gone=sync and recorded is not None)
     if not fast and (onnx is not None or compiled):
         raise ConfigError("--fp32 leaves every faster way out: give it alone, or --onnx and --compile without it")
-    settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
+    settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands, page=page)
     load: Callable[[], Encoder] = partial(
         _load_encoder,
         model or recorded or DEFAULT_MODEL,
@@ -177,6 +182,7 @@ def run_index(
             overlap=overlap,
             scales=scales,
             bands=bands,
+            page=page,
             root=root,
             sync=sync,
             coder=coder,

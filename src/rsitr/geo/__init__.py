@@ -1,7 +1,15 @@
 """Scenes: opening anything GDAL reads, windows of it as pictures, and where they lie on Earth. No torch in here."""
 
 from rsitr.geo.area import area_from_geojson, area_shape, read_area
-from rsitr.geo.files import SCENE_SUFFIXES, count_passed_over, find_scenes, is_url, public_address
+from rsitr.geo.files import (
+    SCENE_SUFFIXES,
+    FileState,
+    Source,
+    count_passed_over,
+    find_scenes,
+    is_url,
+    public_address,
+)
 from rsitr.geo.geometry import (
     area_km2,
     bbox_centre,
@@ -14,7 +22,7 @@ from rsitr.geo.geometry import (
 from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
 from rsitr.geo.placement import Ground, Placement
 from rsitr.geo.scene import Scene, open_scene
-from rsitr.geo.sources import FileState, Source, find_sources, list_files, stat_source
+from rsitr.geo.sources import find_sources, list_files, stat_source
 from rsitr.geo.tiling import COARSEST_GSD_M, SMALLEST_PX, Window, choose_tile_px, cut_scales, cut_windows
 
 __all__ = [

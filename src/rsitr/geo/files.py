@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from rsitr.errors import SceneError
+from rsitr.geo.metadata import SceneDate
 
 __all__ = [
     "INDEX_FILE",
     "SCENE_SUFFIXES",
     "SIDECARS",
+    "FileState",
+    "Source",
     "count_passed_over",
     "find_scenes",
     "gdal_name",
@@ -48,6 +52,27 @@ SCENE_SUFFIXES = frozenset(
 
 SIDECARS = frozenset({".aux", ".jgw", ".msk", ".ovr", ".pgw", ".prj", ".rpb", ".rpc", ".rrd", ".tfw", ".wld", ".xml"})
 INDEX_FILE = "rsitr-index.json"  # a folder with it is an index, and pictures in it are not scenes
+
+FileState = tuple[int, int]
+"""Size in bytes and time of change in nanoseconds: a scene whose file has changed is another scene. Of several files,
+such as a picture and its sidecar, their size together and a digest of what each is called and when it changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A scene that may be opened.
+
+    Attributes:
+        location: a file's absolute path, or an address.
+        date: when it was taken, if a catalogue says so.
+        sensor: by what, likewise.
+        problem: why it cannot be used, if that is known already.
+    """
+
+    location: Path | str
+    date: SceneDate | None = None
+    sensor: str | None = None
+    problem: str | None = None
 
 
 def is_url(location: str) -> bool:

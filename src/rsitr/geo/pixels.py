@@ -123,14 +123,21 @@ class SceneReader:
 
         Nodata, masks and NaN are one thing: each belongs to a band.
         """
-        col, row, width, height = window
+        turn = self.scene.orientation
+        col, row, width, height = turn.stored_window(window, width=self.scene.width, height=self.scene.height)
         scale = min(1.0, max_px / max(width, height))
         shape = (max(1, round(height * scale)), max(1, round(width * scale)))
         area = RasterWindow(col, row, width, height)
         bands = list(self.scene.bands)
+        kept = self._kept((col, row, width, height), shape)
+        if kept is not None and not kept.any():  # nothing to decode
+            blank = np.zeros(kept.shape, dtype=bool)
+            return turn.apply(blank.astype(np.uint8)), turn.apply(blank), turn.apply(blank[0])
         values = self._dataset.read(bands, window=area, out_shape=(len(bands), *shape), resampling=resampling)
         masks = self._dataset.read_masks(bands, window=area, out_shape=(len(bands), *shape))
         known: Mask = masks > 0
+        if kept is not None:
+            known &= kept
         if np.iscomplexobj(values):
             values = np.abs(values)
         if np.issubdtype(values.dtype, np.floating):
@@ -140,7 +147,29 @@ class SceneReader:
             valid &= self._dataset.read(self._alpha, window=area, out_shape=shape) > 0
         if self._opaque is not None:
             valid &= self._opaque[np.minimum(values[0], len(self._opaque) - 1)]
-        return values, known, valid
+        return turn.apply(values), turn.apply(known), turn.apply(valid)
+
+    def _kept(self, window: Window, shape: tuple[int, int]) -> Mask | None:
+        """Where the file holds blocks at all, for each shown band (bands, *shape); None where all are there.
+
+        A sparse GeoTIFF leaves blocks out that nobody has written: they are nodata, and need not be read one by one.
+        """
+        if self._dataset.driver != "GTiff" or not isinstance(self.scene.path, Path):
+            return None
+        col, row, width, height = window
+        block_rows, block_cols = self._dataset.block_shapes[0]
+        rows = range(row // block_rows, (row + height - 1) // block_rows + 1)
+        cols = range(col // block_cols, (col + width - 1) // block_cols + 1)
+        there = np.array([[[self._is_there(band, y, x) for x in cols] for y in rows] for band in self.scene.bands])
+        if there.all():
+            return None
+        at_row = (row + (np.arange(shape[0]) + 0.5) * height / shape[0]).astype(int) // block_rows - rows.start
+        at_col = (col + (np.arange(shape[1]) + 0.5) * width / shape[1]).astype(int) // block_cols - cols.start
+        return there[:, at_row][:, :, at_col]
+
+    def _is_there(self, band: int, row: int, col: int) -> bool:
+        place = self._dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
+        return place is not None
 
     def _to_rgb(self, values: NDArray[Any], known: Mask) -> ImageArray:
         """Values (bands, h, w), and where each band is known, as colours; an unknown band adds none."""
@@ -161,7 +190,11 @@ class SceneReader:
 
 @contextmanager
 def open_reader(
-    path: Path | str, *, stretch: Stretch | None = None, bands: Sequence[int] | None = None
+    path: Path | str,
+    *,
+    stretch: Stretch | None = None,
+    bands: Sequence[int] | None = None,
+    page: int | None = None,
 ) -> Iterator[SceneReader]:
     """Open a scene to read windows of it.
 
@@ -169,12 +202,13 @@ def open_reader(
         path: the file, or its address.
         bands: one or three bands to show, counted from 1; what the file says, or its first, where it is None.
         stretch: as recorded earlier; measured where it is None and the scene needs one.
+        page: of a file of several images, counted from 1; the first where it is None.
 
     Raises:
-        SceneError: the file cannot be opened or decoded, or every pixel is nodata.
+        SceneError: the file cannot be opened or decoded, it has no such band or page, or every pixel is nodata.
     """
     with reading(path, phase="open"):
-        dataset = open_dataset(path)
+        dataset = open_dataset(path, page=page)
     with dataset:
         with reading(path, phase="open"):
             scene = describe(dataset, path, bands=bands)
@@ -191,13 +225,14 @@ def read_window(
     max_px: int,
     stretch: Stretch | None = None,
     bands: Sequence[int] | None = None,
+    page: int | None = None,
 ) -> ImageArray:
     """The picture of one window of a file, its longer side at most `max_px`.
 
     Raises:
         SceneError: as `open_reader` and `SceneReader.read` do.
     """
-    with open_reader(path, stretch=stretch, bands=bands) as reader:
+    with open_reader(path, stretch=stretch, bands=bands, page=page) as reader:
         return reader.read(window, max_px=max_px).image
 
 

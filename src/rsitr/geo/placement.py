@@ -27,7 +27,7 @@ from rasterio.warp import transform
 from rsitr.geo.tiling import Window
 from rsitr.types import BBox, Ring
 
-__all__ = ["Ground", "Placement", "read_placement"]
+__all__ = ["Ground", "Placement", "point_ground", "read_placement"]
 
 Floats = NDArray[np.float64]
 
@@ -47,12 +47,27 @@ class Ground:
         ring: its outline.
         bbox: the box around the outline.
         gsd_m: ground sampling distance in metres at its centre: the root of a pixel's width times its height, measured
-            on the ellipsoid (a pixel of web Mercator says 0.6 m and is 0.47 m on the ground at 38 degrees north).
+            on the ellipsoid (a pixel of web Mercator says 0.6 m and is 0.47 m on the ground at 38 degrees north); None
+            where only a point is known.
     """
 
     ring: Ring
     bbox: BBox
-    gsd_m: float
+    gsd_m: float | None
+
+
+def point_ground(lon: float, lat: float) -> Ground:
+    """A point as an outline of two metres, so that it has a place on maps and in areas.
+
+    >>> [round(side, 5) for side in point_ground(2.29446, 48.85819).bbox]
+    [2.29445, 48.85818, 2.29447, 48.8582]
+    """
+    high = 1.0 / DEGREE_M
+    wide = min(high / max(math.cos(math.radians(lat)), high), 1.0)
+    west, east = max(-180.0, lon - wide), min(180.0, lon + wide)
+    south, north = max(-90.0, lat - high), min(90.0, lat + high)
+    ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
+    return Ground(ring=ring, bbox=(west, south, east, north), gsd_m=None)
 
 
 @dataclass(frozen=True, slots=True)

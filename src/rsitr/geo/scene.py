@@ -20,15 +20,18 @@ from rasterio.io import DatasetReader
 
 from rsitr.errors import RsitrError, SceneError
 from rsitr.geo.colours import find_true_colour
+from rsitr.geo.exif import UPRIGHT, Orientation, read_orientation, read_position
 from rsitr.geo.files import gdal_name, name_of, public_address
 from rsitr.geo.metadata import SceneDate, find_date, find_sensor
-from rsitr.geo.placement import Ground, Placement, read_placement
+from rsitr.geo.placement import Ground, Placement, point_ground, read_placement
+from rsitr.geo.remote import gives_parts
 from rsitr.geo.tiling import Window
 from rsitr.types import Stretch
 
 __all__ = ["Scene", "describe", "open_dataset", "open_scene", "reading"]
 
 PICTURE_DRIVERS = frozenset({"BMP", "GIF", "JPEG", "PNG", "WEBP"})
+PAGED_DRIVERS = frozenset({"GTiff", "NITF"})
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # Left alone, GDAL fills the rest of a JPEG or PNG that is cut off with grey or black, and says nothing.
 # And it keeps what it has decoded in up to a twentieth of the memory, of which a reader of windows has no use.
@@ -38,6 +41,7 @@ SIGNED = {"CPL_VSIL_CURL_USE_HEAD": "NO"}  # an address that is signed for GET i
 REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "WEBP", "NITF")
 LARGEST_BLOCK_BYTES = 2**29
 LONGEST_REASON = 200
+ARCHIVES = (".7z", ".bz2", ".gz", ".kmz", ".rar", ".tar", ".tgz", ".xz", ".zip")
 # Only of files that are opened here and read next door: whoever opens others with rasterio is warned as before.
 QUIET = (
     (NotGeoreferencedWarning, re.compile(rf"{re.escape(__name__)}$")),
@@ -63,10 +67,13 @@ class Scene:
         is_eight_bit: values are shown as they are; all others need a stretch.
         crs: the reference system as a person would name it, or None.
         placement: how pixels become coordinates, or None for a scene without a known place on Earth.
-        ground: where the whole scene lies, or None.
+        ground: where the whole scene lies, or None; of a picture whose camera says where it was, that point.
         date: day of acquisition and what says so, or None.
         sensor: as the metadata name it, or None.
         stretch: how values become 8-bit, or None where that has not been measured or is not needed.
+        orientation: what makes the stored pixels upright; width and height are those of the upright picture.
+        n_pages: images in the file, of which this is one.
+        are_bands_guessed: nothing says which bands are red, green and blue, and the first are shown.
     """
 
     path: Path | str
@@ -84,6 +91,9 @@ class Scene:
     date: SceneDate | None
     sensor: str | None
     stretch: Stretch | None = None
+    orientation: Orientation = UPRIGHT
+    n_pages: int = 1
+    are_bands_guessed: bool = False
 
     @property
     def whole(self) -> Window:
@@ -96,14 +106,19 @@ class Scene:
         return self.driver in PICTURE_DRIVERS and self.placement is None
 
 
-def open_scene(path: Path | str) -> Scene:
+def open_scene(path: Path | str, *, page: int | None = None, bands: Sequence[int] | None = None) -> Scene:
     """Read what a file says about itself; no pixel is read.
 
+    Args:
+        path: the file, or its address.
+        page: of a file of several images, counted from 1; the first where it is None.
+        bands: that are shown, counted from 1; what the file says, or its first, where it is None.
+
     Raises:
-        SceneError: the file is missing, or holds no image that GDAL can open.
+        SceneError: the file is missing, or holds no image that GDAL can open, or not that page or band.
     """
-    with reading(path, phase="open"), open_dataset(path) as dataset:
-        return describe(dataset, path)
+    with reading(path, phase="open"), open_dataset(path, page=page) as dataset:
+        return describe(dataset, path, bands=bands)
 
 
 @contextmanager
@@ -116,6 +131,11 @@ def reading(path: Path | str, *, phase: Literal["open", "decode"]) -> Iterator[N
         raise
     except (RasterioError, CPLE_BaseError, OSError, MemoryError) as error:
         shown = public_address(path)
+        if isinstance(path, str) and path.startswith(("http://", "https://")) and not gives_parts(path):
+            raise SceneError(
+                f"{shown}: its server gives no parts of files (it knows of no HTTP Range), only whole ones: download "
+                "the file, and index that"
+            ) from error
         raise SceneError(f"{shown}: {_reason(error, shown, phase)}") from error
     except Exception as error:  # whatever a strange file makes of a library: it must not stop the others
         shown = public_address(path)
@@ -124,11 +144,34 @@ def reading(path: Path | str, *, phase: Literal["open", "decode"]) -> Iterator[N
         ) from error
 
 
-def open_dataset(path: Path | str) -> DatasetReader:
+def open_dataset(path: Path | str, *, page: int | None = None) -> DatasetReader:
     """Open a file, without rasterio's warning about files that have no place on Earth: here they are welcome.
 
     `rasterio.open` would warn in its own name. What its reader warns of is told in the name of who made the reader.
+
+    Raises:
+        SceneError: there is no such file, or it has not so many pages.
     """
+    first = _open_first(path)
+    if page is None or (page == 1 and not _pages(first)):
+        return first
+    with first:
+        pages = _pages(first)
+        if page > max(1, len(pages)):
+            said = f"{len(pages)} pages" if pages else "one page"
+            raise SceneError(f"{public_address(path)}: it has {said}, and so no page {page}")
+        if isinstance(path, Path):
+            return DatasetReader(pages[page - 1])
+        with rasterio.Env(**REMOTE, **(SIGNED if "?" in path else {})):
+            return DatasetReader(pages[page - 1], driver=first.driver)
+
+
+def _pages(dataset: DatasetReader) -> list[str]:
+    """GDAL's names of the images in a file of several; its overviews and masks do not count."""
+    return list(dataset.subdatasets) if dataset.driver in PAGED_DRIVERS and len(dataset.subdatasets) > 1 else []
+
+
+def _open_first(path: Path | str) -> DatasetReader:
     _keep_quiet()
     if isinstance(path, Path):
         _require_file(path)
@@ -167,11 +210,12 @@ def _require_file(path: Path) -> None:
 
 def describe(dataset: DatasetReader, path: Path | str, *, bands: Sequence[int] | None = None) -> Scene:
     """The record of an open dataset, of which `bands` are shown, or what it says itself."""
-    path = public_address(path)
+    source, path = path, public_address(path)
     if dataset.count == 0:
         raise SceneError(f"{path}: it holds no bands of its own, only {len(dataset.subdatasets)} data sets inside it")
     _require_small_blocks(dataset, path)
-    shown = _shown_bands(dataset) if bands is None else _given_bands(dataset, path, bands)
+    told = _told_bands(dataset)
+    shown = (told or _first_bands(dataset)) if bands is None else _given_bands(dataset, path, bands)
     kinds = dataset.colorinterp
     is_palette = len(shown) == 1 and kinds[shown[0] - 1] == ColorInterp.palette
     dtype = dataset.dtypes[shown[0] - 1]
@@ -179,11 +223,18 @@ def describe(dataset: DatasetReader, path: Path | str, *, bands: Sequence[int] |
     placement = read_placement(dataset)
     tags = _all_tags(dataset)
     crs = dataset.crs or dataset.gcps[1]
+    orientation = UPRIGHT if placement else read_orientation(dataset, source)
+    width, height = orientation.size(dataset.width, dataset.height)
+    if placement:
+        ground = placement.ground([(0, 0, width, height)])[0]
+    else:
+        position = read_position(dataset, source)
+        ground = point_ground(*position) if position else None
     return Scene(
         path=path,
         driver=dataset.driver,
-        width=dataset.width,
-        height=dataset.height,
+        width=width,
+        height=height,
         n_bands=dataset.count,
         dtype=dtype,
         bands=shown,
@@ -191,9 +242,12 @@ def describe(dataset: DatasetReader, path: Path | str, *, bands: Sequence[int] |
         is_eight_bit=is_palette or (dtype == "uint8" and bits is None),
         crs=_crs_name(crs) if crs else None,
         placement=placement,
-        ground=placement.ground([(0, 0, dataset.width, dataset.height)])[0] if placement else None,
+        ground=ground,
         date=find_date(tags, name=name_of(path)),
         sensor=find_sensor(tags),
+        orientation=orientation,
+        n_pages=max(1, len(_pages(dataset))),
+        are_bands_guessed=bands is None and told is None and _count_colours(dataset) > 1,
     )
 
 
@@ -217,14 +271,22 @@ def _given_bands(dataset: DatasetReader, path: Path | str, bands: Sequence[int])
     return tuple(bands)
 
 
-def _shown_bands(dataset: DatasetReader) -> tuple[int, ...]:
-    """Red, green, blue by what the file calls them; else the first three (NAIP marks nothing); else one."""
+def _told_bands(dataset: DatasetReader) -> tuple[int, ...] | None:
+    """Red, green and blue by what the file calls them, or None."""
     kinds = dataset.colorinterp
     if all(kind in kinds for kind in RGB):
         return tuple(kinds.index(kind) + 1 for kind in RGB)
-    named = find_true_colour(dataset)
-    if named is not None:
-        return named
+    return find_true_colour(dataset)
+
+
+def _count_colours(dataset: DatasetReader) -> int:
+    """Bands that are no alpha."""
+    return sum(kind != ColorInterp.alpha for kind in dataset.colorinterp)
+
+
+def _first_bands(dataset: DatasetReader) -> tuple[int, ...]:
+    """The first three, as NAIP has them, which marks nothing; else one."""
+    kinds = dataset.colorinterp
     shown = [band for band, kind in enumerate(kinds, start=1) if kind != ColorInterp.alpha]
     if not shown:
         return (1,)
@@ -257,6 +319,8 @@ def _reason(error: BaseException, path: Path | str, phase: str) -> str:
     if isinstance(error, MemoryError):
         return "it does not fit into memory"
     if "not recognized as" in text:
+        if name_of(path).lower().endswith(ARCHIVES):
+            return "an archive: unpack it, and index the folder"
         return "not an image or raster in a format that can be opened"
     text = text[:LONGEST_REASON] or type(error).__name__
     return f"its pixels cannot be decoded: the file is damaged or cut off ({text})" if phase == "decode" else text

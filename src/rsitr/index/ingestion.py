@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
-from rsitr.geo import count_passed_over, find_sources, is_url
+from rsitr.geo import Source, count_passed_over, find_sources, is_url, list_files
 from rsitr.index.encoding import Encoding
 from rsitr.index.folder import is_index
 from rsitr.index.manifest import make_settings
@@ -99,6 +99,7 @@ def ingest(
     overlap: float | None = None,
     scales: Sequence[float] | None = None,
     bands: Sequence[int] | None = None,
+    page: int | None = None,
     root: Path | None = None,
     sync: bool = False,
     coder: TileCoder | None = None,
@@ -117,12 +118,13 @@ def ingest(
         into: the folder of the index.
         encoder: what turns pictures into vectors, or what gives it, and is then called only if there is something to
             do; an existing index takes only the model that made it.
-        tile_px: side of a tile in pixels. As for the next four, None: what an existing index has, or the default.
+        tile_px: side of a tile in pixels. As for the next five, None: what an existing index has, or the default.
             Default: as `geo.choose_tile_px` chooses per scene.
         tile_m: side of a tile in metres on the ground, instead.
         overlap: part of a tile's side shared with its neighbour; default 0.
         scales: tiles are cut in so many times their size, e.g. (1, 2, 4); default (1,).
         bands: one or three bands to show, counted from 1; default: what the file says, or its first.
+        page: which image of files that hold several, counted from 1; default: the first.
         root: folder that scene paths are relative to; None: what an existing index has, or the common folder of the
             scenes. Given for an existing index, it records where the archive lies now.
         sync: also remove from the index what lay in the inputs' folders and is no longer there; these may be empty or
@@ -138,7 +140,7 @@ def ingest(
     """
     started = time.monotonic()
     sources = find_sources(inputs, may_be_gone=sync and is_index(into))
-    settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands)
+    settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands, page=page)
     with ExitStack() as held:
         # What encodes pictures is an encoder here, whether or not it can do all that searching asks of one.
         given = None if callable(encoder) and not isinstance(encoder, Encoder) else encoder
@@ -172,7 +174,7 @@ def ingest(
         failures=failures,
         removed=removed,
         n_resumed=n_resumed,
-        notes=(*writer.describe_tiles(), *_describe_passed_over(inputs)),
+        notes=(*writer.describe_tiles(), *_describe_mosaics(sources), *_describe_passed_over(inputs)),
         time_s=time.monotonic() - started,
     )
 
@@ -183,6 +185,23 @@ def _describe_passed_over(inputs: Sequence[str | Path]) -> Iterator[str]:
         some = ", ".join(f"{count:,} {suffix}" for suffix, count in list(counts.items())[:KINDS_SHOWN])
         more = f" and {len(counts) - KINDS_SHOWN:,} more kinds" if len(counts) > KINDS_SHOWN else ""
         yield f"passed over in folders, as no images by their endings: {some}{more}; who names a file has it read"
+
+
+def _describe_mosaics(sources: Sequence[Source]) -> Iterator[str]:
+    """Where what a mosaic shows is indexed from its own files, too."""
+    files = {source.location for source in sources if isinstance(source.location, Path)}
+    doubled = [
+        (path, shown)
+        for path in sorted(file for file in files if file.suffix.lower() == ".vrt")
+        if (shown := files.intersection(list_files(path)[1:]))
+    ]
+    if doubled:
+        path, shown = doubled[0]
+        more = f" and {len(doubled) - 1:,} more mosaics" if len(doubled) > 1 else ""
+        yield (
+            f"{path.name} ({len(shown):,} of its sources){more} and what it is made of are both in this index: every "
+            "place in them is found twice; name the mosaic or its sources alone"
+        )
 
 
 def _given(encoder: Encoder) -> Encoder:

@@ -70,6 +70,7 @@ class Settings(_Record):
         overlap: part of a tile's side shared with its neighbour.
         scales: tiles are cut in so many times these sizes, one after another.
         bands: what is shown as red, green and blue, or as grey; None: what the file says, or its first.
+        page: of files of several images, counted from 1; None: the first.
         min_valid: a tile with a smaller share of data is left out.
     """
 
@@ -78,6 +79,7 @@ class Settings(_Record):
     overlap: float = Field(default=0.0, ge=0.0, le=0.9)
     scales: tuple[Annotated[float, Field(gt=0, le=64)], ...] = Field(default=(1.0,), min_length=1, max_length=8)
     bands: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    page: int | None = Field(default=None, ge=1)
     min_valid: float = Field(default=0.5, ge=0.0, le=1.0)
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -43,6 +43,9 @@ class SceneNote:
         sha256: of what it holds, in hex; None for one on a server, or if it changed while it was read.
         tile_px: side of its tiles.
         tile_rule: as of `TileSize`.
+        n_pages: images in the file, of which one is shown.
+        guessed_bands: that are shown because they are the first; none where the file or a person says which.
+        is_camera_place: its place is only where its camera was.
     """
 
     scene: str
@@ -51,6 +54,9 @@ class SceneNote:
     sha256: str | None
     tile_px: int
     tile_rule: TileRule
+    n_pages: int = 1
+    guessed_bands: tuple[int, ...] = ()
+    is_camera_place: bool = False
 
     @property
     def state(self) -> FileState:
@@ -102,8 +108,9 @@ def read_notes(folder: Path) -> dict[str, dict[FileState, SceneNote]]:
         return found
     for line in lines:
         try:
-            note = SceneNote(**json.loads(line))
-        except (ValueError, TypeError):  # blank, or cut off by a kill
+            fields = json.loads(line)
+            note = SceneNote(**{**fields, "guessed_bands": tuple(fields.get("guessed_bands", ()))})
+        except (ValueError, TypeError, AttributeError):  # blank, or cut off by a kill
             continue
         found.setdefault(note.scene, {})[note.state] = note
     return found
@@ -120,11 +127,14 @@ def describe_tiles(
 ) -> tuple[str, ...]:
     """In words: where tiles are not what was asked for, or show nothing that a model would know."""
     entries = list(entries)
+    noted = [
+        (entry, note)
+        for entry in entries
+        if (note := notes.get(entry.scene, {}).get((entry.size_bytes, entry.mtime_ns))) is not None
+    ]
     by_rule: dict[TileRule, list[tuple[SceneEntry, SceneNote]]] = {}
-    for entry in entries:
-        note = notes.get(entry.scene, {}).get((entry.size_bytes, entry.mtime_ns))
-        if note is not None:
-            by_rule.setdefault(note.tile_rule, []).append((entry, note))
+    for entry, note in noted:
+        by_rule.setdefault(note.tile_rule, []).append((entry, note))
     asked = f"{settings.tile_m:g} m" if settings.tile_m else f"{settings.tile_px or 'the usual'} px"
     said = []
     if small := by_rule.get("smallest"):
@@ -151,7 +161,28 @@ def describe_tiles(
             f"no model makes anything of fewer than {SMALLEST_PX} pixels to a side: trust neither hits nor relevance "
             f"in {_count(tiny)} ({tiny[0].scene}: {width} x {height} px)"
         )
-    return tuple(said)
+    return (*said, *_describe_choices([note for _, note in noted], settings))
+
+
+def _describe_choices(notes: Sequence[SceneNote], settings: Settings) -> Iterator[str]:
+    """Where one of several ways to show a scene was taken that nobody had asked for."""
+    if paged := [note for note in notes if note.n_pages > 1 and settings.page is None]:
+        yield (
+            f"only the first of several images is shown in {_count(paged)} ({paged[0].scene}: {paged[0].n_pages} "
+            "pages); --page N makes an index of another"
+        )
+    if guessed := [note for note in notes if note.guessed_bands]:
+        shown = ", ".join(map(str, guessed[0].guessed_bands))
+        as_what = "red, green and blue" if len(guessed[0].guessed_bands) == 3 else "grey"
+        yield (
+            f"nothing says which bands to show in {_count(guessed)} ({guessed[0].scene}: bands {shown} are taken as "
+            f"{as_what}); --bands R,G,B chooses others"
+        )
+    if cameras := [note for note in notes if note.is_camera_place]:
+        yield (
+            f"where the camera was, as EXIF says, is all that is known of the place in {_count(cameras)} "
+            f"({cameras[0].scene}): what it shows may lie beside it"
+        )
 
 
 def _scales(settings: Settings) -> str:

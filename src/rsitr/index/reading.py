@@ -114,7 +114,7 @@ def sample_pictures(
     found: list[ImageArray] = []
     for source in chosen:
         try:
-            with open_reader(source.location, bands=settings.bands) as reader:
+            with open_reader(source.location, bands=settings.bands, page=settings.page) as reader:
                 tile = choose_tile(reader.scene, settings, image_size_px=image_size_px)
                 windows = _windows(reader.scene, settings, tile)
                 for window in windows[:: max(1, -(-len(windows) // each))]:
@@ -128,7 +128,7 @@ def sample_pictures(
 
 def _read_scene(job: Job, manifest: Manifest) -> Iterator[Event]:
     settings, max_px = manifest.settings, READ_PX * manifest.model.image_size_px
-    with open_reader(job.source.location, bands=settings.bands) as reader:
+    with open_reader(job.source.location, bands=settings.bands, page=settings.page) as reader:
         scene = _with_catalogue(reader.scene, job.source)
         tile = choose_tile(scene, settings, image_size_px=manifest.model.image_size_px)
         windows = _windows(scene, settings, tile)
@@ -147,7 +147,16 @@ def _read_scene(job: Job, manifest: Manifest) -> Iterator[Event]:
             yield _fullest(job, scene, reader, left_out, max_px=max_px)
             kept = 1
         digest = digest_of(job.source.location, job.state)
-        note = SceneNote(job.scene, *job.state, sha256=digest, tile_px=tile.px, tile_rule=tile.rule)
+        note = SceneNote(
+            job.scene,
+            *job.state,
+            sha256=digest,
+            tile_px=tile.px,
+            tile_rule=tile.rule,
+            n_pages=scene.n_pages,
+            guessed_bands=scene.bands if scene.are_bands_guessed else (),
+            is_camera_place=scene.placement is None and scene.ground is not None,
+        )
         yield SceneRead(_entry(job, scene, n_tiles=kept, n_left_out=len(windows) - kept), note)
 
 
@@ -179,7 +188,7 @@ def _fullest(job: Job, scene: Scene, reader: SceneReader, left_out: list[LeftOut
 def _placed(scene: Scene, windows: list[Window]) -> Iterator[tuple[Window, Ground | None]]:
     for start in range(0, len(windows), PLACE_AT_ONCE):
         some = windows[start : start + PLACE_AT_ONCE]
-        grounds = scene.placement.ground(some) if scene.placement else [None] * len(some)
+        grounds = scene.placement.ground(some) if scene.placement else [scene.ground] * len(some)
         yield from zip(some, grounds, strict=True)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rsitr.errors import MissingError, SceneError
-from rsitr.geo import Window, WindowPixels, open_reader, open_scene, read_window
+from rsitr.geo import Window, WindowPixels, open_reader, open_scene, read_window, stat_source
 from rsitr.index import IndexFolder
 from rsitr.types import ImageArray, SceneEntry, Tile
 
@@ -72,19 +72,20 @@ class Scenery:
             max_px=max_px,
             stretch=entry.stretch,
             bands=self._folder.manifest.settings.bands,
+            page=self._folder.manifest.settings.page,
         )
 
     def overview(self, scene: str, *, max_px: int) -> WindowPixels:
         """A whole scene as a picture, its longer side at most `max_px`. Raises as `picture` does."""
         entry = self.entry(scene)
-        path, bands = self._unchanged_path(entry), self._folder.manifest.settings.bands
-        with open_reader(path, stretch=entry.stretch, bands=bands) as reader:
+        path, shown = self._unchanged_path(entry), self._folder.manifest.settings
+        with open_reader(path, stretch=entry.stretch, bands=shown.bands, page=shown.page) as reader:
             return reader.read(reader.scene.whole, max_px=max_px)
 
     def _unchanged_path(self, entry: SceneEntry) -> Path | str:
         """Where a scene lies; its size gives away another file. Times of change don't: copies have their own."""
         path = self._folder.scene_path(entry.scene)
-        if isinstance(path, Path) and path.is_file() and path.stat().st_size != entry.size_bytes:
+        if isinstance(path, Path) and path.is_file() and stat_source(path)[0] != entry.size_bytes:
             raise SceneError(f"{path}: has changed since it was indexed; run `rsitr index` again to renew its tiles")
         return path
 
@@ -100,7 +101,7 @@ class Scenery:
         if entry.footprint is None:
             return None
         try:
-            placement = open_scene(self._folder.scene_path(scene)).placement
+            placement = open_scene(self._folder.scene_path(scene), page=self._folder.manifest.settings.page).placement
         except SceneError:
             return None
         if placement is None:

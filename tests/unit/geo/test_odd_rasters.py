@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+import rasterio.windows
 from affine import Affine
+from PIL import ExifTags, Image, ImageOps
 
-from rsitr.geo import cut_windows, open_reader, open_scene
+from rsitr.errors import SceneError
+from rsitr.geo import SceneReader, cut_windows, open_reader, open_scene
 from rsitr.geo.geometry import area_km2
 
 WHERE = {"crs": "EPSG:32633", "transform": Affine(10, 0, 500_000, 0, -10, 5_000_000)}
@@ -52,7 +56,6 @@ def test_complex_whole_numbers_are_shown_by_their_magnitude(tmp_path: Path) -> N
 
 
 def test_what_a_library_makes_of_a_strange_file_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rsitr.errors import SceneError
     from rsitr.geo import scene
 
     path = write(tmp_path / "strange.tif", np.ones((1, 20, 20), np.uint8))
@@ -129,3 +132,169 @@ def test_the_globe_has_the_globes_area() -> None:
     assert area_km2([globe]) == pytest.approx(510.07e6, rel=1e-3)
     nearly = [(-179.0, -60.0), (179.0, -60.0), (179.0, 60.0), (-179.0, 60.0), (-179.0, -60.0)]
     assert area_km2([nearly]) == pytest.approx(510.07e6 * 0.866 * 358 / 360, rel=5e-3)
+
+
+def write_pages(path: Path, n: int = 3) -> Path:
+    """A TIFF of n grey pages, each lighter than the one before."""
+    pages = [Image.fromarray(np.full((40, 60), 50 * (page + 1), np.uint8)) for page in range(n)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    return path
+
+
+def test_a_page_of_several_is_chosen(tmp_path: Path) -> None:
+    path = write_pages(tmp_path / "pages.tif")
+    assert open_scene(path).n_pages == 3
+    for page, value in ((None, 50), (1, 50), (3, 150)):
+        with open_reader(path, page=page) as reader:
+            assert (reader.read(reader.scene.whole, max_px=60).image == value).all()
+    with pytest.raises(SceneError, match=r"pages\.tif: it has 3 pages, and so no page 4"):
+        open_scene(path, page=4)
+    single = write(tmp_path / "one.tif", np.ones((1, 20, 20), np.uint8))
+    assert open_scene(single, page=1).n_pages == 1
+    with pytest.raises(SceneError, match=r"one\.tif: it has one page, and so no page 2"):
+        open_scene(single, page=2)
+
+
+def test_overviews_and_masks_are_no_pages(tmp_path: Path) -> None:
+    path = write(tmp_path / "o.tif", np.ones((1, 512, 512), np.uint8))
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2, 4])
+        file.write_mask(True)
+    assert open_scene(path).n_pages == 1
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_upright_as_exif_says(tmp_path: Path, suffix: str, orientation: int) -> None:
+    values = np.kron(np.arange(0, 240, 40, dtype=np.uint8).reshape(2, 3), np.ones((32, 32), np.uint8))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"p.{suffix}"
+    Image.fromarray(values).convert("RGB").save(path, exif=exif, quality=95)
+    with Image.open(path) as picture:
+        upright = np.asarray(ImageOps.exif_transpose(picture).convert("RGB")).astype(int)
+    with open_reader(path) as reader:
+        assert (reader.scene.height, reader.scene.width) == upright.shape[:2]
+        whole = reader.read(reader.scene.whole, max_px=200).image.astype(int)
+        col, row, width, height = window = (reader.scene.width - 40, 8, 30, 50)
+        part = reader.read(window, max_px=200).image.astype(int)
+    assert np.abs(whole - upright).max() <= 12
+    np.testing.assert_array_equal(part, whole[row : row + height, col : col + width])
+
+
+def test_what_has_a_place_is_not_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "p.jpg", exif=exif)
+    (tmp_path / "p.jgw").write_text("0.001\n0\n0\n-0.001\n10\n50\n")
+    (tmp_path / "p.prj").write_text('GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]]]')
+    scene = open_scene(tmp_path / "p.jpg")
+    assert scene.placement is not None or scene.crs is None
+    assert (scene.width, scene.height) == ((30, 20) if scene.placement else (20, 30))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_camera_says_where_it_was(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 1
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "S", (33.0, 51.0, 24.5)
+    gps[ExifTags.GPS.GPSLongitudeRef], gps[ExifTags.GPS.GPSLongitude] = "E", (151.0, 12.0, 54.0)
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / f"p.{suffix}", exif=exif)
+    scene = open_scene(tmp_path / f"p.{suffix}")
+    assert scene.ground is not None
+    assert scene.ground.gsd_m is None
+    west, south, east, north = scene.ground.bbox
+    assert (west + east) / 2 == pytest.approx(151.215)
+    assert (south + north) / 2 == pytest.approx(-33.856806, abs=1e-6)
+    assert area_km2([scene.ground.ring]) * 1e6 == pytest.approx(4.0, rel=0.02)
+    assert scene.is_picture
+
+
+@pytest.mark.parametrize("values", [((0, 0, 0), (0, 0, 0)), ((95, 0, 0), (10, 0, 0)), ((1, 2), (10, 0, 0))])
+def test_a_camera_that_does_not_know_where_it_was(tmp_path: Path, values: tuple[tuple[float, ...], ...]) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 1
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "N", tuple(map(float, values[0]))
+    gps[ExifTags.GPS.GPSLongitudeRef], gps[ExifTags.GPS.GPSLongitude] = "E", tuple(map(float, values[1]))
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "p.png", exif=exif)
+    assert open_scene(tmp_path / "p.png").ground is None
+
+
+def write_sparse(path: Path, *, side: int = 20_000, **profile: Any) -> Path:
+    """A tiled GeoTIFF in which one block of 512 x 512 is written, at column and row 1024."""
+    profile = {"width": side, "height": side, "count": 3, "dtype": "uint8", "compress": "deflate"} | WHERE | profile
+    with rasterio.open(
+        path, "w", driver="GTiff", tiled=True, blockxsize=512, blockysize=512, SPARSE_OK="TRUE", **profile
+    ) as file:
+        values = np.full((profile["count"], 512, 512), 90, profile["dtype"])
+        file.write(values, window=rasterio.windows.Window(1024, 1024, 512, 512))
+    return path
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_blocks_that_a_file_leaves_out_are_nodata_and_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodata: int | None
+) -> None:
+    path = write_sparse(tmp_path / "sparse.tif", nodata=nodata)
+    n_read = 0
+
+    class Counting(SceneReader):
+        def _values(self, *args: Any, **kwargs: Any) -> Any:
+            nonlocal n_read
+            read = self._dataset.read
+
+            class Dataset:
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(dataset, name)
+
+                def read(self, *args: Any, **kwargs: Any) -> Any:
+                    nonlocal n_read
+                    n_read += 1
+                    return read(*args, **kwargs)
+
+            dataset, self._dataset = self._dataset, Dataset()  # type: ignore[assignment]
+            try:
+                return super()._values(*args, **kwargs)
+            finally:
+                self._dataset = dataset
+
+    monkeypatch.setattr("rsitr.geo.pixels.SceneReader", Counting)
+    with open_reader(path) as reader:
+        assert reader.read((1024, 1024, 512, 512), max_px=512).valid_share == 1.0
+        half = reader.read((1280, 1024, 512, 512), max_px=256)
+        assert half.valid[:, :128].all()
+        assert not half.valid[:, 128:].any()
+        assert (half.image == 90).all(), "what is unknown takes the mean of the rest"
+        assert n_read == 2
+        assert reader.read((4096, 4096, 512, 512), max_px=512).valid_share == 0.0
+        assert n_read == 2
+    few = write_sparse(tmp_path / "planes.tif", side=2048, nodata=nodata, interleave="band", dtype="uint16")
+    with open_reader(few) as reader:
+        assert reader.scene.stretch == ((90.0, 90.0),) * 3
+        assert reader.read((1024, 1024, 512, 512), max_px=64).valid_share == 1.0
+
+
+def test_a_file_without_any_block_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "empty.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=20_000, height=20_000, count=3, dtype="uint16", tiled=True, SPARSE_OK="TRUE",
+        **WHERE,
+    ):  # fmt: skip
+        pass
+    started = time.process_time()
+    with pytest.raises(SceneError, match="every pixel is nodata"), open_reader(path):
+        pass
+    assert time.process_time() - started < 10, "three minutes when blocks were read one by one"
+
+
+def test_bands_that_nothing_names_are_a_guess(tmp_path: Path) -> None:
+    values = np.ones((4, 20, 20), np.uint16)
+    assert open_scene(write(tmp_path / "four.tif", values, photometric="MINISBLACK")).are_bands_guessed
+    assert not open_scene(write(tmp_path / "rgb.tif", values[:3], photometric="RGB")).are_bands_guessed
+    assert not open_scene(write(tmp_path / "grey.tif", values[:1])).are_bands_guessed
+    assert not open_scene(
+        write(tmp_path / "s2.tif", values, names=["B02", "B03", "B04", "B08"], photometric="MINISBLACK")
+    ).are_bands_guessed
+    assert not open_scene(tmp_path / "four.tif", bands=(4, 3, 2)).are_bands_guessed

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -508,3 +509,49 @@ def test_the_files_of_the_first_scene_of_a_process_are_found(tmp_path: Path) -> 
     script = "import pathlib, sys, rsitr.geo; print(*rsitr.geo.list_files(pathlib.Path(sys.argv[1])), sep='\\n')"
     found = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
     assert (found.stdout.split(), found.stderr) == ([str(path), f"{path}.aux.xml"], "")
+
+
+def test_a_server_that_gives_no_parts_is_no_damaged_file(tmp_path: Path) -> None:
+    bands = np.random.default_rng(0).integers(0, 255, (3, 1500, 1500), dtype=np.uint8)
+    whole = write_utm(tmp_path / "large.tif", bands, tiled=True, blockxsize=256, blockysize=256).read_bytes()
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(whole)))
+        request.end_headers()
+        if request.command == "GET":
+            with contextlib.suppress(ConnectionError):
+                request.wfile.write(whole)
+
+    with answering(answer) as address:
+        report = ingest([f"{address}/large.tif"], into=tmp_path / "index", encoder=ColourEncoder())
+    (failure,) = report.failures
+    assert failure.reason == (
+        "its server gives no parts of files (it knows of no HTTP Range), only whole ones: download the file, and index "
+        "that"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("/vsicurl/https://example.org/a.tif?sig=SECRET", "name the address itself, https://example.org/a.tif"),
+        ("/vsis3/bucket/a.tif", "name the address itself, s3://bucket/a.tif"),
+        ("/vsizip/scenes.zip/a.tif", "unpack or download the file, and name that"),
+    ],
+)
+def test_names_of_virtual_file_systems_are_refused_with_what_to_do(name: str, instead: str) -> None:
+    with pytest.raises(SceneError) as caught:
+        find_sources([name])
+    assert str(caught.value).endswith(f"names of GDAL's virtual file systems are not read: {instead}")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_an_archive_is_to_be_unpacked(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "scenes.ZIP", "w") as file:
+        file.write(archive / "bucket" / "a.tif", "a.tif")
+    report = ingest(
+        [archive / "bucket" / "a.tif", tmp_path / "scenes.ZIP"], into=tmp_path / "index", encoder=ColourEncoder()
+    )
+    assert [failure.reason for failure in report.failures] == ["an archive: unpack it, and index the folder"]
+    assert len(report.indexed) == 1

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import rasterio
+from PIL import ExifTags, Image
+from rasterio.shutil import copy as copy_raster
 from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
 
 from fakes import ColourEncoder
 from rasters import (
@@ -35,7 +38,7 @@ from rsitr.geo import stat_source
 from rsitr.index import CODE_FILE, IngestProgress, LanceStore, ingest, notes, open_index, relink_index, summarise
 from rsitr.index.folder import writing
 from rsitr.index.notes import digest_of
-from rsitr.types import EncodedImages, ImageArray, Store
+from rsitr.types import EncodedImages, ImageArray, Store, TileFilter
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "bgra16.tif": write_bgra16,
@@ -714,3 +717,50 @@ def test_the_summary_adds_up(indexed: Path, archive: Path) -> None:
     assert summary.area_km2 == pytest.approx(655.4 + 0.41 + 0.0655 + 14.27 * 7.14 + 95.4, rel=0.02)
     assert summary.size_bytes > 10_000
     assert json.loads((indexed / "rsitr-index.json").read_text())["created_with"] == summary.created_with
+
+
+def test_what_was_chosen_among_several_ways_to_show_a_scene_is_noted(tmp_path: Path) -> None:
+    scenes = tmp_path / "scenes"
+    bands = np.random.default_rng(0).integers(0, 255, (4, 128, 128), dtype=np.uint8)
+    write_utm(scenes / "four.tif", bands, photometric="MINISBLACK")
+    pages = [Image.fromarray(np.full((64, 64), 60 * page, np.uint8)) for page in (1, 2, 3)]
+    pages[0].save(scenes / "pages.tif", save_all=True, append_images=pages[1:])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "N", (48.0, 51.0, 29.5)
+    gps[ExifTags.GPS.GPSLongitudeRef], gps[ExifTags.GPS.GPSLongitude] = "E", (2.0, 17.0, 40.2)
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(scenes / "camera.jpg", exif=exif)
+    report = ingest([scenes], into=tmp_path / "index", encoder=ColourEncoder())
+    paged, guessed, camera = report.notes
+    assert paged == (
+        "only the first of several images is shown in 1 scene (pages.tif: 3 pages); --page N makes an index of another"
+    )
+    assert guessed == (
+        "nothing says which bands to show in 1 scene (four.tif: bands 1, 2, 3 are taken as red, green and blue); "
+        "--bands R,G,B chooses others"
+    )
+    assert "where the camera was, as EXIF says, is all that is known of the place in 1 scene (camera.jpg)" in camera
+    index = open_index(tmp_path / "index")
+    (entry,) = [entry for entry in index.store.scenes() if entry.scene == "camera.jpg"]
+    assert entry.size_px == (40, 60)
+    assert entry.gsd_m is None
+    (hit,) = index.store.search(np.eye(ColourEncoder().dim, dtype=np.float32)[0], k=1, where=TileFilter(
+        bbox=(2.29, 48.85, 2.30, 48.86)
+    ))  # fmt: skip
+    assert hit.tile.scene == "camera.jpg"
+    assert summarise(index).tile_notes == report.notes
+
+
+def test_a_mosaic_beside_its_own_sources_is_noted(tmp_path: Path) -> None:
+    scenes = tmp_path / "scenes"
+    write_utm(scenes / "a.tif")
+    with rasterio.open(scenes / "a.tif") as file, WarpedVRT(file) as mosaic:
+        copy_raster(mosaic, scenes / "mosaic.vrt", driver="VRT")
+    report = ingest([scenes], into=tmp_path / "index", encoder=ColourEncoder())
+    assert len(report.indexed) == 2
+    assert report.notes == (
+        "mosaic.vrt (1 of its sources) and what it is made of are both in this index: every place in them is found "
+        "twice; name the mosaic or its sources alone",
+    )
+    assert ingest([scenes / "mosaic.vrt"], into=tmp_path / "alone", encoder=ColourEncoder()).notes == ()

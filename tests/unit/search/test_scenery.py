@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fakes import COLOURS, ColourEncoder
 from rasters import quadrants, write_polar, write_utm
-from rsitr.errors import MissingError, SceneError
+from rsitr.errors import MissingError, SceneError, StoreError
 from rsitr.index import ingest
 from rsitr.search import Index
 from rsitr.search.scenery import Scenery, widen
@@ -184,3 +185,35 @@ def test_a_record_that_follows_its_tiles_is_read(tmp_path: Path, monkeypatch: py
     now[0] += 5.0
     assert [scenery.entry("a.tif").size_px for _ in range(3)] == [(20, 20)] * 3
     assert n_read == 4, "twice for each version, and no more"
+
+
+def test_a_scene_with_a_sidecar_shows_its_pictures(tmp_path: Path, encoder: ColourEncoder) -> None:
+    scene = write_utm(tmp_path / "scenes" / "a.tif")
+    sidecar = scene.with_name("a.tif.aux.xml")
+    sidecar.write_text('<PAMDataset><Metadata><MDI key="note">1</MDI></Metadata></PAMDataset>')
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    index = Index.open(tmp_path / "index", encoder=encoder)
+    (hit,) = index.search("red", k=1).hits
+    assert index.picture(hit.tile, max_px=32).shape == (32, 32, 3)
+    sidecar.write_text('<PAMDataset><Metadata><MDI key="note">another</MDI></Metadata></PAMDataset>')
+    with pytest.raises(SceneError, match=r"a\.tif: has changed since it was indexed"):
+        index.picture(hit.tile, max_px=32)
+
+
+def test_another_page_makes_another_index(tmp_path: Path) -> None:
+    names = ("red", "green", "blue")
+    pages = [Image.fromarray(np.moveaxis(quadrants(names=(name,) * 4), 0, -1)) for name in names]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    for page, name in enumerate(names, start=1):
+        into = tmp_path / name
+        report = ingest([tmp_path / "pages.tif"], into=into, encoder=ColourEncoder(), page=page)
+        assert report.notes == ()
+        index = Index.open(into, encoder=ColourEncoder())
+        hit = index.search(name, k=1).hits[0]
+        assert hit.score > 0.95
+        picture = index.picture(hit.tile, max_px=32)
+        assert picture[..., page - 1].min() > 150
+    with pytest.raises(StoreError, match="made with page=3, not 1"):
+        ingest([tmp_path / "pages.tif"], into=into, encoder=ColourEncoder(), page=1)
+    report = ingest([tmp_path / "pages.tif"], into=tmp_path / "none", encoder=ColourEncoder(), page=4)
+    assert report.failures[0].reason == "it has 3 pages, and so no page 4"
