@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 from PIL import ExifTags, Image
 from rasterio.enums import ColorInterp
+from rasterio.rpc import RPC
 from rasterio.shutil import copy as copy_raster
 from rasterio.vrt import WarpedVRT
 
@@ -131,6 +132,17 @@ def _wavelengths(path: Path) -> None:
             file.update_tags(band, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=length)
 
 
+def _rational(path: Path) -> None:
+    line, sample = [0.0] * 20, [0.0] * 20
+    line[2], sample[1], one = -1.0, 1.0, [1.0] + [0.0] * 19
+    model = RPC(
+        height_off=120.0, height_scale=100.0, lat_off=45.0, lat_scale=0.01, long_off=7.0, long_scale=0.01,
+        line_off=64.0, line_scale=64.0, samp_off=64.0, samp_scale=64.0,
+        line_num_coeff=line, line_den_coeff=one, samp_num_coeff=sample, samp_den_coeff=one,
+    )  # fmt: skip
+    write_raster(path, quadrants(), rpcs=model)
+
+
 VALUES, COLOURS, NODATA, PLACE, FILES, REFUSED = (
     "Values", "Colours", "What is no data", "Where it lies", "Files", "What is refused, and what the reason says",
 )  # fmt: skip
@@ -174,6 +186,8 @@ KINDS = (
     Kind(PLACE, "degrees.tif", "degrees", "metres per pixel as they are at its latitude", write_geographic),
     Kind(PLACE, "rotated.tif", "a turned transform", "turned outlines", write_rotated),
     Kind(PLACE, "gcps.tif", "ground control points", "GDAL's polynomial through them", write_gcps),
+    Kind(PLACE, "rpc.tif", "rational polynomials of a sensor (RPC)",
+         "at their mean height: without a terrain model, outlines in mountains are off", _rational),
     Kind(PLACE, "dateline.tif", "across the antimeridian", "outlines that are cut there in GeoJSON", write_dateline),
     Kind(PLACE, "polar.tif", "around a pole", "a box around all longitudes", write_polar),
     Kind(PLACE, "no-crs.tif", "no reference system, or control points without one",
