@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from rsitr.errors import DataError, RsitrError
 from rsitr.types import FloatArray, ImageArray
@@ -102,16 +102,41 @@ def read_picture(path: Path, *, error: type[RsitrError] = DataError, hint: str =
     try:
         return np.array(open_picture(path))
     except Exception as caught:  # decoders raise anything on damaged bytes (OSError, SyntaxError, struct.error, ...)
-        raise error(f"{path} cannot be decoded ({describe_fault(caught)}){hint}") from caught
+        raise error(f"{path} cannot be decoded ({describe_fault(caught, path)}){hint}") from caught
 
 
-def describe_fault(error: Exception) -> str:
-    """What a decoder's error says, in a line."""
+def describe_fault(error: Exception, source: Path | bytes | None = None) -> str:
+    """What a decoder's error says, in a line, and what to do about a TIFF that Pillow does not decode.
+
+    Args:
+        error: of the decoder.
+        source: the file, or its content, where that is at hand.
+    """
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, UnidentifiedImageError):
+        kind = None if source is None else _describe_tiff(source)
+        if kind is not None:
+            return (
+                f"a TIFF with {kind}, which a data set cannot use: convert it to 8-bit RGB, e.g. `gdal_translate "
+                "-ot Byte -scale -b 1 -b 2 -b 3`"
+            )
         return "not a picture, or of an unknown kind"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _describe_tiff(source: Path | bytes) -> str | None:
+    """Bands and bits of a TIFF; None of anything else."""
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            directory = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+            file.seek(directory.next)
+            directory.load(file)
+    except Exception:  # of whatever kind: damaged, or no TIFF
+        return None
+    bits = directory.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+    bands = directory.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    return f"{bands} band{'' if bands == 1 else 's'} of {max(bits)} bits"
 
 
 def paint_heat(shares: FloatArray, *, strongest: float, faintest: float = 0.0) -> ImageArray:

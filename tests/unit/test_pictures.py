@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rasters import write_utm
 from rsitr.errors import DataError, SceneError
 from rsitr.pictures import describe_fault, open_picture, read_picture, to_rgb
 
@@ -58,3 +59,15 @@ def test_a_fault_is_told_in_a_line_with_what_to_do(tmp_path: Path) -> None:
         read_picture(tmp_path / "b.png")
     assert describe_fault(SyntaxError("broken\nPNG")) == "broken"
     assert describe_fault(EOFError()) == "EOFError"
+
+
+@pytest.mark.parametrize(("bands", "kind"), [(3, "3 bands of 16 bits"), (13, "13 bands of 16 bits")])
+def test_a_tiff_that_is_not_decoded_is_told_what_it_is(tmp_path: Path, bands: int, kind: str) -> None:
+    path = write_utm(tmp_path / "field.tif", np.full((bands, 20, 20), 900, np.uint16), photometric="MINISBLACK")
+    with pytest.raises(
+        DataError, match=rf"field\.tif cannot be decoded \(a TIFF with {kind}, .*convert it to 8-bit RGB"
+    ):
+        read_picture(path)
+    path.write_bytes(path.read_bytes()[:6])
+    with pytest.raises(DataError, match="not a picture, or of an unknown kind"):
+        read_picture(path)

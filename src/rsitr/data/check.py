@@ -50,7 +50,7 @@ class ProblemKind(StrEnum):
 
 _ADVICE = {
     ProblemKind.MISSING_IMAGE: "training and evaluation refuse to start without it",
-    ProblemKind.UNREADABLE_IMAGE: "copy or download the file again",
+    ProblemKind.UNREADABLE_IMAGE: "copy or download a damaged file again, convert one of another kind",
     ProblemKind.BLANK_CAPTION: "left out when the data set is loaded",
     ProblemKind.MALFORMED_CAPTION: "left out when the data set is loaded",
     ProblemKind.WORDLESS_CAPTION: "used as it is; it says nothing about the image",

@@ -107,7 +107,7 @@ def _hash_image(dataset: str, image: CaptionedImage) -> HashedImage | Unreadable
     try:
         picture = open_picture(image.path)
     except Exception as error:  # decoders raise anything on damaged bytes (OSError, SyntaxError, struct.error, ...)
-        return UnreadableImage(image=image, dataset=dataset, fault=describe_fault(error))
+        return UnreadableImage(image=image, dataset=dataset, fault=describe_fault(error, image.path))
     digest = hashlib.sha256(f"{picture.width} {picture.height} ".encode() + picture.tobytes())
     return HashedImage(
         image=image, dataset=dataset, pixels=digest.hexdigest(), phash=int(str(imagehash.phash(picture)), base=16)

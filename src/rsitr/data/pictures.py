@@ -113,4 +113,4 @@ def _inspect(path: Path) -> Picture:
             to_rgb(image)
             return Picture(path=path, sha256=digest, size_px=image.size, mode=image.mode, fault=None)
     except Exception as error:  # decoders raise anything on damaged bytes (OSError, SyntaxError, struct.error, ...)
-        return Picture(path=path, sha256=digest, size_px=None, mode=None, fault=describe_fault(error))
+        return Picture(path=path, sha256=digest, size_px=None, mode=None, fault=describe_fault(error, content))

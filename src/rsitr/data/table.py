@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rsitr.data.annotations import Annotation, AnnotationFile
 from rsitr.data.records import canonical_split
@@ -46,6 +48,7 @@ def read_table(file: AnnotationFile) -> tuple[Annotation, ...]:
             )
         reader.fieldnames = columns
         for row in reader:
+            _require_all_fields(file, row, columns=columns, line=reader.line_num)
             key = _read_key(file, row, name_column=name_column, line=reader.line_num)
             rows.setdefault(key, []).append(row["title"])
             lines.setdefault(key, reader.line_num)
@@ -63,6 +66,20 @@ def read_table(file: AnnotationFile) -> tuple[Annotation, ...]:
         )
         for (filename, split), titles in rows.items()
     )
+
+
+def _require_all_fields(
+    file: AnnotationFile, row: Mapping[str | None, Any], *, columns: Sequence[str], line: int
+) -> None:
+    """A caption with a comma that is not quoted would lose what follows, or move a row to another split."""
+    n_fields = sum(value is not None for name, value in row.items() if name is not None) + len(row.get(None, ()))
+    if n_fields != len(columns):
+        many = n_fields > len(columns)
+        raise DataError(
+            f"{file.path}, line {line}: {n_fields} fields, where the first line names {len(columns)} "
+            f"({', '.join(columns)}): "
+            + ('put a caption with commas in it into quotes ("...")' if many else "fill in what is missing")
+        )
 
 
 def _read_key(file: AnnotationFile, row: dict[str, str | None], *, name_column: str, line: int) -> tuple[str, str]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
+from open_clip.convert import convert_state_dict
+from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed
 from open_clip.pretrained import download_pretrained_from_hf
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
@@ -23,9 +25,11 @@ from rsitr.models.compact import VOCABULARY_SIZE
 from rsitr.models.dual import Features
 from rsitr.models.encoder import TorchEncoder
 from rsitr.models.published import find_published
+from rsitr.models.weight_files import read_weights, require_fit
 from rsitr.types import Mixture
 
 HUB_PREFIX = "hf-hub:"
+BIG_VISION_SUFFIXES = (".npz", ".npy")  # read by open_clip itself
 
 # Files of open_clip's own training hold the learning rate as a numpy scalar, which torch refuses among weights unless
 # it is told that reading one is harmless; files of numpy 1 call it by its old name.
@@ -249,6 +253,9 @@ def create_open_clip(name: str) -> nn.Module:
     quick = _needs_quick_gelu(architecture, weights)
     if quick:
         log.warning("%s uses QuickGELU, as its weights need (the plain name would build GELU)", name)
+    file = Path(weights)
+    if file.is_file() and file.suffix not in BIG_VISION_SUFFIXES:
+        return _load_file(architecture, file, quick_gelu=quick)
     try:
         with _quiet(), torch.serialization.safe_globals(_NUMPY_SCALARS):
             model: nn.Module = open_clip.create_model(
@@ -262,6 +269,33 @@ def create_open_clip(name: str) -> nn.Module:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"open_clip could not load {name}: {reason}") from error
     return model
+
+
+def _load_file(architecture: str, file: Path, *, quick_gelu: bool) -> nn.Module:
+    """A built-in architecture with the weights of a file, which are known to be all of it and of no other."""
+    weights = read_weights(file, safe=_NUMPY_SCALARS)
+    with _quiet():
+        model: Any = open_clip.create_model(architecture, load_weights=False, force_quick_gelu=quick_gelu)
+        weights = dict(convert_state_dict(model, weights))
+        if "positional_embedding" in weights and not hasattr(model, "positional_embedding"):
+            weights = dict(convert_to_custom_text_state_dict(weights))
+        grid = weights.get("visual.positional_embedding")
+        resize_pos_embed(weights, model)
+    if grid is not None and weights["visual.positional_embedding"] is not grid:
+        log.warning("%s was trained with pictures of another size: its places in a picture are interpolated", file)
+    expected = model.state_dict()
+    for name in ("logit_scale", "logit_bias"):  # a number, or a list of one
+        if name in weights and name in expected:
+            weights[name] = weights[name].reshape(expected[name].shape)
+    for name in ("positional_embedding", "text.positional_embedding"):
+        if name in weights and name in expected and len(weights[name]) != len(expected[name]):
+            raise ModelError(
+                f"{file}: these weights read texts of {len(weights[name])} tokens, {architecture} reads "
+                f"{len(expected[name])}; name an architecture of that length (`open_clip.add_model_config` adds one)"
+            )
+    require_fit(weights, expected, what=str(file), architecture=architecture)
+    model.load_state_dict(weights)
+    return model  # type: ignore[no-any-return]
 
 
 def _fetch(name: str) -> str:

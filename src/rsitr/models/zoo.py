@@ -15,6 +15,7 @@ from rsitr.models.compact import EOS_ID, CompactConfig, CompactDualEncoder
 from rsitr.models.dual import DualEncoder
 from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncoder, choose_device
 from rsitr.models.lookout import SEP_ID, LookoutConfig, LookoutDualEncoder
+from rsitr.models.weight_files import require_fit
 from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 from rsitr.types import Mixture, RelevanceFit
 
@@ -88,6 +89,7 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
                 f"checkpoint {name} is of kind {config.kind!r}, and a dual encoder (compact, lookout, open_clip) is "
                 "needed; a fusion model re-ranks what one finds: --rerank fusion:FOLDER"
             )
+        require_fit(checkpoint.weights, model.state_dict(), what=name, architecture=f"this {config.kind} model")
         model.load_state_dict(checkpoint.weights)
         settings = dict(config.inference)
         mixture = Mixture(**settings.pop("mixture", {}))

@@ -261,6 +261,11 @@ def test_a_broken_annotation_file_is_refused(tmp_path: Path, name: str, content:
         ("filename,title\n,b\n", r"line 2: filename is empty"),
         ('filename,title\na.png,"b\n', r"after line 1: unexpected end of data: correct the row"),
         ("filename,title\na.png,\n", r"has no picture with a caption"),
+        ("filename,title\na.png,a plane, near it\n", r"line 2: 3 fields, where the first line names 2 .*into quotes"),
+        (
+            "filename,title,split\na.png,a\n",
+            r"line 2: 2 fields, where the first line names 3 .*fill in what is missing",
+        ),
     ],
 )
 def test_a_broken_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
