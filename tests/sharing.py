@@ -16,6 +16,7 @@ import torch
 from rsitr.build import build_run
 from rsitr.config import Phase
 from rsitr.data import CaptionedImage
+from rsitr.data.keywords import collect_keywords
 from rsitr.models.compact import TRUNKS
 from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.ranks import Ranks, join_ranks
@@ -36,7 +37,7 @@ def take_steps(ranks: Ranks, *, scheme: str) -> dict[str, Any]:
     model = tiny_model().train()
     recipe = EbakerRecipe(
         table=table,
-        captions_by_set={"set": list(table.captions)},
+        keywords=collect_keywords({"set": [table.captions]}),
         dim=16,
         context_length=24,
         scale=14.0,
@@ -48,7 +49,6 @@ def take_steps(ranks: Ranks, *, scheme: str) -> dict[str, Any]:
         ker_weight=0.5,
         ker_strategy="keyword",
         ker_position="word",
-        ker_top_k=512,
         ker_layers=1,
         ker_vocabulary="keywords",
         ker_padding="batch",

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from generators import edit_json, write_karpathy_dataset
 from rsitr.build import Run, build_model, build_run
-from rsitr.config import DataConfig, ModelConfig, Phase, TrainConfig, load_config
+from rsitr.config import DataConfig, KeywordsConfig, ModelConfig, Phase, TrainConfig, load_config
 from rsitr.data import load_dataset
+from rsitr.data.keywords import count_words
 from rsitr.errors import ConfigError, DataError, ModelError
 from rsitr.evaluation.protocol import encode_split, measure
 from rsitr.models import CompactDualEncoder, zoo
@@ -365,3 +366,32 @@ def test_no_training_image_of_the_default_model_is_held_out(real_data: Path) -> 
 def test_a_name_that_nothing_has_is_said_before_data_is_looked_for(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(tiny_config(**change), None)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("mixed", torch.bfloat16), ("fp32", None)])
+def test_the_precision_of_a_training_is_chosen(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, expected: torch.dtype | None
+) -> None:
+    monkeypatch.setattr("rsitr.training.loop.has_bf16", lambda _device: True)
+    config = tiny_config(precision=precision)
+    run = build_run(config, root=root, folder=tmp_path / "run", device="cpu", provenance={})
+    assert run.trainer.autocast_dtype == expected
+    plain = tiny_config()
+    assert (config.identity() == plain.identity()) == (precision == "mixed"), "fp32 is another run"
+
+
+def test_a_keyword_file_takes_the_place_of_counted_words(root: Path, tmp_path: Path) -> None:
+    word = next(iter(count_words([load_dataset(f"ucm:{root / 'ucm'}").split("train")[0].captions])))
+    (tmp_path / "words.txt").write_text(f"{word.upper()}\nnowhere\n")
+    config = tiny_config(keywords=KeywordsConfig(file=str(tmp_path / "words.txt")))
+    run = build_run(config, root=root, folder=tmp_path / "run", device="cpu", provenance={})
+    assert run.trainer.recipe.keywords == [word, "nowhere"]
+    before = run.trainer.identity
+    (tmp_path / "words.txt").write_text(f"{word}\n")
+    assert build_run(config, root=root, folder=tmp_path / "b", device="cpu", provenance={}).trainer.identity != before
+    published = tiny_config(keywords=KeywordsConfig(rule="published"))
+    run = build_run(published, root=root, folder=tmp_path / "c", device="cpu", provenance={})
+    pictures = [image.captions for one in run.sets for image in one.split("train")]
+    assert set(run.trainer.recipe.keywords) == set(count_words(pictures, rule="published"))
+    with pytest.raises(ConfigError, match="a keyword file needs no rule"):
+        KeywordsConfig(rule="published", file="words.txt")

@@ -16,6 +16,7 @@ from rsitr.build.models import build_model, check_phases, model_settings
 from rsitr.config import TrainConfig, parse
 from rsitr.data import CaptionDataset, CaptionedImage
 from rsitr.data.collection import Collection, load_collection, look_through
+from rsitr.data.keywords import collect_keywords, read_keywords
 from rsitr.errors import ConfigError
 from rsitr.evaluation.pairs import encode_pairs, measure_pairs
 from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
@@ -135,9 +136,10 @@ def build_run(
 
 def _build_ebaker(config: TrainConfig, pictures: Collection, place: _Place, *, model: DualModule) -> Run:
     table = RowTable.of(pictures.training)
+    keywords = _choose_keywords(config, pictures)
     recipe = EbakerRecipe(
         table=table,
-        captions_by_set=pictures.captions_by_set,
+        keywords=keywords,
         dim=model.token_dim,
         context_length=model.context_length,
         scale=config.loss.scale,
@@ -151,7 +153,6 @@ def _build_ebaker(config: TrainConfig, pictures: Collection, place: _Place, *, m
         ker_weight=config.ker.weight,
         ker_strategy=config.ker.strategy,
         ker_position=config.ker.mask_position,
-        ker_top_k=config.ker.top_k,
         ker_layers=config.ker.layers,
         ker_vocabulary=config.ker.vocabulary,
         ker_padding=config.ker.padding,
@@ -226,10 +227,11 @@ def _build_ebaker(config: TrainConfig, pictures: Collection, place: _Place, *, m
         on_epoch_end=report_eliminated,
         report=place.report,
         device=place.device,
+        amp=config.precision == "mixed",
         ranks=place.ranks,
     )
 
-    trainer.identity = _identity(config, table)
+    trainer.identity = _identity(config, table, keywords=keywords)
     frozen = config.model.kind == "compact" and all(phase.trunk_lr is None for phase in config.phases)
     return Run(
         config=config,
@@ -241,9 +243,19 @@ def _build_ebaker(config: TrainConfig, pictures: Collection, place: _Place, *, m
     )
 
 
-def _identity(config: TrainConfig, table: RowTable) -> str:
+def _choose_keywords(config: TrainConfig, pictures: Collection) -> list[str]:
+    """The words that keyword reasoning masks: none with another strategy."""
+    if config.ker.strategy != "keyword":
+        return []
+    if config.keywords.file is not None:
+        return read_keywords(Path(config.keywords.file).expanduser())
+    return collect_keywords(pictures.captions_by_set, top_k=config.ker.top_k, rule=config.keywords.rule)
+
+
+def _identity(config: TrainConfig, table: RowTable, *, keywords: Sequence[str] = ()) -> str:
     """Digest of all that a run's result depends on; with how many workers its pictures are read is no part of that."""
-    return hashlib.sha256(f"{config.identity()} {table.rows_sha256}".encode()).hexdigest()
+    listed = f" {' '.join(keywords)}" if config.keywords.file is not None else ""  # the file may change meanwhile
+    return hashlib.sha256(f"{config.identity()} {table.rows_sha256}{listed}".encode()).hexdigest()
 
 
 def _measure_vectors(
@@ -298,6 +310,7 @@ def _build_mtgfe(config: TrainConfig, pictures: Collection, place: _Place) -> Ru
             **place.provenance,
         },
         encoder=None if dual is None else load_model(dual, device=place.device),
+        amp=config.precision == "mixed",
         ranks=place.ranks,
         on_cache=place.on_cache,
         report=place.report,

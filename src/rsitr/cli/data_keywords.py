@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rsitr.data.keywords import KeywordComparison
+    from rsitr.data.keywords import KeywordComparison, Rule
 
 __all__ = ["keywords"]
 
@@ -20,6 +20,12 @@ __all__ = ["keywords"]
 def keywords(
     specs: list[str] = typer.Argument(..., metavar="DATA...", help="NAME:FOLDER or csv:FILE, one or several."),
     top_k: int = typer.Option(512, min=1, metavar="K", help="Words per data set; merged, they are fewer than the sum."),
+    rule: str = typer.Option(
+        "frequency",
+        metavar="RULE",
+        help="`frequency`, or `published`: count only what captions of one picture share, as EBAKER's lists did.",
+    ),
+    splits: str = typer.Option("train", metavar="SPLIT,...", help="Whose captions are counted."),
     out_file: Path | None = typer.Option(None, "--out", metavar="FILE", help="Write the list, one word per line."),
     compare_file: Path | None = typer.Option(
         None, "--compare", metavar="FILE", help="A list to compare with: what both have, what is missing and why."
@@ -27,47 +33,56 @@ def keywords(
 ) -> None:
     """List the most frequent words of the training captions, stop words left out.
 
-    The words of each data set are ranked by frequency, then alphabet, and merged without duplicates. Without --out they
-    go to stdout, one per line, and everything else to stderr.
+    The words of each data set are ranked, and merged without duplicates. A training takes a list as `keywords.file`.
+    Without --out they go to stdout, one per line, and everything else to stderr.
     """
     import sys
+    from typing import cast, get_args
 
     from rsitr.cli.output import console
-    from rsitr.data.keywords import collect_keywords, compare_keywords, read_keywords, write_keywords
+    from rsitr.data.keywords import Rule, collect_keywords, compare_keywords, read_keywords, write_keywords
+    from rsitr.errors import ConfigError
     from rsitr.files import require_writable
 
+    if rule not in get_args(Rule):
+        raise ConfigError(f"--rule is {rule!r}; it may be {', '.join(get_args(Rule))}")
+    counted = cast("Rule", rule)
     if out_file is not None:
         require_writable(out_file)
     reference = read_keywords(compare_file) if compare_file is not None else None
-    captions = _load_captions(specs)
-    words = collect_keywords(captions, top_k=top_k)
+    captions = _load_captions(specs, splits=splits.split(","))
+    words = collect_keywords(captions, top_k=top_k, rule=counted)
     out = console(sys.stderr if out_file is None else sys.stdout)
     if out_file is None:
         for word in words:
             typer.echo(word)
     else:
         write_keywords(out_file, words)
-    _print_summary(captions, words=words, top_k=top_k, out=out)
+    _print_summary(captions, words=words, top_k=top_k, rule=counted, out=out)
     if reference is not None:
-        comparison = compare_keywords(words, reference=reference, captions_by_set=captions)
+        comparison = compare_keywords(words, reference=reference, captions_by_set=captions, rule=counted)
         _print_comparison(comparison, name=str(compare_file), out=out)
 
 
-def _load_captions(specs: Sequence[str]) -> dict[str, list[str]]:
+def _load_captions(specs: Sequence[str], *, splits: Sequence[str]) -> dict[str, list[tuple[str, ...]]]:
     from rsitr.data.sources import load_dataset
     from rsitr.errors import ConfigError
 
-    captions: dict[str, list[str]] = {}
+    captions: dict[str, list[tuple[str, ...]]] = {}
     for place, spec in enumerate(specs):
         if spec in specs[:place]:
             raise ConfigError(f"{spec} is given twice: name each data set once")
         dataset = load_dataset(spec)
         name = dataset.name if dataset.name not in captions else spec
-        captions[name] = [caption for image in dataset.split("train") for caption in image.captions]
+        for split in splits:
+            dataset.split(split)  # an unknown one is an error
+        captions[name] = [image.captions for image in dataset.images if image.split in splits]
     return captions
 
 
-def _print_summary(captions: Mapping[str, Sequence[str]], *, words: Sequence[str], top_k: int, out: Console) -> None:
+def _print_summary(
+    captions: Mapping[str, Sequence[Sequence[str]]], *, words: Sequence[str], top_k: int, rule: Rule, out: Console
+) -> None:
     from rich import box
     from rich.table import Table
 
@@ -77,10 +92,12 @@ def _print_summary(captions: Mapping[str, Sequence[str]], *, words: Sequence[str
     table.add_column("data set")
     for column in ("captions", "different words", "taken", "least frequent"):
         table.add_column(column, justify="right")
-    for name, texts in captions.items():
-        counts = [count for _, count in count_words(texts).most_common()]
+    for name, pictures in captions.items():
+        counts = [count for _, count in count_words(pictures, rule=rule).most_common()]
         taken = counts[:top_k]
-        table.add_row(name, f"{len(texts):,}", f"{len(counts):,}", f"{len(taken):,}", f"{taken[-1]:,} times")
+        table.add_row(
+            name, f"{sum(map(len, pictures)):,}", f"{len(counts):,}", f"{len(taken):,}", f"{taken[-1]:,} times"
+        )
     out.print(table)
 
 

@@ -26,6 +26,14 @@ def evaluate(
             "[default: the model's own, if it has one]",
         ),
     ] = None,
+    bank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="train|FILE",
+            help="Reference queries of the re-ranking, in place of the split's own, which a live search has not: the "
+            "training split's, or captions from a file, one per line.",
+        ),
+    ] = None,
     filter_folder: Annotated[
         Path | None, typer.Option("--filter", metavar="FOLDER", help="Retrieval filter of a fusion model.")
     ] = None,
@@ -71,7 +79,7 @@ def evaluate(
     load_dataset(data).split(split)  # a typing error shows before the model loads
     fusion = is_fusion(model)
     if fusion:
-        refuse_vector_options(alpha=alpha, beta=beta, norm=norm, rerank=rerank, zero_shot=zero_shot)
+        refuse_vector_options(alpha=alpha, beta=beta, norm=norm, rerank=rerank, bank=bank, zero_shot=zero_shot)
     elif filter_folder is not None:
         raise ConfigError(f"--filter belongs to a fusion model, and {model} is none; --rerank fusion:... re-ranks it")
     with progress_bar() as bar:
@@ -103,6 +111,7 @@ def evaluate(
                 bootstrap=bootstrap,
                 zero_shot=zero_shot,
                 class_names=class_names,
+                bank=bank,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     if json_file is not None:

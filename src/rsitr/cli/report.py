@@ -30,7 +30,8 @@ def print_retrieval(report: EvaluationReport, out: Console) -> None:
 def _describe(settings: dict[str, Any]) -> str:
     """How pairs were scored, in words."""
     if "mixture" in settings:
-        return f"mixture {settings['mixture']}; re-ranking {settings['rerank'] or 'none'}"
+        over = f" over {settings['bank']}" if "bank" in settings else ""
+        return f"mixture {settings['mixture']}; re-ranking {settings['rerank'] or 'none'}{over}"
     if settings["filter"] is None:
         return f"every pair scored in {settings['precision']}"
     return f"the best {settings['top']} of the filter {settings['filter']} scored in {settings['precision']}"

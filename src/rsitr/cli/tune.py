@@ -53,7 +53,7 @@ def tune(
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.errors import ModelError
-    from rsitr.evaluation.bank import OWN_QUERIES, Bank, encode_bank, read_bank
+    from rsitr.evaluation.bank import Bank, describe_bank, encode_bank, read_bank
     from rsitr.evaluation.protocol import encode_split
     from rsitr.evaluation.tuning import tune as run
     from rsitr.files import require_writable, write_file
@@ -93,7 +93,7 @@ def tune(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     out = console()
-    out.print(f"re-rankings over {_describe_bank(bank, own=OWN_QUERIES)}")
+    out.print(f"re-rankings over {describe_bank(bank)}")
     _print_trials(result, out)
     plain = result.best_plain
     if json_file is not None:
@@ -101,7 +101,7 @@ def tune(
             "model": model,
             "data": data,
             "split": "val",
-            "bank": _describe_bank(bank, own=OWN_QUERIES),
+            "bank": describe_bank(bank),
             "data_sha256": [dataset.sha256 for dataset in datasets],
             "fingerprint": encoder.fingerprint,
             "best": asdict(result.best),
@@ -133,14 +133,6 @@ def _print_trials(result: TuningResult, out: Console) -> None:
 def _counted(bar: Progress, task: TaskID, *, first: int) -> Callable[[int], None]:
     """Progress of a part of a task, of which so much was done before."""
     return lambda done: bar.update(task, completed=first + done)
-
-
-def _describe_bank(bank: str | None, *, own: str) -> str:
-    if bank is None:
-        return own
-    if bank == "train":
-        return "captions and pictures of the training split"
-    return f"the captions in {bank}; lists of captions over {own}"
 
 
 def _tune_reading(

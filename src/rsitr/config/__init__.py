@@ -14,7 +14,16 @@ from rsitr.config.files import (
     read_yaml,
 )
 from rsitr.config.parsing import Listed, Settings, parse, require
-from rsitr.config.sections import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, MtgfeConfig, Phase
+from rsitr.config.sections import (
+    DataConfig,
+    EbaConfig,
+    KerConfig,
+    KeywordsConfig,
+    LossConfig,
+    ModelConfig,
+    MtgfeConfig,
+    Phase,
+)
 from rsitr.config.training import TrainConfig
 
 __all__ = [
@@ -22,6 +31,7 @@ __all__ = [
     "DataConfig",
     "EbaConfig",
     "KerConfig",
+    "KeywordsConfig",
     "Listed",
     "LossConfig",
     "ModelConfig",

@@ -123,6 +123,23 @@ class KerConfig(Settings):
     caption of the `batch` (our addition)."""
 
 
+class KeywordsConfig(Settings):
+    """Which words are keywords (METHODS 1.2)."""
+
+    rule: Literal["frequency", "published"] = "frequency"
+    """`frequency`, the `ker.top_k` most frequent words of each data set, or `published`, as the authors' lists were
+    made: only what captions of one picture share is counted."""
+    file: str | None = None
+    """A list of one's own instead, one word per line (`rsitr data keywords --out` writes one)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        require(
+            self.file is None or self.rule == "frequency", "a keyword file needs no rule by which words are counted"
+        )
+        return self
+
+
 class EbaConfig(Settings):
     """EBAKER's eliminate before align (METHODS 1.7, 1.8)."""
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
 from rsitr.config.parsing import Listed, Settings, from_keys, require
-from rsitr.config.sections import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, MtgfeConfig, Phase
+from rsitr.config.sections import (
+    DataConfig,
+    EbaConfig,
+    KerConfig,
+    KeywordsConfig,
+    LossConfig,
+    ModelConfig,
+    MtgfeConfig,
+    Phase,
+)
 from rsitr.types import GLOBAL_ONLY, Mixture
 
 __all__ = ["TrainConfig"]
@@ -18,13 +27,23 @@ __all__ = ["TrainConfig"]
 NO_PART_OF_A_RUN = {"data": {"workers"}}
 """Settings that no result depends on."""
 
-LATER = ("data.splits", "options")
+LATER = ("data.splits", "keywords", "precision", "options")
 """Settings, `section.setting`, that came after 0.1: by default they leave a run known by what it was known by then."""
 
 OTHERS = {
     "ebaker": ("mtgfe", "model.init_text", "options"),
     "mtgfe": (
-        *("loss", "ker", "eba", "mixture", "rerank", "data.batches", "model.local_tokens", "model.init_sha256"),
+        *(
+            "loss",
+            "ker",
+            "keywords",
+            "eba",
+            "mixture",
+            "rerank",
+            "data.batches",
+            "model.local_tokens",
+            "model.init_sha256",
+        ),
         "options",
     ),
 }
@@ -48,6 +67,8 @@ class TrainConfig(Settings):
     """Of `ebaker`: its alignment terms."""
     ker: KerConfig = KerConfig()
     """Of `ebaker`: keyword explicit reasoning."""
+    keywords: KeywordsConfig = KeywordsConfig()
+    """Of `ebaker`: the words that keyword reasoning masks."""
     eba: EbaConfig = EbaConfig()
     """Of `ebaker`: eliminate before align."""
     mtgfe: MtgfeConfig = MtgfeConfig()
@@ -56,6 +77,8 @@ class TrainConfig(Settings):
     """Of a recipe of your own: its settings, as that recipe has them."""
     seed: int = Field(default=0, ge=0)
     """Of everything random."""
+    precision: Literal["mixed", "fp32"] = "mixed"
+    """`mixed`, forward passes in bf16 where the device computes in it, or `fp32` everywhere, which takes longer."""
     mixture: Annotated[Mixture, from_keys(Mixture)] = GLOBAL_ONLY
     """Of `ebaker`: the mixture of similarities by which epochs are compared on validation, and which the trained model
     is given."""

@@ -57,11 +57,10 @@ class Collection:
         return [*self.training, *(image for images in self.validation.values() for image in images)]
 
     @property
-    def captions_by_set(self) -> dict[str, Sequence[str]]:
-        """The captions of each data set's training splits, left-out pictures included."""
+    def captions_by_set(self) -> dict[str, list[tuple[str, ...]]]:
+        """The captions of each picture of each data set's training splits, left-out pictures included."""
         return {
-            dataset.name: [caption for image in _trained(dataset, self.splits) for caption in image.captions]
-            for dataset in self.sets
+            dataset.name: [tuple(image.captions) for image in _trained(dataset, self.splits)] for dataset in self.sets
         }
 
     @property

@@ -1,6 +1,7 @@
 """Keywords of caption data sets: the most frequent words that carry meaning (METHODS 1.2, EBAKER section 2.1.3).
 
-Counted over training captions only, which is this project's choice (the paper counts the whole data set).
+Counted over training captions only, which is this project's choice (the paper counts the whole data set). Captions come
+picture by picture: the rule by which the published lists were made looks at what the captions of one picture share.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rsitr.errors import ConfigError, DataError
 from rsitr.files import write_file
@@ -17,6 +19,7 @@ from rsitr.files import write_file
 __all__ = [
     "STOP_WORDS",
     "KeywordComparison",
+    "Rule",
     "collect_keywords",
     "compare_keywords",
     "count_words",
@@ -26,8 +29,16 @@ __all__ = [
     "write_keywords",
 ]
 
+Rule = Literal["frequency", "published"]
+"""`frequency`: how often a word occurs. `published`: the same, but counting only where at least two occurrences are in
+captions of one picture; numbers are words, and of equal counts those come first that occurred first. By that rule the
+words of EBAKER's published lists come out, see docs/methods/keywords.md."""
+Pictures = Iterable[Sequence[str]]
+"""The captions of each picture."""
+
 # A word is a run of letters, as in CLIP's tokenizer, which also takes the endings of contractions for themselves.
 _WORD = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+", re.IGNORECASE)
+_WORD_OR_NUMBER = re.compile(rf"{_WORD.pattern}|\d+", re.IGNORECASE)
 
 STOP_WORDS = frozenset(
     """
@@ -52,52 +63,75 @@ abbreviations and contractions.
 """
 
 
-def split_words(caption: str) -> list[str]:
-    """Lower-cased words of a caption, without punctuation, digits and the endings of contractions.
+def split_words(caption: str, *, numbers: bool = False) -> list[str]:
+    """Lower-cased words of a caption, without punctuation, the endings of contractions and, by default, numbers.
 
     >>> split_words("There's a Fan-shaped building, near 2 ponds.")
     ['there', 'a', 'fan', 'shaped', 'building', 'near', 'ponds']
     """
-    return [word for word in _WORD.findall(caption.lower()) if not word.startswith("'")]
+    pattern = _WORD_OR_NUMBER if numbers else _WORD
+    return [word for word in pattern.findall(caption.lower()) if not word.startswith("'")]
 
 
-def count_words(captions: Iterable[str]) -> Counter[str]:
-    """How often each word occurs, stop words left out."""
-    return Counter(word for caption in captions for word in split_words(caption) if word not in STOP_WORDS)
+def count_words(pictures: Pictures, *, rule: Rule = "frequency") -> Counter[str]:
+    """How often each word occurs, stop words left out.
+
+    >>> count_words([["a pond", "one pond"], ["a tree"]], rule="published")
+    Counter({'pond': 2})
+    """
+    counts: Counter[str] = Counter()
+    for captions in pictures:
+        words = Counter(
+            word
+            for caption in captions
+            for word in split_words(caption, numbers=rule == "published")
+            if word not in STOP_WORDS
+        )
+        for word, count in words.items():
+            if count > 1 or rule == "frequency":
+                counts[word] += count
+    return counts
 
 
-def rank_words(captions: Iterable[str], *, top_k: int) -> list[str]:
-    """The `top_k` most frequent words of one data set, the most frequent first, equal counts in alphabetical order.
+def rank_words(pictures: Pictures, *, top_k: int | None = None, rule: Rule = "frequency") -> list[str]:
+    """The `top_k` most frequent words of one data set, or all, the most frequent first.
+
+    Equal counts are in alphabetical order; by the `published` rule in that in which they first occurred.
 
     Raises:
         ConfigError: `top_k` is less than 1.
     """
-    if top_k < 1:
+    if top_k is not None and top_k < 1:
         raise ConfigError(f"top_k must be at least 1 word per data set, got {top_k}")
-    counts = count_words(captions)
+    counts = count_words(pictures, rule=rule)
+    if rule == "published":
+        return [word for word, _ in counts.most_common(top_k)]
     return sorted(counts, key=lambda word: (-counts[word], word))[:top_k]
 
 
-def collect_keywords(captions_by_set: Mapping[str, Iterable[str]], *, top_k: int = 512) -> list[str]:
+def collect_keywords(
+    captions_by_set: Mapping[str, Pictures], *, top_k: int = 512, rule: Rule = "frequency"
+) -> list[str]:
     """Keywords of several data sets: the top k words of each, merged without duplicates.
 
     Args:
-        captions_by_set: the training captions of each data set, by its name.
+        captions_by_set: the captions of each training picture of each data set, by the data set's name.
         top_k: words per data set; the paper's choice is 512.
+        rule: how words are counted.
 
     Returns:
-        Words in the order of the data sets, within a set by falling frequency, then alphabet.
+        Words in the order of the data sets, within a set as `rank_words` orders them.
 
     Raises:
         ConfigError: `top_k` is less than 1.
         DataError: a data set has no word that is not a stop word.
 
-    >>> collect_keywords({"one": ["many green trees", "green trees"], "two": ["a green pond"]}, top_k=2)
+    >>> collect_keywords({"one": [["many green trees", "green trees"]], "two": [["a green pond"]]}, top_k=2)
     ['green', 'trees', 'pond']
     """
     merged: dict[str, None] = {}
-    for name, captions in captions_by_set.items():
-        words = rank_words(captions, top_k=top_k)
+    for name, pictures in captions_by_set.items():
+        words = rank_words(pictures, top_k=top_k, rule=rule)
         if not words:
             raise DataError(f"the training captions of {name} hold no keyword: are they empty, or all stop words?")
         merged.update(dict.fromkeys(words))
@@ -158,16 +192,20 @@ class KeywordComparison:
 
 
 def compare_keywords(
-    keywords: Sequence[str], *, reference: Sequence[str], captions_by_set: Mapping[str, Iterable[str]]
+    keywords: Sequence[str],
+    *,
+    reference: Sequence[str],
+    captions_by_set: Mapping[str, Pictures],
+    rule: Rule = "frequency",
 ) -> KeywordComparison:
     """Compare a keyword list with a reference, and say for each word that is missing how often the captions have it.
 
-    >>> captions = {"one": ["many green trees", "green trees"]}
+    >>> captions = {"one": [["many green trees", "green trees"]]}
     >>> compare_keywords(["green", "trees"], reference=["green", "many", "sea"], captions_by_set=captions).missing
     {'many': 'one: 1 time, rank 3', 'sea': 'in no training caption'}
     """
     have, listed = frozenset(keywords), frozenset(reference)
-    ranked = {name: _rank_all(captions) for name, captions in captions_by_set.items()}
+    ranked = {name: _rank_all(pictures, rule=rule) for name, pictures in captions_by_set.items()}
     missing = {}
     for word in reference:
         if word not in have:
@@ -179,10 +217,11 @@ def compare_keywords(
     )
 
 
-def _rank_all(captions: Iterable[str]) -> dict[str, tuple[int, int]]:
+def _rank_all(pictures: Pictures, *, rule: Rule) -> dict[str, tuple[int, int]]:
     """Word -> (count, 1-based rank)."""
-    counts = count_words(captions)
-    ordered = sorted(counts, key=lambda word: (-counts[word], word))
+    pictures = list(pictures)
+    counts = count_words(pictures, rule=rule)
+    ordered = rank_words(pictures, rule=rule)
     return {word: (counts[word], rank) for rank, word in enumerate(ordered, start=1)}
 
 

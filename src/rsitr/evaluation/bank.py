@@ -20,7 +20,7 @@ from rsitr.evaluation.protocol import BankScores, EncodedSplit, encode_images
 from rsitr.similarity import score_pairs
 from rsitr.types import EncodedImages, EncodedTexts, Encoder, Mixture
 
-__all__ = ["OWN_QUERIES", "Bank", "encode_bank", "read_bank", "score_bank"]
+__all__ = ["OWN_QUERIES", "Bank", "describe_bank", "encode_bank", "read_bank", "score_bank"]
 
 OWN_QUERIES = "the split's own queries"
 """What a report calls the bank where there is none."""
@@ -67,6 +67,22 @@ def read_bank(encoder: Encoder, file: Path) -> Bank:
     return Bank(encoder.encode_texts(texts), None)
 
 
+def describe_bank(bank: str | None) -> str:
+    """What a report says of the reference queries.
+
+    >>> describe_bank(None)
+    "the split's own queries"
+
+    Args:
+        bank: `train`, a file of captions, or None.
+    """
+    if bank is None:
+        return OWN_QUERIES
+    if bank == "train":
+        return "captions and pictures of the training split"
+    return f"the captions in {bank}; lists of captions over {OWN_QUERIES}"
+
+
 def score_bank(bank: Bank, split: EncodedSplit, *, mixture: Mixture, device: str | torch.device = "cpu") -> BankScores:
     """The bank's scores of a split's candidates, mixed as the split's own are."""
 
@@ -75,5 +91,5 @@ def score_bank(bank: Bank, split: EncodedSplit, *, mixture: Mixture, device: str
 
     to_text = None
     if bank.images is not None:
-        to_text = score(split.texts, bank.images)[torch.from_numpy(split.caption_text)]
+        to_text = score(split.texts, bank.images)
     return BankScores(to_image=score(bank.texts, split.images), to_text=to_text)

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from rsitr.data import load_dataset
 from rsitr.data.captions import list_texts
 from rsitr.errors import ConfigError
-from rsitr.evaluation.metrics import bootstrap_intervals
+from rsitr.evaluation.bank import describe_bank
 from rsitr.evaluation.protocol import EncodedSplit, encode_split, measure
-from rsitr.evaluation.report import EvaluationReport
+from rsitr.evaluation.report import EvaluationReport, Queries
 from rsitr.models import TorchEncoder, choose_device
 from rsitr.rerank import parse_rerank
 from rsitr.types import GLOBAL_ONLY, Encoder, Mixture
@@ -134,19 +134,23 @@ def evaluate_embeddings(
             "use beta 0, or export them with tokens"
         )
     result = measure(split, mixture=chosen, device=where, rerank=reranker)
-    return EvaluationReport(
-        model=source.model,
+    queries = Queries(
         data=source.data,
         split=source.split,
-        result=result,
+        data_sha256=source.data_sha256,
+        image_ids=embeddings.image_ids,
+        captions=tuple(caption for captions in embeddings.captions for caption in captions),
+    )
+    return EvaluationReport.assemble(
+        queries,
+        result,
+        model=source.model,
         settings={
             "mixture": asdict(chosen),
             "rerank": None if reranker is None else str(reranker),
+            **({} if reranker is None else {"bank": describe_bank(None)}),
             "fingerprint": source.fingerprint,
             "device": where,
         },
-        data_sha256=source.data_sha256,
-        intervals=bootstrap_intervals(result.metrics, n_resamples=bootstrap) if bootstrap else None,
-        image_ids=embeddings.image_ids,
-        captions=tuple(caption for captions in embeddings.captions for caption in captions),
+        bootstrap=bootstrap,
     )

@@ -9,9 +9,8 @@ import torch
 
 from rsitr.data import load_dataset
 from rsitr.errors import ConfigError
-from rsitr.evaluation.metrics import bootstrap_intervals
 from rsitr.evaluation.pairs import encode_pairs, measure_pairs
-from rsitr.evaluation.report import EvaluationReport
+from rsitr.evaluation.report import EvaluationReport, Queries
 from rsitr.models.fusion import PairScorer, load_fusion
 from rsitr.models.fusion.filter import load_filter
 
@@ -72,11 +71,10 @@ def evaluate_fusion(
     )
     encoded = encode_pairs(scorer, images, batch_size=batch_size, progress=lambda done: on_images(done, len(images)))
     result = measure_pairs(scorer, encoded, student=student, top=top, progress=on_scores)
-    return EvaluationReport(
+    return EvaluationReport.assemble(
+        Queries.of(dataset, data=data, split=split),
+        result,
         model=scorer.name,
-        data=data,
-        split=split,
-        result=result,
         settings={
             "filter": None if filter_folder is None else str(filter_folder),
             "top": None if filter_folder is None else top,
@@ -86,8 +84,5 @@ def evaluate_fusion(
             "batch_size": batch_size,
             "threads": torch.get_num_threads(),
         },
-        data_sha256=dataset.sha256,
-        intervals=bootstrap_intervals(result.metrics, n_resamples=bootstrap) if bootstrap else None,
-        image_ids=tuple(image.image_id for image in images),
-        captions=tuple(caption for image in images for caption in image.captions),
+        bootstrap=bootstrap,
     )

@@ -14,7 +14,6 @@ from torch import Tensor
 from rsitr.data import CaptionedImage, require_images
 from rsitr.data.captions import number_captions
 from rsitr.data.ceiling import recall_ceiling
-from rsitr.evaluation.metrics import retrieval_metrics
 from rsitr.evaluation.protocol import READ_AHEAD, SplitResult, measure_scores, read_image
 from rsitr.models.dual import Features
 from rsitr.models.fusion import PairScorer, TextStates, load_fusion
@@ -101,22 +100,21 @@ def measure_pairs(
         progress: of the exhaustive scoring: images done, and their number.
     """
     start = time.perf_counter()
-    by_caption = torch.from_numpy(split.caption_text)
     if student is None:
         n_images = len(split.images.tokens)
         scores = scorer.score_all(split.texts, split.images, progress=lambda done: progress(done, n_images))
         scored, rerank_s = time.perf_counter(), 0.0
-        metrics = retrieval_metrics(scores[by_caption].numpy(), text_image=split.text_image)
+        metrics, _ = measure_scores(scores, caption_text=split.caption_text, text_image=split.text_image, rerank=None)
     else:
         first: Tensor = student.score_all(
             texts=split.texts.tokens[:, 0], images=split.images.global_emb, half=scorer.half
         ).cpu()
         scored = time.perf_counter()
         plan = FusionPlan(scorer.name, top=top)
-        reranker = FusionReranker(
-            plan, scorer=scorer, texts=split.texts, images=split.images, row_text=split.caption_text
+        reranker = FusionReranker(plan, scorer=scorer, texts=split.texts, images=split.images)
+        metrics, rerank_s = measure_scores(
+            first, caption_text=split.caption_text, text_image=split.text_image, rerank=reranker
         )
-        metrics, rerank_s = measure_scores(first[by_caption], text_image=split.text_image, rerank=reranker)
     return SplitResult(
         metrics=metrics,
         mR_ceiling=split.mR_ceiling,
@@ -141,4 +139,4 @@ def build_fusion_reranker(
     """
     scorer = load_fusion(plan.checkpoint, device=device)
     split = encode_pairs(scorer, images, progress=progress)
-    return FusionReranker(plan, scorer=scorer, texts=split.texts, images=split.images, row_text=split.caption_text)
+    return FusionReranker(plan, scorer=scorer, texts=split.texts, images=split.images)

@@ -66,7 +66,7 @@ class BankScores:
 
     Attributes:
         to_image: (n_bank_text, n_image).
-        to_text: (n_text, n_bank_image).
+        to_text: (n_distinct, n_bank_image).
     """
 
     to_image: torch.Tensor | None = None
@@ -172,6 +172,7 @@ def measure(
     mixture: Mixture,
     device: str | torch.device = "cpu",
     rerank: Reranker | FusionReranker | None = None,
+    bank: BankScores = NO_BANK,
 ) -> SplitResult:
     """Metrics of an encoded split.
 
@@ -179,12 +180,15 @@ def measure(
         split: from :func:`encode_split`.
         mixture: how similarities are mixed.
         device: where to score.
-        rerank: sorts each direction again; it sees the scores of every caption, as retrieval does.
+        rerank: sorts each direction again, over distinct captions.
+        bank: reference queries of the re-ranking, in place of the split's own.
     """
     start = time.perf_counter()
-    scores = score_split(split, mixture=mixture, device=device)[torch.from_numpy(split.caption_text)].cpu()
+    scores = score_split(split, mixture=mixture, device=device).cpu()
     scored = time.perf_counter()
-    metrics, rerank_s = measure_scores(scores, text_image=split.text_image, rerank=rerank)
+    metrics, rerank_s = measure_scores(
+        scores, caption_text=split.caption_text, text_image=split.text_image, rerank=rerank, bank=bank
+    )
     return SplitResult(
         metrics=metrics,
         mR_ceiling=split.mR_ceiling,
@@ -197,18 +201,33 @@ def measure(
 def measure_scores(
     scores: torch.Tensor,
     *,
+    caption_text: NDArray[np.int64],
     text_image: NDArray[np.int64],
     rerank: Reranker | FusionReranker | None,
     bank: BankScores = NO_BANK,
 ) -> tuple[RetrievalMetrics, float]:
-    """Metrics of scores (n_text, n_image), re-ranked in each direction, and the seconds the re-ranking took."""
+    """Metrics of scores, re-ranked in each direction, and the seconds the re-ranking took.
+
+    A caption that repeats is one candidate, and one query, of the re-ranking: as several it would fill a top K with
+    copies of itself, of which the last tie across its border. It is measured as often as it stands in the split.
+
+    Args:
+        scores: (n_distinct, n_image) of the distinct captions.
+        caption_text: (n_text,) distinct caption of each caption.
+        text_image: (n_text,) image of each caption.
+        rerank: what sorts again, or None.
+        bank: reference queries in place of the split's own.
+    """
+    rows = torch.from_numpy(caption_text)
     if rerank is None:
-        return retrieval_metrics(scores.numpy(), text_image=text_image), 0.0
+        return retrieval_metrics(scores[rows].numpy(), text_image=text_image), 0.0
     start = time.perf_counter()
     to_image = rerank(scores, direction="text_to_image", bank_scores=bank.to_image)
     to_text = rerank(scores, direction="image_to_text", bank_scores=bank.to_text)
     seconds = time.perf_counter() - start
-    metrics = retrieval_metrics(to_image.numpy(), text_image=text_image, image_to_text_scores=to_text.numpy())
+    metrics = retrieval_metrics(
+        to_image[rows].numpy(), text_image=text_image, image_to_text_scores=to_text[rows].numpy()
+    )
     return metrics, seconds
 
 

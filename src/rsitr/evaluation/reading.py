@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rsitr.data import CaptionedImage
 from rsitr.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from rsitr.evaluation.pairs import build_fusion_reranker
-from rsitr.evaluation.protocol import EncodedSplit, score_split
+from rsitr.evaluation.protocol import EncodedSplit, measure_scores, score_split
 from rsitr.rerank import Direction, FusionPlan
 from rsitr.rerank.fusion import FusionReranker
 from rsitr.types import Mixture
@@ -91,9 +90,9 @@ def tune_reading(
     for split, pictures in zip(splits, images, strict=True):
         reranker = build_fusion_reranker(plan, pictures, device=device, progress=_after(before, progress))
         before += len(pictures)
-        scores = score_split(split, mixture=mixture, device=reranker.scorer.device)
-        scores = scores.cpu()[torch.from_numpy(split.caption_text)]
-        alone.append(retrieval_metrics(scores.numpy(), text_image=split.text_image).mR)
+        scores = score_split(split, mixture=mixture, device=reranker.scorer.device).cpu()
+        plain, _ = measure_scores(scores, caption_text=split.caption_text, text_image=split.text_image, rerank=None)
+        alone.append(plain.mR)
         tried.append([_Hits.of(found) for found in _place_all(reranker, scores, split=split, plans=plans)])
     halves = [
         [float(np.mean([hits[number].mR(half) for hits in tried])) for number in range(len(plans))] for half in (0, 1)
@@ -120,9 +119,9 @@ def _place_all(
     to_image, to_text = (reranker.read(scores, direction=way) for way in get_args(Direction))
     for plan in plans:
         yield retrieval_metrics(
-            reranker.place(to_image, plan=plan).numpy(),
+            reranker.place(to_image, plan=plan).numpy()[split.caption_text],
             text_image=split.text_image,
-            image_to_text_scores=reranker.place(to_text, plan=plan).numpy(),
+            image_to_text_scores=reranker.place(to_text, plan=plan).numpy()[split.caption_text],
         )
 
 

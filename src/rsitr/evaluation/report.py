@@ -6,23 +6,56 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from rsitr.data import CaptionedImage, load_dataset
+from rsitr.data import CaptionDataset, CaptionedImage, load_dataset
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError
+from rsitr.evaluation.bank import describe_bank, encode_bank, read_bank, score_bank
 from rsitr.evaluation.metrics import QueryRanks, RetrievalIntervals, bootstrap_intervals
 from rsitr.evaluation.pairs import build_fusion_reranker
-from rsitr.evaluation.protocol import SplitResult, encode_split, measure
+from rsitr.evaluation.protocol import NO_BANK, SplitResult, encode_split, measure
 from rsitr.evaluation.zeroshot import ZeroShotReport, find_classes, zero_shot_report
 from rsitr.models import TorchEncoder, choose_device, load_model
 from rsitr.rerank import FusionPlan, Reranker, parse_method
 from rsitr.rerank.fusion import FusionReranker
 from rsitr.types import Encoder, Mixture
 
-__all__ = ["EvaluationReport", "evaluate", "override"]
+__all__ = ["EvaluationReport", "Queries", "evaluate", "override"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Of a split that is measured: whence it is, and what its queries are called.
+
+    Attributes:
+        data: the data set as given, `NAME:FOLDER`.
+        split: as given.
+        data_sha256: of the annotation file.
+        image_ids: the pictures.
+        captions: of all pictures, one after another.
+    """
+
+    data: str
+    split: str
+    data_sha256: str
+    image_ids: tuple[str, ...]
+    captions: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: CaptionDataset, *, data: str, split: str) -> Queries:
+        """Those of a data set's split. Raises DataError where it has none of that name."""
+        images = dataset.split(split)
+        return cls(
+            data=data,
+            split=split,
+            data_sha256=dataset.sha256,
+            image_ids=tuple(image.image_id for image in images),
+            captions=tuple(caption for image in images for caption in image.captions),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +85,40 @@ class EvaluationReport:
     image_ids: tuple[str, ...]
     captions: tuple[str, ...]
     zero_shot: ZeroShotReport | None = None
+
+    @classmethod
+    def assemble(
+        cls,
+        queries: Queries,
+        result: SplitResult,
+        *,
+        model: str,
+        settings: dict[str, Any],
+        bootstrap: int = 0,
+        zero_shot: ZeroShotReport | None = None,
+    ) -> EvaluationReport:
+        """The report of a measurement, whatever it was that scored.
+
+        Args:
+            queries: of the split.
+            result: of measuring it.
+            model: its name.
+            settings: how it was measured.
+            bootstrap: resamples for intervals; 0 leaves them out.
+            zero_shot: classification, if that was asked for, too.
+        """
+        return cls(
+            model=model,
+            data=queries.data,
+            split=queries.split,
+            result=result,
+            settings=settings,
+            data_sha256=queries.data_sha256,
+            intervals=bootstrap_intervals(result.metrics, n_resamples=bootstrap) if bootstrap else None,
+            image_ids=queries.image_ids,
+            captions=queries.captions,
+            zero_shot=zero_shot,
+        )
 
     @property
     def mR(self) -> float:  # noqa: N802  # the field's name for it
@@ -114,6 +181,7 @@ def evaluate(
     bootstrap: int = 0,
     zero_shot: bool = False,
     class_names: Sequence[str] | None = None,
+    bank: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> EvaluationReport:
     """Measure a model on a split of a data set (METHODS 4).
@@ -130,6 +198,8 @@ def evaluate(
         bootstrap: resamples for confidence intervals; 0 leaves them out.
         zero_shot: also classify the pictures by their class names (:func:`rsitr.evaluation.zero_shot_report`).
         class_names: to choose from, in words; those of the whole data set when None.
+        bank: reference queries of the re-ranking, in place of the split's own, which a live search has not: `train`
+            for those of the training split, or a file of captions, one per line.
         progress: called with the pictures encoded and their number.
 
     Raises:
@@ -155,31 +225,39 @@ def evaluate(
     chosen = mixture or encoder.mixture
     method = rerank or (encoder.rerank if isinstance(encoder, TorchEncoder) else None) or "none"
     reranker = None if method == "none" else _find_reranker(method, images, device=device)
-    encoded = encode_split(encoder, images, batch_size=batch_size, progress=lambda done: progress(done, len(images)))
-    result = measure(encoded, mixture=chosen, device=where, rerank=reranker)
-    intervals = bootstrap_intervals(result.metrics, n_resamples=bootstrap) if bootstrap else None
+    if bank is not None and not isinstance(reranker, Reranker):
+        raise ConfigError(f"a bank is for a re-ranking without training, and this is {method}; see --rerank sar:k=20")
+    reference = dataset.split("train") if bank == "train" else ()
+    total = len(images) + len(reference)
+    encoded = encode_split(encoder, images, batch_size=batch_size, progress=lambda done: progress(done, total))
+    banked = NO_BANK
+    if bank is not None:
+        queries = (
+            encode_bank(encoder, reference, progress=lambda done: progress(len(images) + done, total))
+            if bank == "train"
+            else read_bank(encoder, Path(bank))
+        )
+        banked = score_bank(queries, encoded, mixture=chosen, device=where)
+    result = measure(encoded, mixture=chosen, device=where, rerank=reranker, bank=banked)
     classified = None
     if zero_shot:
         classified = zero_shot_report(
             encoder, images, encoded=encoded.images, class_names=names, mixture=chosen, device=where
         )
-    return EvaluationReport(
+    return EvaluationReport.assemble(
+        Queries.of(dataset, data=data, split=split),
+        result,
         model=encoder.name,
-        data=data,
-        split=split,
-        result=result,
         settings={
             "mixture": asdict(chosen),
             "rerank": None if reranker is None else str(reranker),
+            **({"bank": describe_bank(bank)} if isinstance(reranker, Reranker) else {}),
             "fingerprint": encoder.fingerprint,
             "device": where,
             "batch_size": batch_size,
             "threads": torch.get_num_threads(),
         },
-        data_sha256=dataset.sha256,
-        intervals=intervals,
-        image_ids=tuple(image.image_id for image in images),
-        captions=tuple(caption for image in images for caption in image.captions),
+        bootstrap=bootstrap,
         zero_shot=classified,
     )
 

@@ -11,7 +11,7 @@ from rsitr.errors import ConfigError
 from rsitr.evaluation.bank import Bank, score_bank
 from rsitr.evaluation.protocol import NO_BANK, EncodedSplit, measure_scores, score_split
 from rsitr.rerank import Reranker, parse_rerank
-from rsitr.similarity import score_global, score_local
+from rsitr.similarity import mix, score_global, score_local
 from rsitr.types import Mixture
 
 __all__ = ["RERANK_GRID", "Trial", "TuningResult", "tune", "tune_rerank"]
@@ -92,11 +92,14 @@ def tune(
     def attempt(mixture: Mixture, reranker: Reranker | None) -> None:
         results = []
         for split, similarities, reference in zip(splits, parts, references, strict=True):
-            scores = mixture.alpha * similarities["global"]
-            if mixture.beta:
-                scores = scores + mixture.beta * similarities[mixture.norm]
-            by_caption = scores[torch.from_numpy(split.caption_text)]
-            metrics, _ = measure_scores(by_caption, text_image=split.text_image, rerank=reranker, bank=reference)
+            scores = mix(similarities["global"], similarities[mixture.norm] if mixture.beta else None, mixture=mixture)
+            metrics, _ = measure_scores(
+                scores,
+                caption_text=split.caption_text,
+                text_image=split.text_image,
+                rerank=reranker,
+                bank=reference,
+            )
             results.append(metrics.mR)
         trials.append(Trial(mixture, None if reranker is None else str(reranker), sum(results) / len(results)))
         progress(len(trials), total)
@@ -131,14 +134,11 @@ def tune_rerank(
     rerankers = [reranker for reranker in map(parse_rerank, RERANK_GRID) if reranker.name == method]
     if not rerankers:
         raise ConfigError(f"there is no re-ranking {method!r} to choose settings of")
-    scores = [
-        score_split(split, mixture=mixture, device=device).cpu()[torch.from_numpy(split.caption_text)]
-        for split in splits
-    ]
+    scores = [score_split(split, mixture=mixture, device=device).cpu() for split in splits]
 
     def attempt(reranker: Reranker) -> Trial:
         results = [
-            measure_scores(part, text_image=split.text_image, rerank=reranker)[0].mR
+            measure_scores(part, caption_text=split.caption_text, text_image=split.text_image, rerank=reranker)[0].mR
             for part, split in zip(scores, splits, strict=True)
         ]
         return Trial(mixture, str(reranker), sum(results) / len(results))

@@ -22,7 +22,7 @@ from rsitr.data import CaptionedImage
 from rsitr.data.ceiling import hit_probability
 from rsitr.errors import ConfigError, DataError, ModelError
 from rsitr.evaluation.protocol import encode_images
-from rsitr.similarity import score_global, score_local
+from rsitr.similarity import mix, score_global, score_local
 from rsitr.types import EncodedImages, Encoder, Mixture
 
 __all__ = ["TEMPLATES", "ClassResult", "ZeroShotReport", "classify", "find_classes", "zero_shot_report"]
@@ -126,16 +126,17 @@ def classify(
     sentences = torch.from_numpy(texts.global_emb).to(device)
     prototypes = F.normalize(sentences, dim=-1).view(n_class, n_template, -1).mean(dim=1)
     picture_emb = torch.from_numpy(images.global_emb).to(device)
-    scores = mixture.alpha * score_global(text_emb=prototypes, image_emb=picture_emb)
+    scores = score_global(text_emb=prototypes, image_emb=picture_emb)
+    local = None
     if mixture.beta:
-        local = score_local(
+        each = score_local(
             text_tokens=torch.from_numpy(texts.tokens).to(device),
             image_tokens=torch.from_numpy(images.tokens).to(device),
             text_mask=torch.from_numpy(texts.token_mask).to(device),
             norm=mixture.norm,
         )
-        scores = scores + mixture.beta * local.view(n_class, n_template, -1).mean(dim=1)
-    return scores.T
+        local = each.view(n_class, n_template, -1).mean(dim=1)
+    return mix(scores, local, mixture=mixture).T
 
 
 def zero_shot_report(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rsitr.models.dual import Features
@@ -74,7 +72,6 @@ class FusionReranker:
         scorer: the fusion model.
         texts: the distinct texts.
         images: the images.
-        row_text: (n_rows,) distinct text of each row of the scores that will be given.
     """
 
     def __init__(
@@ -84,13 +81,11 @@ class FusionReranker:
         scorer: PairScorer,
         texts: TextStates,
         images: Features,
-        row_text: NDArray[np.int64],
     ) -> None:
         self.plan, self.scorer, self.texts, self.images = plan, scorer, texts, images
-        self.row_text = torch.from_numpy(row_text)
 
     def __call__(self, scores: Tensor, *, direction: Direction, bank_scores: Tensor | None = None) -> Tensor:
-        """Re-rank (n_rows, n_image) scores for one direction. Rows of one text must be equal.
+        """Re-rank (n_text, n_image) scores for one direction.
 
         Args:
             scores: of the first stage, higher is better.
@@ -98,7 +93,7 @@ class FusionReranker:
             bank_scores: not used: a fusion model needs no reference queries.
 
         Returns:
-            (n_rows, n_image) float64.
+            (n_text, n_image) float64.
 
         Raises:
             ConfigError: there is no such direction.
@@ -108,9 +103,7 @@ class FusionReranker:
 
     def read(self, scores: Tensor, *, direction: Direction) -> ReadCandidates:
         """The costly part of a call, which any smaller `top` and every `weight` can share; arguments as there."""
-        rows = torch.full((len(self.texts.tokens),), -1)
-        rows[self.row_text.flip(0)] = torch.arange(len(self.row_text)).flip(0)
-        view = view_queries(scores[rows], direction=direction, bank_scores=None)
+        view = view_queries(scores, direction=direction, bank_scores=None)
         candidates = top_candidates(view.scores, top=self.plan.top)
         queries = torch.arange(len(candidates))[:, None].expand_as(candidates)
         text_index, image_index = (candidates, queries) if view.transposed else (queries, candidates)
@@ -120,10 +113,10 @@ class FusionReranker:
         return ReadCandidates(view=view, candidates=candidates, log_odds=values)
 
     def place(self, read: ReadCandidates, *, plan: FusionPlan) -> Tensor:
-        """Scores (n_rows, n_image) float64 in which the candidates that were read are sorted as the plan says."""
+        """Scores (n_text, n_image) float64 in which the candidates that were read are sorted as the plan says."""
         candidates, first = read.candidates[:, : plan.top], read.view.scores
         values = read.log_odds[:, : plan.top] + plan.weight * first.gather(1, candidates)
-        return read.view.restore(place_above(first, candidates=candidates, values=values))[self.row_text]
+        return read.view.restore(place_above(first, candidates=candidates, values=values))
 
     def __str__(self) -> str:
         """As `parse_fusion` reads it."""

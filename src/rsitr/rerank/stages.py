@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.rerank.methods import Reranker, rerank_candidates
+from rsitr.similarity import mix
 from rsitr.types import FloatArray, Mixture
 
 __all__ = ["Ranking", "Reading", "Stage", "rank_candidates_in_stages"]
@@ -117,7 +118,7 @@ def rank_candidates_in_stages(
     start = time.perf_counter()
     deadline = None if budget_s is None else start + budget_s
     first = Stage("global", np.asarray(global_scores, dtype=np.float32), found_s)
-    scores = np.asarray(mixture.alpha * global_scores, dtype=np.float32)
+    scores = np.asarray(mix(first.scores, None, mixture=mixture), dtype=np.float32)
     order = np.argsort(-scores, kind="stable")
     stages = [first]
     seen = order
@@ -127,7 +128,7 @@ def rank_candidates_in_stages(
         stages.append(stage)
         seen = order[np.isfinite(stage.scores[order])]
         has_local = len(seen) > 0
-        scores[seen] += np.float32(mixture.beta) * stage.scores[seen]
+        scores[seen] = mix(first.scores[seen], stage.scores[seen], mixture=mixture)
     ranks = _rank_above(scores, seen=seen if has_local else order, order=order)
     if reranker is not None and references is not None and len(scores):
         stage = _rerank(

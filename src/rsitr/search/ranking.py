@@ -258,17 +258,17 @@ class CandidateRanker:
 
     def _score_references(self, positions: NDArray[np.int64], *, mixture: Mixture, local: bool) -> FloatArray:
         """(n_reference, len(positions)), scored as the query was."""
+        from rsitr.similarity import mix, score_pairs
+
         index = self._index
         vectors = index.vectors([self._candidates[position].tile.tile for position in positions])
         if not local:
             references = index.reference_vectors(self._query.query)
-            return np.asarray(mixture.alpha * (references @ vectors.T), dtype=np.float32)
+            return np.asarray(mix(references @ vectors.T, None, mixture=mixture), dtype=np.float32)
         if self._by_code:
             coded = index.references.coded()
             by_code = self._known_coder.score_codes(text_codes=coded.codes, tile_codes=self._fetched_codes[positions])
-            return np.asarray(mixture.alpha * (coded.global_emb @ vectors.T) + mixture.beta * by_code, dtype=np.float32)
-        from rsitr.similarity import score_pairs
-
+            return np.asarray(mix(coded.global_emb @ vectors.T, by_code, mixture=mixture), dtype=np.float32)
         images = EncodedImages(vectors, self._views.tokens(positions))
         return np.asarray(score_pairs(texts=index.references.texts(), images=images, mixture=mixture).numpy())
 

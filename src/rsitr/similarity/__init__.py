@@ -2,7 +2,7 @@
 
 from rsitr.similarity.agreement import RankAgreement, measure_agreement
 from rsitr.similarity.code import LocalCode
-from rsitr.similarity.combined import score_global, score_pairs
+from rsitr.similarity.combined import mix, score_global, score_pairs
 from rsitr.similarity.local import LocalNorm, gram_vectors, score_local
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "RankAgreement",
     "gram_vectors",
     "measure_agreement",
+    "mix",
     "score_global",
     "score_local",
     "score_pairs",

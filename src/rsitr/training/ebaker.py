@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 
-from rsitr.data.keywords import collect_keywords
 from rsitr.data.masking import CaptionMasker
 from rsitr.errors import ConfigError
 from rsitr.losses import EbakerLoss, ebaker_loss, keep_above
@@ -59,13 +58,13 @@ class EbakerRecipe(nn.Module):
 
     Args:
         table: training rows.
-        captions_by_set: training captions by data set, for keyword statistics.
+        keywords: that are masked with strategy `keyword`.
         dim: width of the local features.
         context_length: of the encoder.
         scale, learn_scale, local_weight, local_norm, repeats: see :class:`rsitr.config.LossConfig`.
         soft_weight, soft_temperature: likewise.
         local_tokens: which text tokens count.
-        ker_weight, ker_strategy, ker_position, ker_top_k, ker_layers, ker_vocabulary, ker_padding: see `KerConfig`.
+        ker_weight, ker_strategy, ker_position, ker_layers, ker_vocabulary, ker_padding: see `KerConfig`.
         drop_ratio, drop_epoch, scheme: see `EbaConfig`.
         seed: of the random mask strategy.
         ranks: the processes that train together.
@@ -78,7 +77,7 @@ class EbakerRecipe(nn.Module):
         self,
         *,
         table: RowTable,
-        captions_by_set: dict[str, Sequence[str]],
+        keywords: Sequence[str],
         dim: int,
         context_length: int,
         scale: float,
@@ -90,7 +89,6 @@ class EbakerRecipe(nn.Module):
         ker_weight: float,
         ker_strategy: str,
         ker_position: str,
-        ker_top_k: int,
         ker_layers: int,
         ker_vocabulary: str,
         ker_padding: str,
@@ -112,7 +110,7 @@ class EbakerRecipe(nn.Module):
         self.drop_ratio, self.drop_epoch, self.scheme = drop_ratio, drop_epoch, scheme
         self.seed, self.ranks = seed, ranks
         self.log_scale = nn.Parameter(torch.tensor(float(np.log(scale))), requires_grad=learn_scale)
-        self.keywords = collect_keywords(captions_by_set, top_k=ker_top_k) if ker_strategy == "keyword" else []
+        self.keywords = list(keywords) if ker_strategy == "keyword" else []
         self.masker = CaptionMasker(
             SimpleTokenizer(context_length=context_length),
             context_length=context_length,

@@ -64,7 +64,7 @@ class Trainer:
         device: where to train.
         ranks: the processes that train together, each on its share of every batch; the first one validates, saves and
             reports. The recipe must be of the same ranks.
-        amp: mixed precision; bf16 on a CPU that has it and on a GPU.
+        amp: forward passes in bf16 where the device computes in it.
         save_every_s: seconds between saved states.
 
     Attributes:

@@ -245,6 +245,7 @@ def build_mtgfe_trainer(
     device: str,
     record: Mapping[str, Any],
     encoder: Encoder | None,
+    amp: bool,
     ranks: Ranks,
     on_cache: Callable[[int, int], None],
     report: Callable[[Position, int, float], None],
@@ -268,6 +269,7 @@ def build_mtgfe_trainer(
         device: where to train.
         record: goes into the checkpoint: config, data, provenance.
         encoder: the dual encoder for negatives `dual`, else None.
+        amp: forward passes in bf16 where the device computes in it.
         ranks: the processes that train together.
         on_cache: progress of the caches: done, total.
         report: progress of training.
@@ -345,5 +347,6 @@ def build_mtgfe_trainer(
         on_best=export,
         report=report,
         device=device,
+        amp=amp,
         ranks=ranks,
     )

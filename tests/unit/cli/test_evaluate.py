@@ -12,8 +12,11 @@ import pytest
 
 from rsitr.cli.app import main
 from rsitr.data import load_dataset
-from rsitr.models import CheckpointConfig, save_checkpoint
+from rsitr.evaluation.bank import encode_bank, score_bank
+from rsitr.evaluation.protocol import encode_split, measure
+from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
+from rsitr.rerank import parse_rerank
 from tiny import TinyTrunk, tiny_model, write_tiny_data
 
 Run = Callable[..., tuple[int, str, str]]
@@ -162,3 +165,34 @@ def test_what_is_needed_is_asked_for(run: Run, missing: list[str]) -> None:
     status, _, err = run("evaluate", *missing)
     assert status == 2
     assert "Missing" in err
+
+
+def test_reference_queries_of_a_re_ranking_are_not_those_that_are_measured(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "captions.txt").write_text("a tree\na red roof\ntwo planes\n")
+    asked = ("evaluate", "tiny", "--data", "ucm:data/ucm", "--device", "cpu", "--json", "out.json", "--rerank")
+    found = {}
+    for method in ("qb-norm", "inverted-softmax"):
+        for bank in (None, "train", "captions.txt"):
+            status, out, err = run(*asked, method, *([] if bank is None else ["--bank", bank]))
+            assert (status, err) == (0, "")
+            report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+            assert f"over {report['settings']['bank']}" in " ".join(out.split())
+            found[method, bank] = report
+    assert found["qb-norm", None]["settings"]["bank"] == "the split's own queries"
+    assert found["qb-norm", "train"]["settings"]["bank"] == "captions and pictures of the training split"
+    assert found["qb-norm", "captions.txt"]["settings"]["bank"].startswith("the captions in captions.txt")
+    encoder = load_model("tiny", device="cpu")
+    dataset = load_dataset("ucm:data/ucm")
+    split, bank = encode_split(encoder, dataset.split("val")), encode_bank(encoder, dataset.split("train"))
+    reference = score_bank(bank, split, mixture=encoder.mixture)
+    expected = measure(split, mixture=encoder.mixture, rerank=parse_rerank("qb-norm"), bank=reference).as_dict()
+    assert found["qb-norm", "train"]["image_to_text"] == expected["image_to_text"]
+    assert found["qb-norm", "train"]["text_to_image"] == expected["text_to_image"]
+
+
+@pytest.mark.parametrize("rerank", [None, "none"])
+def test_a_bank_without_a_re_ranking_is_refused(run: Run, rerank: str | None) -> None:
+    status, _, err = run("evaluate", "tiny", "--data", "ucm:data/ucm", "--bank", "train",
+                         *([] if rerank is None else ["--rerank", rerank]))  # fmt: skip
+    assert status == 2
+    assert "a bank is for a re-ranking without training" in err

@@ -136,7 +136,7 @@ def test_a_bank_equals_what_the_re_ranker_says_of_its_scores(run: Run, tmp_path:
     assert reference.to_text is not None
     n_texts = len({caption for image in images.split("train") for caption in image.captions})
     assert reference.to_image.shape == (n_texts, len(images.split("val")))
-    assert reference.to_text.shape == (len(split.caption_text), len(images.split("train")))
+    assert reference.to_text.shape == (len(split.texts), len(images.split("train")))
     captions = sorted({caption for image in images.split("train") for caption in image.captions})
     alone = score_pairs(texts=encoder.encode_texts(captions[:1]), images=split.images, mixture=mixture)
     assert any(torch.allclose(row, alone[0], atol=1e-5) for row in reference.to_image)

@@ -12,7 +12,8 @@ from rsitr.data import CaptionedImage
 from rsitr.data.ceiling import recall_ceiling
 from rsitr.errors import ConfigError, DataError
 from rsitr.evaluation import protocol, retrieval_metrics
-from rsitr.evaluation.protocol import encode_captions, encode_split, measure, score_split
+from rsitr.evaluation.protocol import encode_captions, encode_split, measure, measure_scores, score_split
+from rsitr.rerank import parse_rerank
 from rsitr.types import GLOBAL_ONLY, EncodedImages, EncodedTexts, ImageArray, Mixture
 
 N_IMAGES, DIM = 6, 8
@@ -164,3 +165,21 @@ def test_an_unknown_norm_is_refused(images: list[CaptionedImage]) -> None:
     split = encode_split(TableEncoder(), images)
     with pytest.raises(ConfigError, match="'max' is unknown"):
         measure(split, mixture=Mixture(norm="max"))  # type: ignore[arg-type]
+
+
+def test_a_repeated_caption_is_one_candidate_of_a_re_ranking() -> None:
+    """As five, the copies would tie across the border of the top two, and all would stay where they are."""
+    caption_text = np.array([0, 0, 0, 0, 0, 1, 2])
+    text_image = np.array([0, 0, 1, 1, 1, 0, 2])
+    # Picture 0 likes text 0 best, but text 0 likes picture 1 more; text 1 likes picture 0 best of all.
+    scores = torch.tensor([[0.8, 0.9, 0.1], [0.7, 0.2, 0.1], [0.1, 0.2, 0.6]])
+    alone, _ = measure_scores(scores, caption_text=np.arange(3), text_image=np.array([1, 0, 2]), rerank=None)
+    sar = parse_rerank("sar:k=2")
+    moved, _ = measure_scores(scores, caption_text=np.arange(3), text_image=np.array([1, 0, 2]), rerank=sar)
+    assert alone.image_to_text["R@1"] == pytest.approx(200 / 3)
+    assert moved.image_to_text["R@1"] == 100
+    repeated, _ = measure_scores(scores, caption_text=caption_text, text_image=text_image, rerank=sar)
+    assert repeated.image_ranks.best[0] == 1, "text 1 has come before all five copies of text 0"
+    assert repeated.image_ranks.equal[0] == 1
+    frozen = sar(scores[torch.from_numpy(caption_text)], direction="image_to_text")
+    assert torch.equal(frozen[:, 0], scores[torch.from_numpy(caption_text)][:, 0])

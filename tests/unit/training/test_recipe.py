@@ -24,6 +24,7 @@ from rsitr.training.rows import RowTable
 from tiny import TinyTrunk, tiny_model
 
 WORDS = ("red", "green", "blue", "yellow", "white", "black")
+KEYWORDS = (*WORDS, "barn", "field", "many", "near", "one", "road", "trees")
 CPU = torch.device("cpu")
 
 
@@ -52,7 +53,7 @@ def make(table: RowTable, **changes: Any) -> EbakerRecipe:
     torch.manual_seed(0)
     settings: dict[str, Any] = {
         "table": table,
-        "captions_by_set": {"set": list(table.captions)},
+        "keywords": KEYWORDS,
         "dim": 16,
         "context_length": 24,
         "scale": 20.0,
@@ -64,7 +65,6 @@ def make(table: RowTable, **changes: Any) -> EbakerRecipe:
         "ker_weight": 0.5,
         "ker_strategy": "keyword",
         "ker_position": "word",
-        "ker_top_k": 512,
         "ker_layers": 1,
         "ker_vocabulary": "keywords",
         "ker_padding": "batch",
@@ -184,7 +184,7 @@ def test_the_restricted_vocabulary_holds_every_word_that_can_be_masked(table: Ro
 def test_nothing_to_mask_is_said_at_once(table: RowTable) -> None:
     plain = RowTable.of([CaptionedImage("set/0", Path("0.png"), ("it is there",), "train")])
     with pytest.raises(ConfigError, match="nothing to predict"):
-        make(plain, captions_by_set={"set": ["it is there"]}, ker_strategy="attribute")
+        make(plain, keywords=[], ker_strategy="attribute")
 
 
 def test_masks_by_chance_follow_from_seed_epoch_and_batch(table: RowTable, model: CompactDualEncoder) -> None:
