@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rsitr.data.duplicates import HashedImage, UnreadableImage
+    from rsitr.data.duplicates import UnreadableImage
     from rsitr.data.merge import MergedTraining
-    from rsitr.data.records import CaptionDataset
+    from rsitr.data.records import CaptionDataset, CaptionedImage
 
 __all__ = ["merge"]
 
@@ -24,19 +24,25 @@ _DROPPED_COLUMNS = ("dataset", "filename", "reason", "twin_dataset", "twin_split
 def merge(
     specs: list[str] = typer.Argument(..., metavar="DATA...", help="NAME:FOLDER or csv:FILE, one or several."),
     out: Path = typer.Option(
-        ..., "--out", metavar="DIR_OR_FILE", help="FILE.csv, or a folder that gets train.csv, dropped.csv, merge.json."
+        ...,
+        "--out",
+        metavar="DIR_OR_FILE",
+        help="FILE.csv, or a folder that gets captions.csv, dropped.csv, merge.json.",
     ),
     max_distance: int = typer.Option(2, metavar="BITS", help="Bits in which the hashes of duplicates may differ."),
     held_out: list[str] = typer.Option(
         [], "--held-out", metavar="DATA", help="Another set whose held-out splits must stay unseen; may be repeated."
     ),
 ) -> None:
-    """Write one training set: of every duplicate one, and none that is in a held-out split of any of the sets.
+    """Write one data set: of every duplicate one training picture, and none that any of the sets holds out.
 
-    Duplicates are found by perceptual hash. The result is a table for csv:FILE; beside it are a list of what was left
-    out and why, and how it came about. Status 1 if pictures could not be read: they are left out, and listed.
+    Duplicates are found by perceptual hash. The result is a table for csv:FILE, with the validation and test splits of
+    the merged sets as they are: `rsitr train CONFIG --set data.sets=[csv] --data csv:FILE` trains on it. Beside it are
+    a list of what was left out and why, and how it came about. Status 1 if pictures could not be read: they are left
+    out, and listed.
     """
     import json
+    from collections import Counter
 
     from rsitr.cli.output import console, progress_bar
     from rsitr.cli.provenance import provenance
@@ -54,6 +60,10 @@ def merge(
         task = progress.add_task("Hashing images", total=None)
         hashed = hash_images(datasets, progress=lambda done, total: progress.update(task, completed=done, total=total))
     merged = merge_training(hashed, trained=trained.__contains__, max_distance=max_distance)
+    kept = [hashed.image for hashed in merged.kept]
+    kept += [
+        hashed.image for hashed in hashed.images if hashed.dataset in trained and hashed.image.split in ("val", "test")
+    ]
     unread = [entry for entry in hashed.unreadable if entry.image.split == "train" and entry.dataset in trained]
     facts = {
         **provenance(),
@@ -62,13 +72,14 @@ def merge(
         "splits": {dataset.name: dataset.splits for dataset in datasets},
         "max_distance": max_distance,
         "kept": len(merged.kept),
+        "held_out": dict(Counter(image.split for image in kept if image.split != "train")),
         "captions": sum(len(hashed.image.captions) for hashed in merged.kept),
         "dropped": len(merged.dropped),
         "unreadable": [str(entry.image.path) for entry in hashed.unreadable],
     }
     write_file(dropped_table, _to_csv(_DROPPED_COLUMNS, _dropped_rows(merged, unread)))
     write_file(record, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    write_file(table, _to_csv(("filename", "title", "split"), _kept_rows(merged, folder=table.resolve().parent)))
+    write_file(table, _to_csv(("filename", "title", "split"), _kept_rows(kept, folder=table.resolve().parent)))
     _print_summary(merged, datasets=datasets, trained=trained, unreadable=hashed.unreadable, out=console())
     console().print(f"written: {table}, {dropped_table}, {record}", soft_wrap=True)
     if hashed.unreadable:
@@ -89,26 +100,24 @@ def _name_outputs(out: Path) -> tuple[Path, Path, Path]:
             raise ConfigError(
                 f"cannot make the folder {out}: {error.strerror or error}; name a folder or a .csv file"
             ) from error
-        paths = out / "train.csv", out / "dropped.csv", out / "merge.json"
+        paths = out / "captions.csv", out / "dropped.csv", out / "merge.json"
     for path in paths:
         require_writable(path)
     return paths
 
 
-def _kept_rows(merged: MergedTraining, *, folder: Path) -> list[tuple[object, ...]]:
-    return [
-        (_relative(hashed, folder), caption, "train") for hashed in merged.kept for caption in hashed.image.captions
-    ]
+def _kept_rows(images: Sequence[CaptionedImage], *, folder: Path) -> list[tuple[object, ...]]:
+    return [(_relative(image, folder), caption, image.split) for image in images for caption in image.captions]
 
 
-def _relative(hashed: HashedImage, folder: Path) -> str:
+def _relative(image: CaptionedImage, folder: Path) -> str:
     """The picture's path from the table's folder, so that both can move together; in full where there is no way."""
     import os
 
     try:
-        return Path(os.path.relpath(hashed.image.path, folder)).as_posix()
+        return Path(os.path.relpath(image.path, folder)).as_posix()
     except ValueError:  # another drive
-        return hashed.image.path.as_posix()
+        return image.path.as_posix()
 
 
 def _dropped_rows(merged: MergedTraining, unread: Sequence[UnreadableImage]) -> list[tuple[object, ...]]:
@@ -171,6 +180,8 @@ def _print_summary(
         for split in ("val", "test"):
             if split not in dataset.splits:
                 out.print(f"Note: {dataset.name} has no {split} split here, so its pictures could not be compared.")
+    if not any("val" in dataset.splits for dataset in datasets if dataset.name in trained):
+        out.print("Note: nothing is for validation, which a training needs: merge a set that has a val split, too.")
     if unreadable:
         out.print(f"pictures that could not be read and were left out: {len(unreadable):,}")
         for entry in unreadable:

@@ -102,7 +102,10 @@ def load_sets(
     by_name = {one.name if isinstance(one, CaptionDataset) else one.partition(":")[0]: one for one in given}
     unknown = by_name.keys() - set(names)
     if unknown:
-        raise ConfigError(f"{user} trains on {', '.join(names)}, not on {', '.join(sorted(unknown))}")
+        raise ConfigError(
+            f"{user} trains on {', '.join(names)}, not on {', '.join(sorted(unknown))}; "
+            f"--set data.sets=[{','.join(sorted(by_name))}] has it train on what is given"
+        )
     sets = []
     for name in names:
         own = by_name.get(name)

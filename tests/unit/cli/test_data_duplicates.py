@@ -10,9 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from generators import draw_pattern, write_pattern_table
+from rsitr.build import build_run
 from rsitr.cli.app import app
+from rsitr.config import DataConfig
 from rsitr.data import load_dataset, require_images
 from rsitr.errors import ConfigError, DataError
+from rsitr.models.compact import TRUNKS
+from tiny import TinyTrunk, tiny_config
 
 
 @pytest.fixture
@@ -55,10 +59,10 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_merge_writes_a_set_that_can_be_loaded(one: Path, two: Path, tmp_path: Path) -> None:
     status, out = run("merge", f"csv:{one}", f"csv:{two}", "--out", tmp_path / "merged")
     assert status == 0
-    dataset = load_dataset(f"csv:{tmp_path / 'merged' / 'train.csv'}")
+    dataset = load_dataset(f"csv:{tmp_path / 'merged' / 'captions.csv'}")
     require_images(dataset.images)
-    assert dataset.splits == {"train": 3}
-    assert [image.path.name for image in dataset.images] == ["a.png", "c.png", "f.jpg"]
+    assert dataset.splits == {"train": 3, "val": 1, "test": 2}
+    assert [image.path.name for image in dataset.images] == ["a.png", "c.png", "f.jpg", "d.png", "e.png", "b.jpg"]
     assert dataset.images[0].captions == ("this is a.png", "a picture, called a.png")
     dropped = read(tmp_path / "merged" / "dropped.csv")
     assert [(row["dataset"], row["filename"], row["reason"], row["twin_filename"]) for row in dropped] == [
@@ -68,6 +72,7 @@ def test_merge_writes_a_set_that_can_be_loaded(one: Path, two: Path, tmp_path: P
     ]
     record = json.loads((tmp_path / "merged" / "merge.json").read_text(encoding="utf-8"))
     assert (record["kept"], record["captions"], record["dropped"], record["max_distance"]) == (3, 6, 3, 2)
+    assert record["held_out"] == {"val": 1, "test": 2}
     assert record["data_sha256"]["one"] == load_dataset(f"csv:{one}").sha256
     assert "two has no val split here" in out
     assert "one has no" not in out
@@ -84,7 +89,9 @@ def test_table_and_its_pictures_can_move_together(one: Path, two: Path, tmp_path
 def test_other_sets_can_be_protected_without_training_on_them(one: Path, two: Path, tmp_path: Path) -> None:
     status, out = run("merge", f"csv:{one}", "--held-out", f"csv:{two}", "--out", tmp_path / "m.csv")
     assert status == 0
-    assert [Path(row["filename"]).name for row in read(tmp_path / "m.csv")[::2]] == ["a.png", "c.png"]
+    assert [Path(row["filename"]).name for row in read(tmp_path / "m.csv")[::2]] == [
+        *("a.png", "c.png", "d.png", "e.png")
+    ]
     assert "two  " not in out
 
 
@@ -145,3 +152,23 @@ def test_unreadable_pictures_are_something_found_wrong(one: Path) -> None:
     status, out = run("leakage", f"csv:{one}")
     assert status == 1
     assert "e.png: there is no such file" in out
+
+
+def test_what_merge_writes_is_trained_on(one: Path, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a data set of its own: validation and test are those of the merged sets."""
+    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+    _, said = run("merge", f"csv:{one}", f"csv:{two}", "--out", tmp_path / "merged")
+    assert "nothing is for validation" not in said
+    table = f"csv:{tmp_path / 'merged' / 'captions.csv'}"
+    config = tiny_config(data=DataConfig(sets=("csv",)))
+    built = build_run(config, specs=[table], folder=tmp_path / "run", device="cpu", provenance={})
+    assert [image.path.name for image in built.table.images] == ["a.png", "c.png", "f.jpg"]
+    built.trainer.run(resume=False)
+    assert "mR_captions" in built.trainer.position.history[-1]
+    with pytest.raises(ConfigError, match=r"trains on ucm, not on csv; --set data\.sets=\[csv\] has it train"):
+        build_run(tiny_config(), specs=[table], folder=tmp_path / "other", device="cpu", provenance={})
+
+
+def test_a_merge_without_validation_says_so(tmp_path: Path) -> None:
+    only = write_pattern_table(tmp_path / "only.csv", {"a.png": (draw_pattern(1), "train")})
+    assert "nothing is for validation" in run("merge", f"csv:{only}", "--out", tmp_path / "m.csv")[1]
