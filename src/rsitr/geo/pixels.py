@@ -18,7 +18,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from rsitr.errors import SceneError
-from rsitr.geo.scene import Scene, describe, open_dataset, reading
+from rsitr.geo.scene import Scene, describe, files_of, open_dataset, reading
 from rsitr.geo.tiling import Window
 from rsitr.pictures import NEUTRAL, STRETCH_PERCENT
 from rsitr.types import ImageArray, Stretch
@@ -98,6 +98,11 @@ class SceneReader:
                 bands = zip(values, known & valid, strict=True)
                 return tuple(_percentiles(band[where] if where.any() else np.zeros(1)) for band, where in bands)
         raise self.without_data()
+
+    def files(self) -> list[Path]:
+        """All files that the scene is read from; none for one on a server."""
+        path = self.scene.path
+        return files_of(self._dataset, path) if isinstance(path, Path) else []
 
     def without_data(self) -> SceneError:
         """The error for a scene of which nothing can be shown."""

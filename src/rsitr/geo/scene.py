@@ -28,7 +28,7 @@ from rsitr.geo.remote import gives_parts
 from rsitr.geo.tiling import Window
 from rsitr.types import Stretch
 
-__all__ = ["Scene", "describe", "open_dataset", "open_scene", "reading"]
+__all__ = ["Scene", "describe", "files_of", "open_dataset", "open_scene", "reading"]
 
 PICTURE_DRIVERS = frozenset({"BMP", "GIF", "JPEG", "PNG", "WEBP"})
 PAGED_DRIVERS = frozenset({"GTiff", "NITF"})
@@ -164,6 +164,12 @@ def open_dataset(path: Path | str, *, page: int | None = None) -> DatasetReader:
             return DatasetReader(pages[page - 1])
         with rasterio.Env(**REMOTE, **(SIGNED if "?" in path else {})):
             return DatasetReader(pages[page - 1], driver=first.driver)
+
+
+def files_of(dataset: DatasetReader, path: Path) -> list[Path]:
+    """A scene's own file, and behind it the others that GDAL reads with it and that are there."""
+    others = (Path(name) for name in sorted(dataset.files))
+    return [path, *(other for other in others if other != path and other.is_file())]
 
 
 def _pages(dataset: DatasetReader) -> list[str]:

@@ -13,7 +13,7 @@ import rasterio
 from rsitr.errors import SceneError
 from rsitr.geo.files import SCENE_SUFFIXES, FileState, Source, find_scenes, is_url, name_of, public_address
 from rsitr.geo.remote import ask, stat_remote
-from rsitr.geo.scene import open_dataset
+from rsitr.geo.scene import files_of, open_dataset
 
 __all__ = ["find_sources", "list_files", "stat_source"]
 
@@ -50,30 +50,32 @@ def list_files(path: Path) -> list[Path]:
     """
     try:
         with rasterio.Env(), open_dataset(path) as dataset:  # GDAL knows no format before the first Env
-            names = sorted(dataset.files)
+            return files_of(dataset, path)
     except Exception:  # of whatever kind: libraries answer strange files with anything
-        names = []
-    others = (Path(name) for name in names)
-    return [path, *(other for other in others if other != path and other.is_file())]
+        return [path]
 
 
-def stat_source(location: Path | str) -> FileState:
+def stat_source(location: Path | str, *, files: Sequence[Path] | None = None) -> FileState:
     """The state of a scene: of its file, and on this machine of every other that GDAL reads with it.
 
     Such are sidecars, world files, overviews, and the sources of a VRT.
+
+    Args:
+        location: of the scene.
+        files: all of these, where they are known already.
 
     Raises:
         OSError: there is no such file, its server does not answer, or what it answers makes no sense.
     """
     if isinstance(location, Path):
-        return _stat_files(location)
+        return _stat_files(files or list_files(location))
     return stat_remote(location)
 
 
-def _stat_files(path: Path) -> FileState:
-    own = path.stat()
+def _stat_files(files: Sequence[Path]) -> FileState:
+    own = files[0].stat()
     states = []
-    for other in list_files(path)[1:]:
+    for other in files[1:]:
         with contextlib.suppress(OSError):
             found = other.stat()
             states.append((other.name, found.st_size, found.st_mtime_ns))  # wherever the scene is moved to

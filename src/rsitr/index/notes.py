@@ -78,15 +78,20 @@ LARGE_BYTES = 16 * 2**20
 """More than this beside a scene's own size is not read only to know a copy of it."""
 
 
-def digest_of(location: Path | str, state: FileState) -> str | None:
+def digest_of(location: Path | str, state: FileState, *, files: Sequence[Path] | None = None) -> str | None:
     """Of what a scene's files hold; None where that is not known, so that a copy of the scene is read again.
 
     That is so on a server, in another state by now, and beside large files: a VRT's sources may be a whole archive.
+
+    Args:
+        location: of the scene.
+        state: that it is to be in.
+        files: of the scene, where they are known already; to find them, it is opened.
     """
     if isinstance(location, str):
         return None
     try:
-        paths = list_files(location)
+        paths = files or list_files(location)
         if sum(path.stat().st_size for path in paths[1:]) > paths[0].stat().st_size + LARGE_BYTES:
             return None
         digests = []
@@ -94,7 +99,7 @@ def digest_of(location: Path | str, state: FileState) -> str | None:
             with path.open("rb") as file:
                 digests.append(hashlib.file_digest(file, "sha256").hexdigest())
         digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-        return digest if stat_source(location) == state else None
+        return digest if stat_source(location, files=paths) == state else None
     except OSError:
         return None
 

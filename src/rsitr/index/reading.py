@@ -146,7 +146,7 @@ def _read_scene(job: Job, manifest: Manifest) -> Iterator[Event]:
         if not kept:
             yield _fullest(job, scene, reader, left_out, max_px=max_px)
             kept = 1
-        digest = digest_of(job.source.location, job.state)
+        digest = digest_of(job.source.location, job.state, files=reader.files())
         note = SceneNote(
             job.scene,
             *job.state,
