@@ -22,7 +22,7 @@ import numpy as np
 import rasterio
 from rasterio.transform import Affine
 
-from rsitr.index import LanceStore, ingest, open_index, writing
+from rsitr.index import LanceStore, Settings, ingest, open_index, writing
 from rsitr.types import EncodedImages, ImageArray
 
 DIM = 16
@@ -69,7 +69,7 @@ def index(scenes: Path, into: Path, log: Path, begun: Connection | None = None) 
         import lancedb  # noqa: F401 - before the clock starts
 
         begun.send(True)
-    ingest([scenes], into=into, encoder=SlowEncoder(log), tile_px=TILE_PX, batch_size=BATCH)
+    ingest([scenes], into=into, encoder=SlowEncoder(log), settings=Settings(tile_px=TILE_PX), batch_size=BATCH)
 
 
 def rows(index_folder: Path) -> dict[str, Any]:

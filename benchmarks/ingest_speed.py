@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from rsitr.geo import read_window
-from rsitr.index import ingest
+from rsitr.index import Settings, ingest
 from rsitr.models.fast import accelerate
 from rsitr.models.zoo import load_model
 
@@ -61,7 +61,9 @@ def main() -> None:
         for _ in range(MEMORY_BATCHES):
             encoder.encode_images(batch, batch_size=BATCH)
         alone = BATCH * MEMORY_BATCHES / (time.perf_counter() - begun)
-        report = ingest([scene], into=Path(name) / "index", encoder=encoder, tile_px=side, batch_size=BATCH)
+        report = ingest(
+            [scene], into=Path(name) / "index", encoder=encoder, settings=Settings(tile_px=side), batch_size=BATCH
+        )
     reached = report.n_tiles / report.time_s
     print(
         f"compact by {path_taken.name}, {report.n_tiles:,} tiles, seed {options.seed}, load {os.getloadavg()[0]:.1f}: "

@@ -2,9 +2,9 @@
 
     python benchmarks/many_files.py [--files 5000 --side 224]
 
-Writes so many GeoTIFFs of one tile, indexes them with an encoder that costs next to nothing and with the default model, and
-runs both again over the unchanged files. Claim: reading and writing alone do at least 100 files a second, so that the
-model sets the pace.
+Writes so many GeoTIFFs of one tile, indexes them with an encoder that costs next to nothing and with the default model,
+and runs both again over the unchanged files. Claim: reading and writing alone do at least 100 files a second, so that
+the model sets the pace.
 """
 
 from __future__ import annotations

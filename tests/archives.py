@@ -10,7 +10,7 @@ from PIL import Image
 
 from fakes import COLOURS, ColourEncoder
 from rasters import quadrants, write_dateline, write_utm
-from rsitr.index import ingest
+from rsitr.index import Settings, ingest
 
 __all__ = ["picture_file", "write_archive"]
 
@@ -24,7 +24,7 @@ def write_archive(folder: Path, encoder: ColourEncoder) -> Path:
     )
     write_dateline(folder / "scenes" / "<b>dateline.tif")
     Image.fromarray(np.moveaxis(quadrants(64, 64, names=("yellow",) * 4), 0, -1)).save(folder / "scenes" / "photo.png")
-    ingest([folder / "scenes"], into=folder / "index", encoder=encoder, tile_px=64)
+    ingest([folder / "scenes"], into=folder / "index", encoder=encoder, settings=Settings(tile_px=64))
     return folder / "index"
 
 

@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from browser import Page, visit
 from rsitr.demo.drawing.scene import draw_scene
 from rsitr.demo.raster import write_scene
-from rsitr.index import ingest
+from rsitr.index import Settings, ingest
 from rsitr.models import load_model
 from rsitr.service import add_key
 from serving import serve
@@ -45,7 +45,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
         earlier.write(np.moveaxis(pixels // 10 * 9, 2, 0))
         earlier.update_tags(ACQUISITION_DATE="2021-05-14")
     Image.fromarray(pixels[300:556, 300:556]).save(scenes / "photograph.jpg")
-    report = ingest([scenes], into=folder / "index", encoder=load_model("compact"), tile_px=256)
+    report = ingest([scenes], into=folder / "index", encoder=load_model("compact"), settings=Settings(tile_px=256))
     assert not report.failures
     key = add_key("read", folder / "keys")
     with serve(str(folder / "index"), "--keys", str(folder / "keys"), log=folder / "serve.log") as address:

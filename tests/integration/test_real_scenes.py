@@ -15,7 +15,7 @@ from rasterio.warp import transform_bounds
 from shapely.geometry import box, shape
 
 from fakes import ColourEncoder
-from rsitr.cli.index import run_index
+from rsitr.cli.indexing import IndexOptions, run_index
 from rsitr.formats import to_geojson
 from rsitr.geo import bbox_shape
 from rsitr.index import open_index
@@ -39,7 +39,7 @@ def indexed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int
     into = tmp_path_factory.mktemp("real") / "index"
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
-        status = run_index([folder], into=into, encoder=ColourEncoder(image_size_px=224))
+        status = run_index([folder], IndexOptions(into=into), encoder=ColourEncoder(image_size_px=224))
     return status, shown.getvalue(), into
 
 

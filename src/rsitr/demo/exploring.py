@@ -15,7 +15,7 @@ from rsitr.demo.queries import QUERIES, DemoQuery
 from rsitr.demo.raster import SENSOR, is_drawn, write_scene
 from rsitr.errors import SceneError, StoreError
 from rsitr.geo import Window, cut_windows
-from rsitr.index import IngestProgress, ingest, open_index, recorded_model
+from rsitr.index import IngestProgress, Settings, ingest, open_index, recorded_model
 from rsitr.search import Index, SearchResult
 from rsitr.types import Encoder, ImageArray
 
@@ -117,7 +117,7 @@ def explore(
     scene = draw_scene(seed=seed, size_px=size_px)
     write_scene(scene.pixels, path, seed=seed)
     drawn = time.monotonic()
-    report = ingest([path], into=index_path, encoder=encoder, tile_px=UNIT_PX, progress=progress)
+    report = ingest([path], into=index_path, encoder=encoder, settings=Settings(tile_px=UNIT_PX), progress=progress)
     if report.failures:
         raise SceneError(f"{path}: the drawn scene could not be indexed: {report.failures[0].reason}")
     indexed = time.monotonic()

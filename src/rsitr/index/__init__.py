@@ -14,6 +14,7 @@ from rsitr.index.matrix import TileMatrix
 from rsitr.index.reading import sample_pictures
 from rsitr.index.store import LanceStore
 from rsitr.index.summary import IndexSummary, summarise
+from rsitr.index.surveying import Survey, survey
 from rsitr.index.writing import Failure
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Manifest",
     "ModelRecord",
     "Settings",
+    "Survey",
     "TileMatrix",
     "ingest",
     "open_index",
@@ -35,4 +37,5 @@ __all__ = [
     "relink_index",
     "sample_pictures",
     "summarise",
+    "survey",
 ]

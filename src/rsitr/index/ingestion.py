@@ -13,7 +13,7 @@ from typing import cast
 from rsitr.geo import Source, count_passed_over, find_sources, is_url, list_files
 from rsitr.index.encoding import Encoding
 from rsitr.index.folder import is_index
-from rsitr.index.manifest import make_settings
+from rsitr.index.manifest import Settings
 from rsitr.index.prefetching import Prefetched
 from rsitr.index.reading import read_scenes
 from rsitr.index.writing import Failure, open_writer
@@ -94,12 +94,7 @@ def ingest(
     *,
     into: Path,
     encoder: Encoder | Callable[[], Encoder],
-    tile_px: int | None = None,
-    tile_m: float | None = None,
-    overlap: float | None = None,
-    scales: Sequence[float] | None = None,
-    bands: Sequence[int] | None = None,
-    page: int | None = None,
+    settings: Settings | None = None,
     root: Path | None = None,
     sync: bool = False,
     coder: TileCoder | None = None,
@@ -118,13 +113,7 @@ def ingest(
         into: the folder of the index.
         encoder: what turns pictures into vectors, or what gives it, and is then called only if there is something to
             do; an existing index takes only the model that made it.
-        tile_px: side of a tile in pixels. As for the next five, None: what an existing index has, or the default.
-            Default: as `geo.choose_tile_px` chooses per scene.
-        tile_m: side of a tile in metres on the ground, instead.
-        overlap: part of a tile's side shared with its neighbour; default 0.
-        scales: tiles are cut in so many times their size, e.g. (1, 2, 4); default (1,).
-        bands: one or three bands to show, counted from 1; default: what the file says, or its first.
-        page: which image of files that hold several, counted from 1; default: the first.
+        settings: how scenes are cut and shown; of what is not set, an existing index keeps its own.
         root: folder that scene paths are relative to; None: what an existing index has, or the common folder of the
             scenes. Given for an existing index, it records where the archive lies now.
         sync: also remove from the index what lay in the inputs' folders and is no longer there; these may be empty or
@@ -135,17 +124,17 @@ def ingest(
 
     Raises:
         SceneError: an input is missing, a folder holds no images, or a catalogue cannot be read.
-        ConfigError: a setting is impossible.
         StoreError: `into` is no index, belongs to another model or other settings, is being written, or is damaged.
     """
     started = time.monotonic()
     sources = find_sources(inputs, may_be_gone=sync and is_index(into))
-    settings = make_settings(tile_px=tile_px, tile_m=tile_m, overlap=overlap, scales=scales, bands=bands, page=page)
     with ExitStack() as held:
         # What encodes pictures is an encoder here, whether or not it can do all that searching asks of one.
         given = None if callable(encoder) and not isinstance(encoder, Encoder) else encoder
         load = cache(cast("Callable[[], Encoder]", encoder)) if given is None else partial(_given, given)
-        writer = open_writer(into, sources, encoder=load, given=settings, root=root, coder=coder, held=held)
+        writer = open_writer(
+            into, sources, encoder=load, given=settings or Settings(), root=root, coder=coder, held=held
+        )
         if given is not None:
             writer.adopt(given)
         plan = writer.plan(sources)

@@ -13,7 +13,17 @@ from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, FileState, Scene, choose_tile
 from rsitr.index.manifest import Settings
 from rsitr.types import SceneEntry
 
-__all__ = ["NOTES", "SceneNote", "TileSize", "add_notes", "choose_tile", "describe_tiles", "digest_of", "read_notes"]
+__all__ = [
+    "NOTES",
+    "SceneNote",
+    "TileSize",
+    "add_notes",
+    "choose_tile",
+    "describe_sizes",
+    "describe_tiles",
+    "digest_of",
+    "read_notes",
+]
 
 NOTES = "scene-notes.jsonl"
 
@@ -132,29 +142,8 @@ def describe_tiles(
 ) -> tuple[str, ...]:
     """In words: where tiles are not what was asked for, or show nothing that a model would know."""
     entries = list(entries)
-    noted = [
-        (entry, note)
-        for entry in entries
-        if (note := notes.get(entry.scene, {}).get((entry.size_bytes, entry.mtime_ns))) is not None
-    ]
-    by_rule: dict[TileRule, list[tuple[SceneEntry, SceneNote]]] = {}
-    for entry, note in noted:
-        by_rule.setdefault(note.tile_rule, []).append((entry, note))
-    asked = f"{settings.tile_m:g} m" if settings.tile_m else f"{settings.tile_px or 'the usual'} px"
-    said = []
-    if small := by_rule.get("smallest"):
-        entry, _ = small[0]
-        used = f"{SMALLEST_PX} px" + (f", {SMALLEST_PX * entry.gsd_m:.3g} m" if entry.gsd_m else "")
-        said.append(
-            f"tiles of {asked}{_scales(settings)} would have fewer than {SMALLEST_PX} pixels in {_count(small)}, "
-            f"where the smallest that there are are used ({entry.scene}: {used})"
-        )
-    if unplaced := by_rule.get("no metres"):
-        entry, note = unplaced[0]
-        said.append(
-            f"without a known place on Earth there are no tiles of {asked}: pixels are counted in {_count(unplaced)} "
-            f"({entry.scene}: {note.tile_px} px)"
-        )
+    noted = _noted(entries, notes)
+    said = list(_describe_sizes(noted, settings))
     if coarse := [entry for entry in entries if entry.gsd_m and entry.gsd_m > COARSEST_GSD_M]:
         said.append(
             f"models of aerial pictures guess where pixels are coarser than {COARSEST_GSD_M:g} m: trust neither hits "
@@ -167,6 +156,43 @@ def describe_tiles(
             f"in {_count(tiny)} ({tiny[0].scene}: {width} x {height} px)"
         )
     return (*said, *_describe_choices([note for _, note in noted], settings))
+
+
+def describe_sizes(
+    entries: Iterable[SceneEntry], notes: Mapping[str, Mapping[FileState, SceneNote]], settings: Settings
+) -> tuple[str, ...]:
+    """In words: where tiles are not of the size that was asked for. Part of `describe_tiles`."""
+    return tuple(_describe_sizes(_noted(entries, notes), settings))
+
+
+def _noted(
+    entries: Iterable[SceneEntry], notes: Mapping[str, Mapping[FileState, SceneNote]]
+) -> list[tuple[SceneEntry, SceneNote]]:
+    return [
+        (entry, note)
+        for entry in entries
+        if (note := notes.get(entry.scene, {}).get((entry.size_bytes, entry.mtime_ns))) is not None
+    ]
+
+
+def _describe_sizes(noted: Sequence[tuple[SceneEntry, SceneNote]], settings: Settings) -> Iterator[str]:
+    by_rule: dict[TileRule, list[tuple[SceneEntry, SceneNote]]] = {}
+    for entry, note in noted:
+        by_rule.setdefault(note.tile_rule, []).append((entry, note))
+    asked = f"{settings.tile_m:g} m" if settings.tile_m else f"{settings.tile_px or 'the usual'} px"
+    if small := by_rule.get("smallest"):
+        entry, _ = small[0]
+        used = f"{SMALLEST_PX} px" + (f", {SMALLEST_PX * entry.gsd_m:.3g} m" if entry.gsd_m else "")
+        yield (
+            f"tiles of {asked}{_scales(settings)} would have fewer than {SMALLEST_PX} pixels in {_count(small)}, "
+            f"where the smallest that there are are used ({entry.scene}: {used})"
+        )
+    if unplaced := by_rule.get("no metres"):
+        entry, note = unplaced[0]
+        yield (
+            f"without a known place on Earth there are no tiles of {asked}: pixels are counted in {_count(unplaced)} "
+            f"({entry.scene}: {note.tile_px} px)"
+        )
 
 
 def _describe_choices(notes: Sequence[SceneNote], settings: Settings) -> Iterator[str]:

@@ -22,7 +22,20 @@ from rsitr.index.manifest import Manifest, Settings
 from rsitr.index.notes import SceneNote, TileSize, choose_tile, digest_of
 from rsitr.types import ImageArray, SceneEntry, Tile
 
-__all__ = ["Event", "Job", "SceneFailed", "SceneRead", "TileRead", "TileSkipped", "read_scenes", "sample_pictures"]
+__all__ = [
+    "Event",
+    "Job",
+    "SceneFailed",
+    "SceneRead",
+    "TileRead",
+    "TileSkipped",
+    "cut",
+    "enter",
+    "read_scenes",
+    "remark",
+    "sample_pictures",
+    "with_catalogue",
+]
 
 READ_PX = 2  # times the model's picture: what is read of a larger tile is reduced to this, the encoder does the rest
 PLACE_AT_ONCE = 512  # windows whose footprints are computed together
@@ -116,7 +129,7 @@ def sample_pictures(
         try:
             with open_reader(source.location, bands=settings.bands, page=settings.page) as reader:
                 tile = choose_tile(reader.scene, settings, image_size_px=image_size_px)
-                windows = _windows(reader.scene, settings, tile)
+                windows = cut(reader.scene, settings, tile)
                 for window in windows[:: max(1, -(-len(windows) // each))]:
                     pixels = reader.read(window, max_px=READ_PX * image_size_px)
                     if pixels.valid_share >= settings.min_valid:
@@ -129,9 +142,9 @@ def sample_pictures(
 def _read_scene(job: Job, manifest: Manifest) -> Iterator[Event]:
     settings, max_px = manifest.settings, READ_PX * manifest.model.image_size_px
     with open_reader(job.source.location, bands=settings.bands, page=settings.page) as reader:
-        scene = _with_catalogue(reader.scene, job.source)
+        scene = with_catalogue(reader.scene, job.source)
         tile = choose_tile(scene, settings, image_size_px=manifest.model.image_size_px)
-        windows = _windows(scene, settings, tile)
+        windows = cut(scene, settings, tile)
         finished = job.finished.windows
         kept, left_out = len(job.finished.tiles), list(job.finished.left_out)
         to_do = [window for window in windows if window not in finished]
@@ -147,25 +160,18 @@ def _read_scene(job: Job, manifest: Manifest) -> Iterator[Event]:
             yield _fullest(job, scene, reader, left_out, max_px=max_px)
             kept = 1
         digest = digest_of(job.source.location, job.state, files=reader.files())
-        note = SceneNote(
-            job.scene,
-            *job.state,
-            sha256=digest,
-            tile_px=tile.px,
-            tile_rule=tile.rule,
-            n_pages=scene.n_pages,
-            guessed_bands=scene.bands if scene.are_bands_guessed else (),
-            is_camera_place=scene.placement is None and scene.ground is not None,
-        )
-        yield SceneRead(_entry(job, scene, n_tiles=kept, n_left_out=len(windows) - kept), note)
+        note = remark(job.scene, job.state, scene, tile, sha256=digest)
+        entry = enter(job.scene, job.state, scene, n_tiles=kept, n_left_out=len(windows) - kept)
+        yield SceneRead(entry, note)
 
 
-def _with_catalogue(scene: Scene, source: Source) -> Scene:
+def with_catalogue(scene: Scene, source: Source) -> Scene:
     """A catalogue knows better than a file's tags when and by what a scene was taken."""
     return replace(scene, date=source.date or scene.date, sensor=source.sensor or scene.sensor)
 
 
-def _windows(scene: Scene, settings: Settings, tile: TileSize) -> list[Window]:
+def cut(scene: Scene, settings: Settings, tile: TileSize) -> list[Window]:
+    """All windows of a scene that become tiles."""
     return cut_scales(
         scene.width,
         scene.height,
@@ -205,11 +211,13 @@ def _tile(job: Job, scene: Scene, window: Window, ground: Ground | None) -> Tile
     )
 
 
-def _entry(job: Job, scene: Scene, *, n_tiles: int, n_left_out: int) -> SceneEntry:
+def enter(name: str, state: FileState, scene: Scene, *, n_tiles: int, n_left_out: int) -> SceneEntry:
+    """What an index records of a scene."""
+    size_bytes, mtime_ns = state
     return SceneEntry(
-        scene=job.scene,
-        size_bytes=job.size_bytes,
-        mtime_ns=job.mtime_ns,
+        scene=name,
+        size_bytes=size_bytes,
+        mtime_ns=mtime_ns,
         size_px=(scene.width, scene.height),
         n_tiles=n_tiles,
         n_left_out=n_left_out,
@@ -220,4 +228,18 @@ def _entry(job: Job, scene: Scene, *, n_tiles: int, n_left_out: int) -> SceneEnt
         date=scene.date.day if scene.date else None,
         gsd_m=scene.ground.gsd_m if scene.ground else None,
         sensor=scene.sensor,
+    )
+
+
+def remark(name: str, state: FileState, scene: Scene, tile: TileSize, *, sha256: str | None) -> SceneNote:
+    """What is remembered of a scene beside that."""
+    return SceneNote(
+        name,
+        *state,
+        sha256=sha256,
+        tile_px=tile.px,
+        tile_rule=tile.rule,
+        n_pages=scene.n_pages,
+        guessed_bands=scene.bands if scene.are_bands_guessed else (),
+        is_camera_place=scene.placement is None and scene.ground is not None,
     )

@@ -43,17 +43,17 @@ def main(folder: Path) -> None:
     encoder = ColourEncoder(image_size_px=64)
     encoder.mixture = Mixture(alpha=0.6, beta=0.4, norm="rms")
 
-    ingest([scenes], into=folder / "plain", encoder=encoder, tile_px=64)
+    ingest([scenes], into=folder / "plain", encoder=encoder, settings=Settings(tile_px=64))
     pictures = sample_pictures(find_sources([scenes]), settings=Settings(tile_px=64), image_size_px=64, count=16)
     coder = fit_coder(encoder, pictures, rank=8)
-    ingest([scenes], into=folder / "coded", encoder=encoder, coder=coder, tile_px=64, scales=(1, 2))
+    ingest([scenes], into=folder / "coded", encoder=encoder, coder=coder, settings=Settings(tile_px=64, scales=(1, 2)))
     coded = Index.open(folder / "coded", encoder=encoder)
     query = coded.search("red", k=3).query
     marks = [Mark("strip_20160816.tif:0,0,64,64", True), Mark("photo.png:0,0,64,64", False)]
     coded.learn("reds", query=query, marks=marks)
     try:
         killed = Interrupted(image_size_px=64)
-        ingest([scenes], into=folder / "interrupted", encoder=killed, tile_px=64, batch_size=2)
+        ingest([scenes], into=folder / "interrupted", encoder=killed, settings=Settings(tile_px=64), batch_size=2)
     except KeyboardInterrupt:
         pass
 

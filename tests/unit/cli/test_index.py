@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import typer
 
 from fakes import ColourEncoder
-from rasters import write_utm
-from rsitr.cli.index import index, run_index
+from rasters import quadrants, write_utm
+from rsitr.cli.index import index
+from rsitr.cli.indexing import IndexOptions, run_index
 from rsitr.cli.info import info
 from rsitr.cli.output import format_duration
-from rsitr.errors import ConfigError, StoreError
-from rsitr.index import recorded_encodings
+from rsitr.errors import ConfigError, SceneError, StoreError
+from rsitr.geo import find_sources
+from rsitr.index import Settings, ingest, open_index, recorded_encodings, summarise, survey
+from rsitr.index.manifest import make_settings
 from rsitr.models.encoder import TorchEncoder
 from rsitr.models.fast import EncodingPath
+from rsitr.types import EncodedImages, Encoder
 from tiny import tiny_encoder, tiny_model
+
+TILING = ("tile_px", "tile_m", "overlap", "scales", "bands", "page")
+
+
+def run(scenes: Sequence[Path], *, encoder: Encoder | None = None, **options: Any) -> int:
+    """The command, with its options as they are on the command line."""
+    settings = make_settings(**{name: options.pop(name) for name in TILING if name in options})
+    return run_index(scenes, IndexOptions(settings=settings, **options), encoder=encoder)
 
 
 def call(
@@ -26,16 +41,15 @@ def call(
 ) -> int:
     with pytest.raises(typer.Exit) as left:
         index(list(scenes) or None, into=into, model=None, device=None, fast=True, batch_size=4, tile_px=None,
-              tile_m=None, overlap=None, scales=scales, bands=bands, root=root, sync=False)  # fmt: skip
+              tile_m=None, overlap=None, scales=scales, bands=bands, root=root, sync=False, page=None, dry_run=False,
+              local_codes=None, onnx=None, compiled=False)  # fmt: skip
     return left.value.exit_code
 
 
 def test_an_index_tells_how_it_was_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_utm(tmp_path / "scenes" / "a.tif")
     into = tmp_path / "index"
-    status = run_index(
-        [tmp_path / "scenes"], into=into, encoder=ColourEncoder(), tile_m=160, scales=(1, 2), bands=(3, 2, 1)
-    )
+    status = run([tmp_path / "scenes"], into=into, encoder=ColourEncoder(), tile_m=160, scales=(1, 2), bands=(3, 2, 1))
     assert status == 0
     assert "1 scenes indexed (20 tiles" in capsys.readouterr().out
     info(into, as_json=False, scenes=False)
@@ -49,7 +63,7 @@ def test_an_archive_that_has_moved(tmp_path: Path, capsys: pytest.CaptureFixture
     for name in "ab":
         write_utm(tmp_path / "old" / f"{name}.tif")
     into = tmp_path / "index"
-    run_index([tmp_path / "old"], into=into, encoder=ColourEncoder())
+    run([tmp_path / "old"], into=into, encoder=ColourEncoder())
     (tmp_path / "old").rename(tmp_path / "new")
     assert call(into=into, root=tmp_path / "new") == 0
     (tmp_path / "new" / "b.tif").unlink()
@@ -63,7 +77,7 @@ def test_numbers_with_commas(tmp_path: Path, option: str, value: str) -> None:
     scene = write_utm(tmp_path / "a.tif")
     with pytest.raises(ConfigError, match=rf"--{option} takes numbers with commas between them"):
         index([str(scene)], into=tmp_path / "i", model=None, device=None, fast=True, batch_size=4, tile_px=None,
-              tile_m=None, overlap=None, root=None, sync=False,
+              tile_m=None, overlap=None, root=None, sync=False, page=None, dry_run=False,
               **{"scales": None, "bands": None, option: value})  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -98,7 +112,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> TorchEncoder:
 
 
 def encode(path: Path, into: Path, *, fast: bool = True) -> None:
-    run_index([path], into=into, fast=fast, batch_size=4)
+    run([path], into=into, fast=fast, batch_size=4)
 
 
 @pytest.mark.parametrize("path", ["fp32 on cpu", "bf16 weights on cpu", "bf16 weights, compiled, on cpu"])
@@ -110,7 +124,7 @@ def test_an_index_is_encoded_in_one_way(
     into = tmp_path / "index"
     write_utm(tmp_path / "scenes" / "a.tif")
     tiny.set_image_model(None, name=path)  # as the first run has found it
-    run_index([tmp_path / "scenes"], into=into, encoder=tiny)
+    run([tmp_path / "scenes"], into=into, encoder=tiny)
     write_utm(tmp_path / "scenes" / "b.tif")
     tiny.set_image_model(None, name="another way")
     encode(tmp_path / "scenes", into)
@@ -127,7 +141,7 @@ def test_another_way_of_encoding_is_said_and_recorded(
     into = tmp_path / "index"
     write_utm(tmp_path / "scenes" / "a.tif")
     tiny.set_image_model(None, name="bf16 weights on cpu")
-    run_index([tmp_path / "scenes"], into=into, encoder=tiny)
+    run([tmp_path / "scenes"], into=into, encoder=tiny)
     monkeypatch.setattr("rsitr.models.fast.has_bf16", lambda device: False)
     write_utm(tmp_path / "scenes" / "b.tif")
     encode(tmp_path / "scenes", into)
@@ -144,7 +158,7 @@ def test_a_person_may_ask_for_fp32_at_any_time(
     into = tmp_path / "index"
     write_utm(tmp_path / "scenes" / "a.tif")
     tiny.set_image_model(None, name="bf16 weights on cpu")
-    run_index([tmp_path / "scenes"], into=into, encoder=tiny)
+    run([tmp_path / "scenes"], into=into, encoder=tiny)
     write_utm(tmp_path / "scenes" / "b.tif")
     tiny.set_image_model(None, name="fp32 on cpu")  # as a model is when it has been loaded
     encode(tmp_path / "scenes", into, fast=False)
@@ -155,23 +169,23 @@ def test_a_person_may_ask_for_fp32_at_any_time(
 def test_no_model_is_loaded_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither for settings that cannot be, nor where all scenes are unchanged."""
     scene, into = write_utm(tmp_path / "a.tif"), tmp_path / "index"
-    run_index([scene], into=into, encoder=ColourEncoder())
+    run([scene], into=into, encoder=ColourEncoder())
     monkeypatch.setattr("rsitr.models.zoo.load_model", lambda name, device: pytest.fail("loaded"))
-    assert run_index([scene], into=into) == 0
+    assert run([scene], into=into) == 0
     for wrong in ({"tile_m": -5}, {"bands": (0, 1, 2)}, {"bands": (1, 2)}):
         with pytest.raises(ConfigError):
-            run_index([scene], into=tmp_path / "other", **wrong)  # type: ignore[arg-type]
+            run([scene], into=tmp_path / "other", **wrong)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="made with tile_px=auto"):
-        run_index([scene], into=into, tile_px=64)
+        run([scene], into=into, tile_px=64)
 
 
 def test_what_is_pruned_to_nothing_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("2010/a.tif", "2012/b.tif"):
         write_utm(tmp_path / name)
     into = tmp_path / "index"
-    run_index([tmp_path / "2010", tmp_path / "2012"], into=into, encoder=ColourEncoder())
+    run([tmp_path / "2010", tmp_path / "2012"], into=into, encoder=ColourEncoder())
     (tmp_path / "2010" / "a.tif").unlink()
-    assert run_index([tmp_path / "2010"], into=into, sync=True) == 0
+    assert run([tmp_path / "2010"], into=into, sync=True) == 0
     assert "1 scenes removed" in capsys.readouterr().out
 
 
@@ -189,7 +203,7 @@ def test_an_interrupted_run_says_how_to_go_on(
 def test_the_scenes_and_detectors_of_an_index_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_utm(tmp_path / "scenes" / "a_20160816.tif", tags={"SENSOR": "NAIP"})
     into = tmp_path / "index"
-    run_index([tmp_path / "scenes"], into=into, encoder=ColourEncoder())
+    run([tmp_path / "scenes"], into=into, encoder=ColourEncoder())
     (into / "detectors").mkdir()
     (into / "detectors" / "roofs.json").write_text("{}")
     capsys.readouterr()
@@ -209,3 +223,61 @@ def test_the_scenes_and_detectors_of_an_index_are_listed(tmp_path: Path, capsys:
         assert part in shown
     info(into, as_json=False, scenes=False)
     assert "a_20160816.tif" not in capsys.readouterr().out
+
+
+def test_a_dry_run_tells_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenes, into = tmp_path / "scenes", tmp_path / "index"
+    write_utm(scenes / "a.tif")
+    write_utm(scenes / "b.tif")
+    (scenes / "broken.tif").write_text("no scene")
+    assert run([scenes], into=into, encoder=ColourEncoder(), tile_px=64, dry_run=True) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Would be indexed into" in told
+    assert "broken.tif │ not an image or raster" in told
+    assert "2 scenes would be indexed: up to 8 tiles, about 0 s and " in told
+    assert "1 files could not be used. Nothing was written." in told
+    assert not into.exists()
+    (scenes / "broken.tif").unlink()
+    assert run([scenes], into=into, encoder=ColourEncoder(), tile_px=64) == 0
+    assert "2 scenes indexed (8 tiles" in capsys.readouterr().out
+    write_utm(scenes / "c.tif", quadrants(256, 256))
+    before = {path: path.stat().st_mtime_ns for path in into.rglob("*")}
+    assert run([scenes], into=into, encoder=ColourEncoder(), dry_run=True) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 scenes would be indexed: up to 16 tiles" in told, "in tiles of the index's own size"
+    assert "2 scenes unchanged" in told
+    assert {path: path.stat().st_mtime_ns for path in into.rglob("*")} == before
+    with pytest.raises(StoreError, match="made with tile_px=64, not 32"):
+        run([scenes], into=into, encoder=ColourEncoder(), tile_px=32, dry_run=True)
+    empty = tmp_path / "empty.tif"
+    empty.write_bytes(b"")
+    with pytest.raises(SceneError, match="none of the 1 files could be used"):
+        run([empty], into=tmp_path / "none", encoder=ColourEncoder(), dry_run=True)
+
+
+def test_the_space_that_is_foretold_is_about_what_is_taken(tmp_path: Path) -> None:
+    scene = write_utm(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 255, (3, 1024, 1024), dtype=np.uint8))
+    encoder, settings = ColourEncoder(image_size_px=16), Settings(tile_px=16)
+    found = survey(find_sources([scene]), settings=settings, image_size_px=16)
+    report = ingest([scene], into=tmp_path / "index", encoder=encoder, settings=settings)
+    assert found.n_tiles == report.n_tiles == 4096
+    taken = summarise(open_index(tmp_path / "index")).size_bytes
+    assert 0.5 < found.size_bytes(dim=encoder.dim) / taken < 2.0
+
+
+def test_tiles_that_no_model_can_read_are_warned_of_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = write_utm(tmp_path / "a.tif")  # of 5 m
+    said: list[str] = []
+
+    class Watching(ColourEncoder):
+        def encode_images(self, *args: Any, **kwargs: Any) -> EncodedImages:
+            said.append(capsys.readouterr().err)
+            return super().encode_images(*args, **kwargs)
+
+    assert run([scene], into=tmp_path / "index", encoder=Watching(), tile_m=60) == 0
+    assert said[0].startswith("warning: tiles of 60 m would have fewer than 16 pixels in 1 scene")
+    said.clear()
+    assert run([scene], into=tmp_path / "other", encoder=Watching(), tile_m=160) == 0
+    assert "warning" not in said[0]

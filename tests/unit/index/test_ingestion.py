@@ -35,8 +35,19 @@ from rasters import (
 )
 from rsitr.errors import ConfigError, SceneError, StoreError
 from rsitr.geo import stat_source
-from rsitr.index import CODE_FILE, IngestProgress, LanceStore, ingest, notes, open_index, relink_index, summarise
+from rsitr.index import (
+    CODE_FILE,
+    IngestProgress,
+    LanceStore,
+    Settings,
+    ingest,
+    notes,
+    open_index,
+    relink_index,
+    summarise,
+)
 from rsitr.index.folder import writing
+from rsitr.index.manifest import make_settings
 from rsitr.index.notes import digest_of
 from rsitr.types import EncodedImages, ImageArray, Store, TileFilter
 
@@ -239,7 +250,10 @@ def test_a_scene_with_little_data_keeps_its_fullest_tile(tmp_path: Path) -> None
     bands = np.zeros((3, 128, 128), dtype=np.uint8)
     bands[:, 100:, 90:] = 200
     report = ingest(
-        [write_utm(tmp_path / "a.tif", bands, nodata=0)], into=tmp_path / "i", encoder=ColourEncoder(), tile_px=64
+        [write_utm(tmp_path / "a.tif", bands, nodata=0)],
+        into=tmp_path / "i",
+        encoder=ColourEncoder(),
+        settings=Settings(tile_px=64),
     )
     assert [(entry.n_tiles, entry.n_left_out) for entry in report.indexed] == [(1, 3)]
     assert list(rows(tmp_path / "i")) == ["a.tif:64,64,64,64"]
@@ -361,7 +375,13 @@ def test_what_a_kill_leaves_of_a_new_index_is_no_obstacle(tmp_path: Path, left: 
 
 def test_a_scene_that_fails_late_leaves_no_new_index_behind(tmp_path: Path) -> None:
     into = tmp_path / "index"
-    report = ingest([write_corrupt(tmp_path / "a.tif")], into=into, encoder=ColourEncoder(), tile_px=32, batch_size=2)
+    report = ingest(
+        [write_corrupt(tmp_path / "a.tif")],
+        into=into,
+        encoder=ColourEncoder(),
+        settings=Settings(tile_px=32),
+        batch_size=2,
+    )
     assert [failure.scene for failure in report.failures] == ["a.tif"]
     assert not into.exists()
 
@@ -543,11 +563,11 @@ def test_scales_and_metres(tmp_path: Path) -> None:
     """5 m pixels, 640 m to a side: tiles of 160 m are 32 px; twice and eight times that are 64 px and the whole."""
     scene = write_utm(tmp_path / "a.tif")
     into = tmp_path / "index"
-    ingest([scene], into=into, encoder=ColourEncoder(), tile_m=160, scales=(1, 2, 8))
+    ingest([scene], into=into, encoder=ColourEncoder(), settings=Settings(tile_m=160, scales=(1, 2, 8)))
     sides = [hit.tile.window_px[2] for hit in open_index(into).store.search(np.eye(1, 28, dtype=np.float32)[0], k=99)]
     assert {side: sides.count(side) for side in sides} == {32: 16, 64: 4, 128: 1}
     with pytest.raises(StoreError, match=r"made with scales=\(1\.0, 2\.0, 8\.0\), not \(1\.0,\)"):
-        ingest([scene], into=into, encoder=ColourEncoder(), scales=(1,))
+        ingest([scene], into=into, encoder=ColourEncoder(), settings=Settings(scales=(1,)))
 
 
 def test_what_cannot_be_as_large_as_asked_is_said_and_recorded(tmp_path: Path) -> None:
@@ -555,7 +575,7 @@ def test_what_cannot_be_as_large_as_asked_is_said_and_recorded(tmp_path: Path) -
     write_utm(tmp_path / "scenes" / "a.tif")
     Image.fromarray(np.moveaxis(quadrants(64, 64), 0, -1)).save(tmp_path / "scenes" / "photo.png")
     into = tmp_path / "index"
-    report = ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder(), tile_m=20)
+    report = ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder(), settings=Settings(tile_m=20))
     said = (
         "tiles of 20 m would have fewer than 16 pixels in 1 scene, where the smallest that there are are used "
         "(a.tif: 16 px, 80 m)",
@@ -565,16 +585,26 @@ def test_what_cannot_be_as_large_as_asked_is_said_and_recorded(tmp_path: Path) -
     assert summarise(open_index(into)).tile_notes == said
     again = ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder())
     assert (again.notes, summarise(open_index(into)).tile_notes) == ((), said)
-    scaled = ingest([tmp_path / "scenes"], into=tmp_path / "b", encoder=ColourEncoder(), tile_px=20, scales=(0.5, 1))
+    scaled = ingest(
+        [tmp_path / "scenes"],
+        into=tmp_path / "b",
+        encoder=ColourEncoder(),
+        settings=Settings(tile_px=20, scales=(0.5, 1)),
+    )
     assert scaled.notes[0].startswith("tiles of 20 px times 0.5 would have fewer than 16 pixels in 2 scenes")
-    assert ingest([tmp_path / "scenes"], into=tmp_path / "c", encoder=ColourEncoder(), tile_px=20).notes == ()
+    assert (
+        ingest([tmp_path / "scenes"], into=tmp_path / "c", encoder=ColourEncoder(), settings=Settings(tile_px=20)).notes
+        == ()
+    )
 
 
 def test_scenes_in_which_nothing_can_be_made_out_are_named(tmp_path: Path) -> None:
     for gsd_m in (20, 100):
         transform = Affine(gsd_m, 0, UTM_14N.c, 0, -gsd_m, UTM_14N.f)
         write_utm(tmp_path / "scenes" / f"{gsd_m}.tif", transform=transform)
-    (note,) = ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=ColourEncoder(), tile_px=64).notes
+    (note,) = ingest(
+        [tmp_path / "scenes"], into=tmp_path / "index", encoder=ColourEncoder(), settings=Settings(tile_px=64)
+    ).notes
     assert "coarser than 30 m: trust neither hits nor relevance in 1 scene (100.tif: 100 m)" in note
 
 
@@ -617,7 +647,9 @@ def test_bands_are_chosen_and_recorded(tmp_path: Path) -> None:
     swapped = write_utm(tmp_path / "a.tif", quadrants()[[2, 1, 0]])
     grey = write_utm(tmp_path / "b.tif", quadrants()[:1])
     into = tmp_path / "index"
-    report = ingest([swapped, grey], into=into, encoder=ColourEncoder(image_size_px=64), bands=(3, 2, 1))
+    report = ingest(
+        [swapped, grey], into=into, encoder=ColourEncoder(image_size_px=64), settings=Settings(bands=(3, 2, 1))
+    )
     assert [failure.reason for failure in report.failures] == ["it has 1 bands, and so no band 3 to show"]
     red = ColourEncoder().encode_texts(["red"]).global_emb[0]
     (hit,) = open_index(into).store.search(red, k=1)
@@ -641,36 +673,35 @@ def test_other_models_and_settings_are_refused(indexed: Path, archive: Path) -> 
         ingest([archive], into=indexed, encoder=ColourEncoder(name="other", fingerprint="0" * 64))
     encoder = ColourEncoder(image_size_px=64)
     with pytest.raises(StoreError, match=r"made with tile_px=auto, not 100; leave the option out"):
-        ingest([archive], into=indexed, encoder=encoder, tile_px=100)
+        ingest([archive], into=indexed, encoder=encoder, settings=Settings(tile_px=100))
     with pytest.raises(StoreError, match=r"made with overlap=0\.0, not 0\.5"):
-        ingest([archive], into=indexed, encoder=encoder, overlap=0.5)
+        ingest([archive], into=indexed, encoder=encoder, settings=Settings(overlap=0.5))
     assert rows(indexed) == before
 
 
 def test_settings_hold_for_later_runs(tmp_path: Path) -> None:
     write_utm(tmp_path / "scenes" / "a.tif")
     into = tmp_path / "index"
-    ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder(), tile_px=64, overlap=0.5)
+    ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder(), settings=Settings(tile_px=64, overlap=0.5))
     write_utm(tmp_path / "scenes" / "b.tif")
     ingest([tmp_path / "scenes"], into=into, encoder=ColourEncoder())
     assert [entry.n_tiles for entry in open_index(into).store.scenes()] == [9, 9]
 
 
 @pytest.mark.parametrize(("option", "value"), [("tile_px", 4), ("overlap", 1.0), ("overlap", -0.1), ("tile_m", 0.0)])
-def test_impossible_settings(archive: Path, tmp_path: Path, option: str, value: float) -> None:
+def test_impossible_settings(option: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"{option}: .*, not {value}"):
-        ingest([archive], into=tmp_path / "index", encoder=ColourEncoder(), **{option: value})  # type: ignore[arg-type]
-    assert not (tmp_path / "index").exists()
+        make_settings(**{option: value})
 
 
-def test_settings_that_contradict_each_other(archive: Path, tmp_path: Path) -> None:
+def test_settings_that_contradict_each_other() -> None:
     for options, said in (
         ({"tile_px": 64, "tile_m": 200.0}, "so many pixels or so many metres"),
         ({"bands": (1, 2)}, "give one or three"),
         ({"scales": ()}, "scales"),
     ):
         with pytest.raises(ConfigError, match=said):
-            ingest([archive], into=tmp_path / "index", encoder=ColourEncoder(), **options)  # type: ignore[arg-type]
+            make_settings(**options)
 
 
 def test_a_folder_with_other_things_is_left_alone(archive: Path, tmp_path: Path) -> None:
@@ -700,7 +731,7 @@ def test_large_windows_are_read_reduced(tmp_path: Path) -> None:
             return super().encode_images(images, batch_size=batch_size)
 
     path = write_raster(tmp_path / "a.tif", quadrants(512, 512))
-    ingest([path], into=tmp_path / "index", encoder=Recording(image_size_px=32), tile_px=256)
+    ingest([path], into=tmp_path / "index", encoder=Recording(image_size_px=32), settings=Settings(tile_px=256))
     assert len(open_index(tmp_path / "index").store) == 4
 
 

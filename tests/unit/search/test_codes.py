@@ -41,7 +41,7 @@ def coded(archive: Path, local_encoder: ColourEncoder) -> Path:
     width = local_encoder.encode_images(pictures[:1]).tokens.shape[2]
     coder = fit_coder(local_encoder, pictures, rank=width)
     into = archive.parent / "coded.index"
-    ingest([archive], into=into, encoder=local_encoder, coder=coder, tile_px=64)
+    ingest([archive], into=into, encoder=local_encoder, coder=coder, settings=Settings(tile_px=64))
     return into
 
 

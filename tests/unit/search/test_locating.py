@@ -14,7 +14,7 @@ from rasters import UTM_14N, quadrants, write_all_nodata, write_gcps, write_utm
 from rsitr.errors import QueryError, SceneError
 from rsitr.formats import HeatMap, draw_heat_map, write_heat_map
 from rsitr.geo import SceneReader
-from rsitr.index import ingest
+from rsitr.index import Settings, ingest
 from rsitr.search import Index, locate
 
 
@@ -61,7 +61,7 @@ def test_relevance_tells_what_is_there_from_what_is_not(tmp_path: Path, encoder:
 def test_relevance_is_that_of_a_search_in_the_same_windows(tmp_path: Path, encoder: ColourEncoder) -> None:
     scene = write_utm(tmp_path / "scene.tif")
     heat = locate(scene, "red", encoder=encoder, scales=[1.0], tile_px=32)
-    ingest([scene], into=tmp_path / "index", encoder=encoder, tile_px=32, overlap=0.5)
+    ingest([scene], into=tmp_path / "index", encoder=encoder, settings=Settings(tile_px=32, overlap=0.5))
     found = Index.open(tmp_path / "index", encoder=encoder).search("red")
     assert found.n_tiles == heat.n_windows
     assert heat.relevance == pytest.approx(found.relevance, abs=1e-5)

@@ -15,7 +15,7 @@ from PIL import Image
 from fakes import COLOURS, ColourEncoder
 from rasters import quadrants, write_polar, write_utm
 from rsitr.errors import MissingError, SceneError, StoreError
-from rsitr.index import ingest
+from rsitr.index import Settings, ingest
 from rsitr.search import Index
 from rsitr.search.scenery import Scenery, widen
 from rsitr.types import SceneEntry
@@ -42,7 +42,7 @@ def test_where_a_scene_has_no_data_is_known(tmp_path: Path, encoder: ColourEncod
     bands = np.full((3, 128, 128), 9, dtype=np.uint8)
     bands[:, :, :32] = 0
     write_utm(tmp_path / "scenes" / "part.tif", bands, nodata=0)
-    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, settings=Settings(tile_px=64))
     pixels = Index.open(tmp_path / "index", encoder=encoder).overview("part.tif", max_px=128)
     assert not pixels.valid[:, :32].any()
     assert pixels.valid[:, 32:].all()
@@ -52,7 +52,7 @@ def test_where_a_scene_has_no_data_is_known(tmp_path: Path, encoder: ColourEncod
 def test_a_scene_that_is_another_file_now_is_not_shown_as_the_old_one(tmp_path: Path, encoder: ColourEncoder) -> None:
     file = tmp_path / "scenes" / "a.tif"
     write_utm(file)
-    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, settings=Settings(tile_px=64))
     index = Index.open(tmp_path / "index", encoder=encoder)
     (hit,) = index.search("red", k=1)
     with file.open("ab") as grown:
@@ -66,7 +66,7 @@ def test_a_scene_that_is_another_file_now_is_not_shown_as_the_old_one(tmp_path: 
 
 def test_a_scene_that_was_added_since_is_found(tmp_path: Path, encoder: ColourEncoder) -> None:
     write_utm(tmp_path / "scenes" / "a.tif")
-    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, settings=Settings(tile_px=64))
     index = Index.open(tmp_path / "index", encoder=encoder)
     index.overview("a.tif")
     write_utm(tmp_path / "scenes" / "b.tif")
@@ -90,7 +90,7 @@ def test_corners_go_clockwise_from_the_first_pixel(index: Index) -> None:
 
 def test_corners_around_a_pole_are_on_earth(tmp_path: Path, encoder: ColourEncoder) -> None:
     write_polar(tmp_path / "scenes" / "pole.tif")
-    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, settings=Settings(tile_px=64))
     corners = Index.open(tmp_path / "index", encoder=encoder).corners("pole.tif")
     assert corners is not None
     assert all(89 < lat <= 90 for _, lat in corners)
@@ -98,7 +98,7 @@ def test_corners_around_a_pole_are_on_earth(tmp_path: Path, encoder: ColourEncod
 
 def test_corners_of_a_scene_that_is_gone_are_unknown(tmp_path: Path, encoder: ColourEncoder) -> None:
     write_utm(tmp_path / "scenes" / "a.tif")
-    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, settings=Settings(tile_px=64))
     (tmp_path / "scenes" / "a.tif").unlink()
     assert Index.open(tmp_path / "index", encoder=encoder).corners("a.tif") is None
 
@@ -135,7 +135,7 @@ def values(highest: int, *, px: int = 128) -> Any:
 def test_a_scene_that_was_indexed_again_is_shown_as_it_is_now(tmp_path: Path, encoder: ColourEncoder) -> None:
     scene, into = tmp_path / "scenes" / "a.tif", tmp_path / "index"
     write_utm(scene, values(3_000))
-    ingest([scene], into=into, encoder=encoder, tile_px=64)
+    ingest([scene], into=into, encoder=encoder, settings=Settings(tile_px=64))
     index = Index.open(into, encoder=encoder)
     tile = index.search("grey", k=1).hits[0].tile
     index.picture(tile)
@@ -152,7 +152,7 @@ def test_relevance_is_measured_again_where_scenes_were_replaced(tmp_path: Path, 
     scenes, into = tmp_path / "scenes", tmp_path / "index"
     for name in ("a", "b"):
         write_utm(scenes / f"{name}.tif")
-    ingest([scenes], into=into, encoder=encoder, tile_px=64)
+    ingest([scenes], into=into, encoder=encoder, settings=Settings(tile_px=64))
     index = Index.open(into, encoder=encoder)
     before = index.search("red", k=8, minus="green").hits[-1].relevance
     write_utm(scenes / "b.tif", quadrants(names=("yellow", "white", "grey", "yellow")))
@@ -191,7 +191,7 @@ def test_a_scene_with_a_sidecar_shows_its_pictures(tmp_path: Path, encoder: Colo
     scene = write_utm(tmp_path / "scenes" / "a.tif")
     sidecar = scene.with_name("a.tif.aux.xml")
     sidecar.write_text('<PAMDataset><Metadata><MDI key="note">1</MDI></Metadata></PAMDataset>')
-    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, tile_px=64)
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder, settings=Settings(tile_px=64))
     index = Index.open(tmp_path / "index", encoder=encoder)
     (hit,) = index.search("red", k=1).hits
     assert index.picture(hit.tile, max_px=32).shape == (32, 32, 3)
@@ -206,7 +206,7 @@ def test_another_page_makes_another_index(tmp_path: Path) -> None:
     pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
     for page, name in enumerate(names, start=1):
         into = tmp_path / name
-        report = ingest([tmp_path / "pages.tif"], into=into, encoder=ColourEncoder(), page=page)
+        report = ingest([tmp_path / "pages.tif"], into=into, encoder=ColourEncoder(), settings=Settings(page=page))
         assert report.notes == ()
         index = Index.open(into, encoder=ColourEncoder())
         hit = index.search(name, k=1).hits[0]
@@ -214,6 +214,8 @@ def test_another_page_makes_another_index(tmp_path: Path) -> None:
         picture = index.picture(hit.tile, max_px=32)
         assert picture[..., page - 1].min() > 150
     with pytest.raises(StoreError, match="made with page=3, not 1"):
-        ingest([tmp_path / "pages.tif"], into=into, encoder=ColourEncoder(), page=1)
-    report = ingest([tmp_path / "pages.tif"], into=tmp_path / "none", encoder=ColourEncoder(), page=4)
+        ingest([tmp_path / "pages.tif"], into=into, encoder=ColourEncoder(), settings=Settings(page=1))
+    report = ingest(
+        [tmp_path / "pages.tif"], into=tmp_path / "none", encoder=ColourEncoder(), settings=Settings(page=4)
+    )
     assert report.failures[0].reason == "it has 3 pages, and so no page 4"

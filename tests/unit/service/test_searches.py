@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from archives import picture_file
 from fakes import ColourEncoder
 from rsitr.formats import plain
-from rsitr.index import ingest
+from rsitr.index import Settings, ingest
 from rsitr.search import Index
 from rsitr.service import ServiceSettings, create_app
 
@@ -208,7 +208,7 @@ def test_the_index_that_was_handed_over_is_searched_after_warming_too(
     scenes.mkdir()
     (scenes / "other.png").write_bytes(picture_file("blue", size_px=(64, 64)))
     other = tmp_path / "other"
-    ingest([scenes], into=other, encoder=encoder, tile_px=64)
+    ingest([scenes], into=other, encoder=encoder, settings=Settings(tile_px=64))
     app = create_app(ServiceSettings(index=archive), index=Index.open(other, encoder=encoder))
     with TestClient(app, base_url="http://127.0.0.1") as client:
         engine = app.state.engine

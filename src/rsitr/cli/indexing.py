@@ -1,0 +1,299 @@
+"""What `rsitr index` does once its options are read: indexing, a look ahead, an archive that has moved."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rsitr.cli.output import console, format_duration, make_table, progress_bar
+from rsitr.defaults import DEFAULT_MODEL
+from rsitr.errors import ConfigError, SceneError
+
+if TYPE_CHECKING:
+    from rsitr.index import Failure, IngestReport, Settings
+    from rsitr.search import LocalCoder
+    from rsitr.types import Encoder, SceneEntry
+
+__all__ = ["IndexOptions", "run_index", "run_relink"]
+
+_SCENES_SHOWN = 40
+_FINDS_SHOWN = 100
+_SAMPLED = 50  # scenes, evenly spread, are looked at before the work
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexOptions:
+    """The options of `rsitr index`, as its help explains them.
+
+    Attributes:
+        settings: of tiles and bands, those that were given.
+    """
+
+    into: Path
+    model: str | None = None
+    device: str | None = None
+    fast: bool = True
+    onnx: Path | None = None
+    compiled: bool = False
+    batch_size: int = 64
+    settings: Settings | None = None
+    local_codes: int | None = None
+    root: Path | None = None
+    sync: bool = False
+    dry_run: bool = False
+
+
+def run_index(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: Encoder | None = None) -> int:
+    """What the command does; returns its exit status. A given `encoder` takes the place of the named model."""
+    from rsitr.geo import find_sources, is_url
+    from rsitr.index import IngestProgress, Settings, ingest, recorded_encodings, recorded_model
+
+    # Wrong input is found before a model is loaded, which takes seconds.
+    into, recorded = options.into, recorded_model(options.into)
+    may_be_gone = options.sync and recorded is not None
+    find_sources([scene for scene in scenes if not is_url(str(scene))], may_be_gone=may_be_gone)
+    if not options.fast and (options.onnx is not None or options.compiled):
+        raise ConfigError("--fp32 leaves every faster way out: give it alone, or --onnx and --compile without it")
+    settings = options.settings or Settings()
+    load: Callable[[], Encoder] = partial(_load_encoder, options, recorded=recorded_encodings(into))
+    if encoder is None and (recorded is None or options.model not in {None, recorded}):
+        encoder = load()  # an index to be made needs it in any case, another model than the index's is to be refused
+    if options.dry_run:
+        return _foretell(scenes, options, encoder=encoder or load(), settings=settings)
+    coder = _find_coder(options, scenes=scenes, settings=settings, encoder=encoder, is_new=recorded is None)
+    _warn_of_tiles(scenes, options, settings=settings, encoder=encoder)
+    with progress_bar(time_left=False) as bar:
+        task = bar.add_task("reading scenes", total=None)
+
+        def show(now: IngestProgress) -> None:
+            speed = f"{now.n_tiles:,} tiles, {now.tiles_per_s:.1f}/s"
+            left = "" if now.left_s is None else f", {format_duration(now.left_s)} left"
+            bar.update(task, total=now.n_scenes, completed=now.scenes_done, description=speed + left)
+
+        report = ingest(
+            scenes,
+            into=into,
+            encoder=encoder or load,
+            settings=settings,
+            root=options.root,
+            sync=options.sync,
+            coder=coder,
+            batch_size=options.batch_size,
+            progress=show,
+        )
+    _print_report(report, into)
+    damaged = _print_finds(report, into)
+    if not report.indexed and not report.unchanged and not report.removed:
+        raise SceneError(f"none of the {len(report.failures)} files could be used; nothing was written to {into}")
+    return 1 if report.failures or damaged else 0
+
+
+def _foretell(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: Encoder, settings: Settings) -> int:
+    """What would be done, from what the files say of themselves and how long a trial batch takes to encode."""
+    from rsitr.cli.info import format_size
+    from rsitr.geo import find_sources
+    from rsitr.index import open_index, recorded_model, survey
+
+    known, root = {}, options.root
+    if recorded_model(options.into) is not None:
+        there = open_index(options.into, root=options.root)
+        there.manifest.check_settings(settings, folder=options.into)
+        known = {entry.scene: (entry.size_bytes, entry.mtime_ns) for entry in there.store.scenes()}
+        settings, root = there.manifest.settings, there.root
+    found = survey(
+        find_sources(scenes, may_be_gone=options.sync),
+        settings=settings,
+        image_size_px=encoder.image_size_px,
+        root=root,
+        known=known,
+    )
+    _print_scenes(found.scenes, title=f"Would be indexed into {options.into}")
+    _print_failures(found.failures)
+    out = console()
+    for note in found.notes:
+        out.print(f"note: {note}")
+    code_length = 0 if options.local_codes is None else options.local_codes * (options.local_codes + 1) // 2
+    size = format_size(found.size_bytes(dim=encoder.dim, code_length=code_length))
+    time_s = found.n_tiles * _time_tile(encoder, batch_size=options.batch_size)
+    unchanged = f"; {len(found.unchanged):,} scenes unchanged" if found.unchanged else ""
+    failed = f"; {len(found.failures):,} files could not be used" if found.failures else ""
+    out.print(
+        f"{len(found.scenes):,} scenes would be indexed: up to {found.n_tiles:,} tiles, about "
+        f"{format_duration(time_s)} and {size}{unchanged}{failed}. Nothing was written."
+    )
+    if not found.scenes and not found.unchanged:
+        raise SceneError(f"none of the {len(found.failures)} files could be used")
+    return 1 if found.failures else 0
+
+
+def _time_tile(encoder: Encoder, *, batch_size: int) -> float:
+    """Seconds that a tile takes to encode, from two batches, of which the first is for warming up."""
+    import time
+
+    import numpy as np
+
+    side = encoder.image_size_px
+    pictures = list(np.random.default_rng(0).integers(0, 256, (min(batch_size, 32), side, side, 3), dtype=np.uint8))
+    encoder.encode_images(pictures, batch_size=batch_size)
+    start = time.perf_counter()
+    encoder.encode_images(pictures, batch_size=batch_size)
+    return (time.perf_counter() - start) / len(pictures)
+
+
+def _warn_of_tiles(
+    scenes: Sequence[str | Path], options: IndexOptions, *, settings: Settings, encoder: Encoder | None
+) -> None:
+    """Say before the work, which may be long, where tiles of the size asked for would be too small to be read."""
+    from rsitr.geo import find_sources
+    from rsitr.index import survey
+    from rsitr.index.manifest import read_manifest
+
+    if settings.tile_m is None and settings.tile_px is None:
+        return
+    size_px = encoder.image_size_px if encoder else read_manifest(options.into).model.image_size_px
+    sources = find_sources([scene for scene in scenes if Path(scene).exists()], may_be_gone=True)
+    some = sources[:: max(1, -(-len(sources) // _SAMPLED))]
+    for note in survey(some, settings=settings, image_size_px=size_px).tile_notes:
+        sys.stderr.write(f"warning: {note}\n")
+
+
+def _load_encoder(options: IndexOptions, *, recorded: Sequence[str]) -> Encoder:
+    """The model, encoding as the index was encoded at first; else, where it is new, by the fastest way."""
+    from rsitr.index import recorded_model
+    from rsitr.models.encoder import TorchEncoder
+    from rsitr.models.fast import accelerate, keep_path
+    from rsitr.models.zoo import load_model
+
+    name = options.model or recorded_model(options.into) or DEFAULT_MODEL
+    onnx = options.onnx
+    loaded: Encoder = load_model(name, device=options.device)
+    if not isinstance(loaded, TorchEncoder):
+        return loaded
+    if not options.fast:
+        how = loaded.image_path
+    elif any(keep_path(loaded, path, onnx=onnx) for path in recorded):
+        how = f"{loaded.image_path}, as this index is"
+    else:
+        how = accelerate(loaded, onnx=onnx, compiled=options.compiled).describe()
+    sys.stderr.write(f"encoding with {name}, {how}\n")
+    if recorded and loaded.image_path not in recorded:
+        sys.stderr.write(
+            f"so far this index was encoded with {', '.join(recorded)}"
+            + (", which cannot be done here" + ("" if onnx else " (ONNX Runtime needs --onnx)") if options.fast else "")
+            + "; it records both\n"
+        )
+    return loaded
+
+
+def _find_coder(
+    options: IndexOptions,
+    *,
+    scenes: Sequence[str | Path],
+    settings: Settings,
+    encoder: Encoder | None,
+    is_new: bool,
+) -> LocalCoder | None:
+    """What makes the tiles' codes: fitted for a new index, and from then on what it was made with."""
+    from rsitr.errors import StoreError
+    from rsitr.geo import find_sources
+    from rsitr.index import CODE_FILE, sample_pictures
+
+    into, rank = options.into, options.local_codes
+    if rank is None and (is_new or not (into / CODE_FILE).is_file()):
+        return None
+    from rsitr.search.codes import FIT_TILES, fit_coder, load_coder
+
+    if rank is not None and is_new and encoder is not None:
+        size_px = encoder.image_size_px
+        pictures = sample_pictures(find_sources(scenes), settings=settings, image_size_px=size_px, count=FIT_TILES)
+        return fit_coder(encoder, pictures, rank=rank)
+    found = load_coder(into)
+    if rank is not None and (found is None or found.rank != rank):
+        kept = "no local codes" if found is None else f"local codes of rank {found.rank}"
+        raise StoreError(
+            f"{into}: this index keeps {kept}, not of rank {rank}; leave the option out, or make a new one"
+        )
+    return found
+
+
+def run_relink(into: Path, *, root: Path | None) -> int:
+    """Record where an archive that has moved lies now; returns the exit status."""
+    from rsitr.index import relink_index
+
+    if root is None:
+        raise ConfigError("nothing to index: name scenes or folders, or with --root DIR where a moved archive lies now")
+    missing = relink_index(into, root)
+    console().print(f"{into}: its scenes lie in {root.resolve()}" + (f"; {missing:,} are not there" if missing else ""))
+    return 1 if missing else 0
+
+
+def _print_finds(report: IngestReport, into: Path) -> list[str]:
+    """What the index's detectors find in the scenes that are new or were changed; returns what is wrong with others."""
+    from rsitr.index import open_index
+    from rsitr.search.detectors import find_in_scenes, list_detectors
+
+    damaged: list[str] = []
+    if not report.indexed or not list_detectors(into):
+        return damaged
+    finds = find_in_scenes(open_index(into), {entry.scene for entry in report.indexed}, damaged=damaged.append)
+    table = make_table("detector", "relevance", "date", "tile", title="New finds", numbers=("relevance",))
+    for find in finds[:_FINDS_SHOWN]:
+        day = find.hit.tile.date.isoformat() if find.hit.tile.date else "unknown"
+        table.add_row(find.detector, f"{find.hit.relevance or 0.0:.2f}", day, find.hit.tile.tile)
+    if finds:
+        console().print(table)
+    more = f", {len(finds) - _FINDS_SHOWN:,} of them not shown" if len(finds) > _FINDS_SHOWN else ""
+    console().print(f"{len(finds):,} new finds by detectors{more}.")
+    for line in damaged:
+        sys.stderr.write(f"{line}\n")
+    return damaged
+
+
+def _print_scenes(scenes: Sequence[SceneEntry], *, title: str) -> None:
+    from rsitr.formats import format_number
+
+    if not scenes:
+        return
+    columns = ("scene", "tiles", "left out", "date", "m per pixel", "place")
+    table = make_table(*columns, title=title, numbers=("tiles", "left out", "m per pixel"))
+    for entry in scenes[:_SCENES_SHOWN]:
+        table.add_row(
+            entry.scene,
+            f"{entry.n_tiles:,}",
+            f"{entry.n_left_out:,}" if entry.n_left_out else "",
+            entry.date.isoformat() if entry.date else "unknown",
+            "" if entry.gsd_m is None else format_number(entry.gsd_m),
+            (entry.crs or "yes") if entry.footprint else "unknown",
+        )
+    console().print(table)
+    if len(scenes) > _SCENES_SHOWN:
+        console().print(f"... and {len(scenes) - _SCENES_SHOWN:,} more scenes")
+
+
+def _print_failures(failures: Sequence[Failure]) -> None:
+    if failures:
+        table = make_table("file", "why", title="Could not be used")
+        for failure in failures:
+            table.add_row(failure.scene, failure.reason)
+        console().print(table)
+
+
+def _print_report(report: IngestReport, into: Path) -> None:
+    out = console()
+    _print_scenes(report.indexed, title=f"Indexed into {into}")
+    _print_failures(report.failures)
+    for note in report.notes:
+        out.print(f"note: {note}")
+    counts = [
+        f"{len(report.indexed):,} scenes indexed ({report.n_tiles:,} tiles, {report.time_s:.1f} s)",
+        f"{report.n_left_out:,} tiles left out (mostly nodata)" if report.n_left_out else "",
+        f"{report.n_resumed:,} tiles were encoded before an interruption" if report.n_resumed else "",
+        f"{len(report.unchanged):,} scenes unchanged" if report.unchanged else "",
+        f"{len(report.removed):,} scenes removed" if report.removed else "",
+        f"{len(report.failures):,} files could not be used" if report.failures else "",
+    ]
+    out.print("; ".join(count for count in counts if count) + ".")
