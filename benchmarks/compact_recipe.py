@@ -21,10 +21,10 @@ from pathlib import Path
 
 import torch
 
-from rsitr.build import build_run
 from rsitr.config import TrainConfig, load_config
 from rsitr.data.collection import find_data_root
 from rsitr.errors import RsitrError
+from rsitr.training.runs import build_run
 
 EXPECTED_MR = 30.9
 """Mean validation mR over the two subsets, seed 0; see the docstring. It was 32.2 with one thread and 29.6 with two,

@@ -26,13 +26,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rsitr.build import build_run
 from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, TrainConfig, load_config
 from rsitr.data.collection import find_data_root
 from rsitr.errors import RsitrError
 from rsitr.models.encoder import DualModule
-from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.optim import build_optimizer
+from rsitr.training.recipes.ebaker import EbakerRecipe
+from rsitr.training.runs import build_run
 
 CLAIM = 1.7
 PAPER = "ebaker-vit-b-32"

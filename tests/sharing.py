@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from rsitr.build import build_run
-from rsitr.config import Phase
+from rsitr.config import EbaConfig, KerConfig, LossConfig, Phase
 from rsitr.data import CaptionedImage
 from rsitr.data.keywords import collect_keywords
 from rsitr.models.compact import TRUNKS
-from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.ranks import Ranks, join_ranks
+from rsitr.training.recipes.ebaker import EbakerRecipe
 from rsitr.training.rows import RowTable
+from rsitr.training.runs import build_run
 from tiny import TinyTrunk, tiny_config, tiny_model
 
 __all__ = ["take_steps"]
@@ -35,29 +35,13 @@ def take_steps(ranks: Ranks, *, scheme: str) -> dict[str, Any]:
     """Four optimizer steps of two batches, with elimination: losses and gradients of each, and the banks."""
     table = RowTable.of([CaptionedImage(str(n), Path(f"{n}.png"), c, "train") for n, c in enumerate(CAPTIONS)])
     model = tiny_model().train()
-    recipe = EbakerRecipe(
-        table=table,
-        keywords=collect_keywords({"set": [table.captions]}),
-        dim=16,
-        context_length=24,
-        scale=14.0,
-        learn_scale=True,
-        local_weight=0.7,
-        local_norm="l2",
-        local_tokens="valid",
-        repeats="positive",
-        ker_weight=0.5,
-        ker_strategy="keyword",
-        ker_position="word",
-        ker_layers=1,
-        ker_vocabulary="keywords",
-        ker_padding="batch",
-        drop_ratio=0.3,
-        drop_epoch=0,
-        scheme=scheme,
-        seed=0,
-        ranks=ranks,
+    config = tiny_config(
+        loss=LossConfig(scale=14.0, learn_scale=True, local_weight=0.7, repeats="positive"),
+        ker=KerConfig(layers=1, vocabulary="keywords"),
+        eba=EbaConfig(drop_ratio=0.3, drop_epoch=1, scheme=scheme),  # type: ignore[arg-type]  # a Literal
     )
+    keywords = collect_keywords({"set": [table.captions]})
+    recipe = EbakerRecipe(config, table=table, keywords=keywords, dim=16, context_length=24, ranks=ranks)
     if not ranks.is_first:  # what differs at first does not stay so
         with torch.no_grad():
             model.text.projection.weight.add_(1.0)

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from generators import edit_json, write_karpathy_dataset
-from rsitr.build import Run, build_model, build_run
 from rsitr.config import DataConfig, KeywordsConfig, ModelConfig, Phase, TrainConfig, load_config
 from rsitr.data import load_dataset
 from rsitr.data.keywords import count_words
@@ -20,7 +19,9 @@ from rsitr.evaluation.protocol import encode_split, measure
 from rsitr.models import CompactDualEncoder, zoo
 from rsitr.models.compact import TRUNKS
 from rsitr.models.convert import convert_mobilenetv2
+from rsitr.models.kinds import build_model
 from rsitr.training.rows import RowTable
+from rsitr.training.runs import Run, build_run
 from rsitr.types import Mixture
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
 
@@ -359,7 +360,7 @@ def test_no_training_image_of_the_default_model_is_held_out(real_data: Path) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recipe": "magic"}, "recipe is 'magic'; it may be ebaker, mtgfe"),
+        ({"recipe": "magic"}, "unknown recipe 'magic': choose one of ebaker, mtgfe"),
         ({"rerank": "magic"}, "rerank is 'magic'; it may be sar, "),
     ],
 )

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from generators import write_karpathy_dataset
-from rsitr.build import Run, build_run
 from rsitr.config import DataConfig
 from rsitr.errors import DataError
 from rsitr.models.compact import TRUNKS
+from rsitr.training.runs import Run, build_run
 from rsitr.types import Mixture
 from tiny import TinyTrunk, tiny_config
 

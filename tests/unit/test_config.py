@@ -12,7 +12,6 @@ import pytest
 from fusions import BERT_SIZES, VIT_SIZES, write_bert
 from generators import write_karpathy_dataset, write_nwpu_dataset
 from rsitr import config as config_module
-from rsitr.build import build_run
 from rsitr.config import (
     CONFIG_FOLDER,
     DataConfig,
@@ -33,6 +32,7 @@ from rsitr.config import (
 )
 from rsitr.errors import ConfigError
 from rsitr.models.fusion import FusionConfig
+from rsitr.training.runs import build_run
 from rsitr.types import Mixture
 from tiny import SIZES, tiny_config, tiny_yaml
 
@@ -258,8 +258,7 @@ def test_a_packaged_config_is_built(name: str, tmp_path: Path) -> None:
     if config.recipe == "mtgfe":
         assert run.trainer.recipe.settings == config.mtgfe
         return
-    assert run.trainer.recipe.drop_epoch == config.eba.drop_epoch
-    assert run.trainer.recipe.scheme == config.eba.scheme
+    assert run.trainer.recipe.config.eba == config.eba
     assert (run.trainer.recipe.reasoner is not None) is (config.ker.weight > 0)
     assert not run.folder.exists()  # nothing is written before it runs
 

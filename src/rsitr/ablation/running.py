@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rsitr.ablation.grid import Measure, Training
 from rsitr.ablation.record import RECORD_FOLDER, Results, RunRecord, read_record, write_record
-from rsitr.build import Run, build_run
 from rsitr.data.collection import load_sets
 from rsitr.errors import ConfigError
 from rsitr.rerank import parse_rerank
+from rsitr.training.runs import Run, build_run
 from rsitr.training.state import STATE_FILE, Position
 
 __all__ = ["Progress", "load_records", "run_trainings"]

@@ -55,7 +55,7 @@ def distill(
     from rsitr.data import load_dataset
     from rsitr.models.fusion import load_fusion
     from rsitr.models.fusion.filter import FilterConfig, save_filter
-    from rsitr.training.mtgfe_filter import TeachingConfig, score_lessons, teach
+    from rsitr.training.recipes.filter import TeachingConfig, score_lessons, teach
 
     config = TeachingConfig(
         negatives=negatives,

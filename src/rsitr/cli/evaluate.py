@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+__all__ = ["evaluate"]
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="lookout, compact, a checkpoint folder, or open_clip's NAME:TAG.")],

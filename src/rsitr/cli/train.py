@@ -38,7 +38,6 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node N -m rsitr train CONFIG ...; every batch is shared, the result the same.
     """
-    from rsitr.build import build_run
     from rsitr.cli.output import console, require_folder
     from rsitr.cli.progress import TrainingProgress
     from rsitr.cli.provenance import provenance
@@ -48,6 +47,7 @@ def train(
     from rsitr.models import choose_device
     from rsitr.training.loop import Interrupted
     from rsitr.training.ranks import join_ranks
+    from rsitr.training.runs import build_run
 
     err = console(sys.stderr)
     settings = load_config(config)

@@ -8,7 +8,16 @@ from pydantic import Field, model_validator
 
 from rsitr.config.parsing import Listed, Settings, require
 
-__all__ = ["DataConfig", "EbaConfig", "KerConfig", "LossConfig", "ModelConfig", "MtgfeConfig", "Phase"]
+__all__ = [
+    "DataConfig",
+    "EbaConfig",
+    "KerConfig",
+    "KeywordsConfig",
+    "LossConfig",
+    "ModelConfig",
+    "MtgfeConfig",
+    "Phase",
+]
 
 MOST_SCALE = 100.0
 """CLIP's bound of the inverse temperature, which a learned one keeps, too."""
@@ -81,6 +90,8 @@ class LossConfig(Settings):
     """Inverse temperature of the cosines; exp(2.996) in the released code."""
     learn_scale: bool = False
     """Train it (CLIP's way), starting from `scale`."""
+    align: str = "info_nce"
+    """The contrastive loss of either similarity: `info_nce`, or one of your own (`rsitr.losses.LOSSES`)."""
     local_weight: float = Field(default=1.0, ge=0)
     """Weight of the local term; 0 leaves it out."""
     local_norm: Literal["l2", "rms"] = "l2"

@@ -27,7 +27,7 @@ __all__ = ["TrainConfig"]
 NO_PART_OF_A_RUN = {"data": {"workers"}}
 """Settings that no result depends on."""
 
-LATER = ("data.splits", "keywords", "precision", "options")
+LATER = ("data.splits", "loss.align", "keywords", "precision", "options")
 """Settings, `section.setting`, that came after 0.1: by default they leave a run known by what it was known by then."""
 
 OTHERS = {

@@ -1,15 +1,19 @@
 """Losses: tensors in, scalars out; no loss sees a model."""
 
-from rsitr.losses.contrastive import info_nce
+from rsitr.losses.contrastive import LOSSES, Contrastive, Targets, info_nce
 from rsitr.losses.distillation import distillation_loss
-from rsitr.losses.ebaker import RELEASED_SCALE, EbakerLoss, ebaker_loss, keep_above
+from rsitr.losses.ebaker import RELEASED_SCALE, EbakerLoss, MaskedWords, ebaker_loss, keep_above
 from rsitr.losses.itm import Negatives, draw_negatives, itm_loss
 from rsitr.losses.mvjrc import mvjrc_loss, output_deviation
 
 __all__ = [
+    "LOSSES",
     "RELEASED_SCALE",
+    "Contrastive",
     "EbakerLoss",
+    "MaskedWords",
     "Negatives",
+    "Targets",
     "distillation_loss",
     "draw_negatives",
     "ebaker_loss",

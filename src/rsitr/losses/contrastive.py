@@ -2,13 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, Protocol
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["info_nce"]
+from rsitr.registry import Registry
+
+__all__ = ["LOSSES", "PAIRS", "Contrastive", "Targets", "info_nce"]
 
 
+class Contrastive(Protocol):
+    """A loss of a batch's score matrix, in both directions; arguments as of :func:`info_nce`."""
+
+    def __call__(
+        self,
+        scores: Tensor,
+        *,
+        keep: Tensor | None = None,
+        scale: float | Tensor = 1.0,
+        positives: Tensor | None = None,
+        ignore: Tensor | None = None,
+        soft: Tensor | None = None,
+        soft_weight: float = 0.0,
+    ) -> Tensor:
+        """(B, B) scores, rows text, columns image, pairs on the diagonal -> scalar."""
+
+
+LOSSES: Registry[Contrastive] = Registry("loss", group="losses")
+"""By the name that a config gives as `loss.align`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What counts as a match beside the diagonal; see :func:`info_nce`."""
+
+    positives: Tensor | None = None
+    ignore: Tensor | None = None
+    soft: Tensor | None = None
+    soft_weight: float = 0.0
+
+    def as_arguments(self) -> dict[str, Any]:
+        """By the names that a loss takes them."""
+        return {
+            "positives": self.positives,
+            "ignore": self.ignore,
+            "soft": self.soft,
+            "soft_weight": self.soft_weight,
+        }
+
+
+PAIRS = Targets()
+"""The diagonal alone."""
+
+
+@LOSSES.register("info_nce")
 def info_nce(
     scores: Tensor,
     *,

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rsitr.data.masking import IGNORED_LABEL
-from rsitr.losses.contrastive import info_nce
+from rsitr.losses.contrastive import PAIRS, Contrastive, Targets, info_nce
 
-__all__ = ["RELEASED_SCALE", "EbakerLoss", "ebaker_loss", "keep_above"]
+__all__ = ["RELEASED_SCALE", "EbakerLoss", "MaskedWords", "ebaker_loss", "keep_above"]
 
 RELEASED_SCALE = math.exp(2.996)  # 20.0, the constant inverse temperature of the released code
 
@@ -44,22 +44,33 @@ class EbakerLoss:
     mlm: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class MaskedWords:
+    """What keyword reasoning said of the masked words.
+
+    Attributes:
+        logits: (n, V) of the masked positions alone.
+        labels: (n,) classes, -100 where ignored.
+        count: masked positions that the mean is over, where these are a part of them; these alone when None.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    count: int | None = None
+
+
 def ebaker_loss(
     *,
     global_scores: Tensor,
     local_scores: Tensor | None,
     keep_global: Tensor | None,
     keep_local: Tensor | None,
-    mlm_logits: Tensor | None,
-    mlm_labels: Tensor | None,
-    mlm_count: int | None = None,
+    words: MaskedWords | None,
     scale: float | Tensor = RELEASED_SCALE,
     local_weight: float = 1.0,
     mlm_weight: float = 0.5,
-    positives: Tensor | None = None,
-    ignore: Tensor | None = None,
-    soft: Tensor | None = None,
-    soft_weight: float = 0.0,
+    targets: Targets = PAIRS,
+    align: Contrastive = info_nce,
 ) -> EbakerLoss:
     """InfoNCE(global) + InfoNCE(local) + lambda MLM (EBAKER, equation 15; METHODS 1.9).
 
@@ -72,45 +83,25 @@ def ebaker_loss(
             the norm is the same as one outside, since a norm is homogeneous.
         keep_global: (B,) bool from :func:`keep_above`, or None.
         keep_local: (B,) bool, or None.
-        mlm_logits: (n, V) of the masked positions alone, or None to leave the term out.
-        mlm_labels: (n,) with -100 where ignored.
-        mlm_count: masked positions that the mean is over, where these are a part of them; these alone when None.
+        words: what keyword reasoning said of the masked positions, or None to leave the term out.
         scale: inverse temperature.
         local_weight: weight of the local term, 1 in the paper.
         mlm_weight: lambda.
-        positives: see :func:`rsitr.losses.contrastive.info_nce`.
-        ignore: likewise.
-        soft: likewise.
-        soft_weight: likewise.
+        targets: what counts as a match beside the diagonal.
+        align: the contrastive loss of either similarity.
     """
     zero = global_scores.new_zeros(())
-    align = zero
+    of_global = zero
     for scores in global_scores if global_scores.ndim > 2 else (global_scores,):
-        align = align + info_nce(
-            scores,
-            keep=keep_global,
-            scale=scale,
-            positives=positives,
-            ignore=ignore,
-            soft=soft,
-            soft_weight=soft_weight,
-        )
+        of_global = of_global + align(scores, keep=keep_global, scale=scale, **targets.as_arguments())
     local = zero
     if local_scores is not None:
-        local = info_nce(
-            local_scores,
-            keep=keep_local,
-            scale=scale,
-            positives=positives,
-            ignore=ignore,
-            soft=soft,
-            soft_weight=soft_weight,
-        )
+        local = align(local_scores, keep=keep_local, scale=scale, **targets.as_arguments())
     mlm = zero
-    if mlm_logits is not None and mlm_labels is not None:
-        count = int((mlm_labels != IGNORED_LABEL).sum()) if mlm_count is None else mlm_count
+    if words is not None:
+        count = int((words.labels != IGNORED_LABEL).sum()) if words.count is None else words.count
         if count:
-            summed = F.cross_entropy(mlm_logits.float(), mlm_labels, ignore_index=IGNORED_LABEL, reduction="sum")
+            summed = F.cross_entropy(words.logits.float(), words.labels, ignore_index=IGNORED_LABEL, reduction="sum")
             mlm = summed / count
-    total = align + local_weight * local + mlm_weight * mlm
-    return EbakerLoss(total=total, global_align=align, local_align=local, mlm=mlm)
+    total = of_global + local_weight * local + mlm_weight * mlm
+    return EbakerLoss(total=total, global_align=of_global, local_align=local, mlm=mlm)

@@ -22,6 +22,8 @@ from rsitr.files import fingerprint_files, write_json
 from rsitr.types import Mixture
 
 FORMAT = 1
+PACKAGED = Path(__file__).parent / "weights"
+"""Folder of the packaged models."""
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 WEIGHTS_PART = f".{WEIGHTS_FILE}.part"
 

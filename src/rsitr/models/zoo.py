@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast, get_args
-
-import torch
-from torch import nn
+from typing import Any, get_args
 
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, ModelError
-from rsitr.models.checkpoint import CONFIG_FILE, Checkpoint, load_checkpoint
-from rsitr.models.compact import EOS_ID, CompactConfig, CompactDualEncoder
-from rsitr.models.dual import DualEncoder
+from rsitr.models.checkpoint import CONFIG_FILE, PACKAGED, Checkpoint, load_checkpoint
 from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncoder, choose_device
-from rsitr.models.lookout import SEP_ID, LookoutConfig, LookoutDualEncoder
+from rsitr.models.kinds import KINDS
 from rsitr.models.weight_files import require_fit
-from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 from rsitr.types import Mixture, RelevanceFit
 
-__all__ = ["PACKAGED", "describe_models", "from_checkpoint", "load_model"]
+__all__ = ["describe_models", "from_checkpoint", "load_model"]
 
-PACKAGED = Path(__file__).parent / "weights"
 INFERENCE = {
     "local_tokens": get_args(LocalTokens),
     "resize": get_args(Resize),
@@ -76,21 +69,16 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
     config = checkpoint.config
     choose_device(device)  # before anything is built
     try:
-        if config.kind == "compact":
-            model: nn.Module = CompactDualEncoder(CompactConfig(**config.model))
-        elif config.kind == "lookout":
-            model = LookoutDualEncoder(LookoutConfig(**config.model))
-        elif config.kind == "open_clip":
-            from rsitr.models.openclip import OpenClipDualEncoder
-
-            model = OpenClipDualEncoder.from_architecture(**config.model)
-        else:
+        if config.kind not in KINDS:
             raise ModelError(
-                f"checkpoint {name} is of kind {config.kind!r}, and a dual encoder (compact, lookout, open_clip) is "
-                "needed; a fusion model re-ranks what one finds: --rerank fusion:FOLDER"
+                f"checkpoint {name} is of kind {config.kind!r}, and a dual encoder ({', '.join(KINDS)}) is needed; a "
+                "fusion model re-ranks what one finds: --rerank fusion:FOLDER"
             )
+        kind = KINDS[config.kind]
+        model = kind.restore(config.model)
         require_fit(checkpoint.weights, model.state_dict(), what=name, architecture=f"this {config.kind} model")
         model.load_state_dict(checkpoint.weights)
+        reader = kind.read(model, checkpoint)
         settings = dict(config.inference)
         mixture = Mixture(**settings.pop("mixture", {}))
         fit = settings.pop("relevance", None)
@@ -99,7 +87,8 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
             raise ValueError(f"inference setting rerank is {rerank!r}; it is a text such as sar:k=20")
         return TorchEncoder(
             model,  # type: ignore[arg-type]  # both are dual encoders; nn.Module hides it
-            **_reader(model, checkpoint),
+            tokenizer=reader.tokenizer,
+            end_id=reader.end_id,
             name=name,
             fingerprint=checkpoint.fingerprint,
             mixture=mixture,
@@ -110,17 +99,6 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
         )
     except (TypeError, ValueError, RuntimeError, ConfigError) as error:
         raise ModelError(f"checkpoint {name} does not fit this rsitr: {_first_line(error)}") from error
-
-
-def _reader(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Any]:
-    """How a model's texts become ids, and the id that ends them."""
-    length = cast("DualEncoder", model).context_length
-    if not isinstance(model, LookoutDualEncoder):
-        from open_clip.tokenizer import SimpleTokenizer  # slow to import
-
-        return {"tokenizer": SimpleTokenizer(context_length=length), "end_id": EOS_ID}
-    vocabulary = WordPieceVocabulary(checkpoint.folder / VOCABULARY_FILE, context_length=length)
-    return {"tokenizer": lambda texts: torch.from_numpy(vocabulary.encode(texts)), "end_id": SEP_ID}
 
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:

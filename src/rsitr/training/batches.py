@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from rsitr.config import DataConfig
 from rsitr.errors import ConfigError
 from rsitr.training.ranks import Ranks
 from rsitr.training.rows import EpochBatches, PictureRows, RowTable
@@ -27,8 +28,7 @@ class BatchReader:
 
     Attributes:
         table: training rows.
-        per_image: rows that follow each other and share a picture; None where rows come as they are.
-        crop_scale, symmetries, workers: see :class:`rsitr.config.DataConfig`.
+        data: its `per_image`, `crop_scale`, `symmetries` and `workers`.
         seed: of everything random.
         patches: cached trunk features (n_images, N, C), one array or several of differently augmented pictures.
         views: pictures of a row that a step sees, each augmented on its own; of cached features, different arrays.
@@ -38,10 +38,7 @@ class BatchReader:
     """
 
     table: RowTable
-    per_image: int | None
-    crop_scale: float
-    symmetries: bool
-    workers: int
+    data: DataConfig
     seed: int
     patches: Callable[[], Sequence[NDArray[np.float16]]] | None
     views: int
@@ -54,15 +51,15 @@ class BatchReader:
         pictures = PictureRows(
             self.table,
             size_px=size_px,
-            crop_scale=self.crop_scale,
-            symmetries=self.symmetries,
+            crop_scale=self.data.crop_scale,
+            symmetries=self.data.symmetries,
             seed=self.seed,
             epoch=epoch,
             views=self.views,
             augment=self.augment,
         )
         shares = [batch[self._own(batches)] for batch in batches]
-        loader = DataLoader(pictures, batch_sampler=shares, num_workers=self.workers, pin_memory=self.pin_memory)
+        loader = DataLoader(pictures, batch_sampler=shares, num_workers=self.data.workers, pin_memory=self.pin_memory)
         for (inputs, _), batch in zip(loader, batches, strict=True):
             yield inputs.transpose(0, 1).flatten(0, 1), torch.tensor(batch)
 
@@ -79,7 +76,7 @@ class BatchReader:
         arrays = self.patches()
         if self.ranks.is_first:
             self.ranks.wait()
-        if len(arrays) < self.views and not (self.symmetries and len(arrays) == 1):
+        if len(arrays) < self.views and not (self.data.symmetries and len(arrays) == 1):
             raise ConfigError(f"a step needs {self.views} views of a picture, and {len(arrays)} are cached: cache more")
         own = self._own(batches)
         for number, rows in enumerate(batches, start=batches.start):
@@ -93,14 +90,14 @@ class BatchReader:
     def _own(self, batches: EpochBatches) -> slice:
         """Of a batch's rows, those whose pictures this rank reads."""
         own = self.ranks.own(batches.batch_size)
-        return slice(own.start, own.stop, self.per_image or 1)
+        return slice(own.start, own.stop, self.data.per_image or 1)
 
     def _turned(self, batch: Tensor, *, rng: np.random.Generator) -> Tensor:
         """Cached features (B, N, C) turned or mirrored, where symmetries are wanted.
 
         Turning the feature map is not turning the picture, but near enough to help while it is all there is.
         """
-        if not self.symmetries:
+        if not self.data.symmetries:
             return batch
         turn, grid = int(rng.integers(8)), int(batch.shape[1] ** 0.5)
         square = torch.rot90(batch.view(len(batch), grid, grid, -1), turn % 4, (1, 2))

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 import numpy as np
@@ -22,10 +22,9 @@ from rsitr.data import CaptionedImage
 from rsitr.errors import DataError
 from rsitr.pages import picture_uri
 from rsitr.training.bank import SimilarityBank
-from rsitr.training.ebaker import EbakerRecipe
 from rsitr.training.rows import RowTable, read_picture
 
-__all__ = ["ELIMINATED_FOLDER", "PAGE_FILE", "write_eliminated"]
+__all__ = ["ELIMINATED_FOLDER", "PAGE_FILE", "Eliminating", "write_eliminated"]
 
 ELIMINATED_FOLDER, PAGE_FILE = "eliminated", "index.html"
 COLUMNS = ("image", "path", "caption", "similarity", "threshold", "times")
@@ -46,7 +45,17 @@ class _Dropped:
     threshold: str
 
 
-def write_eliminated(recipe: EbakerRecipe, *, epoch: int, folder: Path) -> list[Path]:
+class Eliminating(Protocol):
+    """A recipe that drops pairs by their similarity."""
+
+    table: RowTable
+    global_bank: SimilarityBank
+    local_bank: SimilarityBank
+    global_threshold: float | None
+    local_threshold: float | None
+
+
+def write_eliminated(recipe: Eliminating, *, epoch: int, folder: Path) -> list[Path]:
     """Write `epoch-NN.csv`, least similar first, and draw `index.html` over this epoch and those before it.
 
     The columns are image, path, caption, similarity, threshold, and times: in how many epochs the pair was dropped,

@@ -12,8 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rsitr.config import Phase
+from rsitr.config import Phase, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.models.compact import CompactImageEncoder
 from rsitr.models.dual import Features
@@ -30,16 +29,46 @@ from rsitr.training.batches import BatchReader
 from rsitr.training.eliminated import ELIMINATED_FOLDER
 from rsitr.training.journal import BOARD_FOLDER, LOG_FILE, Journal
 from rsitr.training.optim import build_optimizer, learning_rate
-from rsitr.training.ranks import ALONE, Ranks
+from rsitr.training.place import Place, Report
 from rsitr.training.recipe import Recipe, RecipeModule, StepOutcome, TrainedModel
 from rsitr.training.rows import EpochBatches, RowTable
 from rsitr.training.state import STATE_FILE, Position, read_state, write_state
 
-__all__ = ["Interrupted", "Trainer"]
+__all__ = ["Hooks", "Inputs", "Interrupted", "Trainer"]
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: the run was asked to stop and can go on
     """The run was interrupted; its state is saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """How the pictures of a batch reach the model.
+
+    Attributes:
+        patches: cached trunk features, called for when a phase freezes the trunk; see :class:`BatchReader`.
+        views: pictures of a row that a step sees, each augmented on its own.
+        augment: further augmentation of a training picture.
+    """
+
+    patches: Callable[[], Sequence[NDArray[np.float16]]] | None = None
+    views: int = 1
+    augment: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What is called in the course of a training.
+
+    Attributes:
+        on_best: when validation improved.
+        on_epoch_end: after an epoch, before the thresholds move on.
+        report: after each step with the position, steps of the epoch, and the loss.
+    """
+
+    on_best: Callable[[Position], None] = lambda _position: None
+    on_epoch_end: Callable[[Position], None] = lambda _position: None
+    report: Report = lambda _position, _steps, _loss: None
 
 
 class Trainer:
@@ -49,26 +78,17 @@ class Trainer:
         model: a dual encoder or a fusion model.
         recipe: losses and what belongs to them.
         table: training rows.
-        phases: one after another.
-        by_set: each batch is of one data set.
-        per_image: every image once per epoch with so many of its captions, instead of all rows.
-        crop_scale, symmetries, workers: see :class:`rsitr.config.DataConfig`.
-        seed: of everything random.
-        folder: of the run: state, logs.
+        config: its `phases`, `data`, `precision` and `seed`.
+        place: where to train: the folder for state and logs, the device, and the processes that train together, each on
+            its share of every batch; the first one validates, saves and reports. The recipe must be of the same ranks.
         validate: called after each epoch with whether the trunk is frozen; returns named results, `mR` among them.
-        patches: cached trunk features, called for when a phase freezes the trunk; see :class:`BatchReader`.
-        views, augment: see :class:`BatchReader`.
-        on_best: called when validation improved.
-        on_epoch_end: called after an epoch with its number, before the thresholds move on.
-        report: called after each step with the position, steps of the epoch, and the loss.
-        device: where to train.
-        ranks: the processes that train together, each on its share of every batch; the first one validates, saves and
-            reports. The recipe must be of the same ranks.
-        amp: forward passes in bf16 where the device computes in it.
+        inputs: how pictures reach the model.
+        hooks: what is called.
+        identity: digest of what is trained on what; the state of another run is refused.
         save_every_s: seconds between saved states.
 
-    Attributes:
-        identity: digest of what is trained on what; the state of another run is refused.
+    Raises:
+        ConfigError: a batch size that does not go with the rows or the processes.
     """
 
     def __init__(
@@ -77,66 +97,55 @@ class Trainer:
         model: nn.Module,
         recipe: Recipe,
         table: RowTable,
-        phases: Sequence[Phase],
-        per_image: int | None,
-        crop_scale: float,
-        symmetries: bool,
-        workers: int,
-        seed: int,
-        folder: Path,
+        config: TrainConfig,
+        place: Place,
         validate: Callable[[bool], dict[str, float]],
-        patches: Callable[[], Sequence[NDArray[np.float16]]] | None = None,
-        views: int = 1,
-        augment: Callable[[Tensor], Tensor] | None = None,
-        on_best: Callable[[Position], None] = lambda _position: None,
-        on_epoch_end: Callable[[Position], None] = lambda _position: None,
-        report: Callable[[Position, int, float], None] = lambda _position, _steps, _loss: None,
-        device: str = "cpu",
-        ranks: Ranks = ALONE,
-        amp: bool = True,
-        by_set: bool = False,
+        inputs: Inputs = Inputs(),
+        hooks: Hooks = Hooks(),
+        identity: str = "",
         save_every_s: float = 300.0,
     ) -> None:
-        self.model, self.table, self.phases = cast("TrainedModel", model), table, tuple(phases)
+        self.model, self.table, self.phases = cast("TrainedModel", model), table, tuple(config.phases)
         self.recipe = cast("RecipeModule", recipe)
-        self.per_image, self.by_set, self.seed, self.folder = per_image, by_set, seed, folder
-        self.validate, self.on_best, self.on_epoch_end, self.report = validate, on_best, on_epoch_end, report
-        self.device = torch.device(device)
+        self.data, self.seed = config.data, config.seed
+        self.folder, self.ranks, self.device = place.folder, place.ranks, torch.device(place.device)
+        self.validate, self.hooks = validate, hooks
         self.model.to(self.device)
         self.recipe.to(self.device)
-        self.ranks = ranks
-        self.autocast_dtype = torch.bfloat16 if amp and has_bf16(self.device) else None
+        mixed = config.precision == "mixed" and has_bf16(self.device)
+        self.autocast_dtype = torch.bfloat16 if mixed else None
         self.save_every_s = save_every_s
-        self.identity = ""
+        self.identity = identity
         self.position = Position()
         self.average: dict[str, Tensor] = {}
         self.best: dict[str, Tensor] = {}
         self.batches = BatchReader(
             table=table,
-            per_image=per_image,
-            crop_scale=crop_scale,
-            symmetries=symmetries,
-            workers=workers,
-            seed=seed,
-            patches=patches,
-            views=views,
-            augment=augment,
-            ranks=ranks,
+            data=config.data,
+            seed=config.seed,
+            patches=inputs.patches,
+            views=inputs.views,
+            augment=inputs.augment,
+            ranks=place.ranks,
             pin_memory=self.device.type == "cuda",
         )
         self._stop = False
-        rows = len(table) if per_image is None else per_image * len(table.images)
+        self._require_full_batches()
+        if place.ranks.size > 1 and any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in model.modules()):
+            raise ConfigError("the model has batch norms, which see one process's share of a batch: train it in one")
+        place.ranks.agree(self.model, self.recipe)
+        self._start_phase()
+
+    def _require_full_batches(self) -> None:
+        per_image, n_ranks = self.data.per_image, self.ranks.size
+        rows = len(self.table) if per_image is None else per_image * len(self.table.images)
         for phase in self.phases:
             if phase.batch_size > rows:
                 raise ConfigError(f"batch_size {phase.batch_size} is more than an epoch's {rows:,} rows: no full batch")
             if phase.batch_size % (per_image or 1):
                 raise ConfigError(f"batch_size {phase.batch_size} must be a multiple of captions_per_image {per_image}")
-            if phase.batch_size % (ranks.size * (per_image or 1)):
-                raise ConfigError(f"batch_size {phase.batch_size} cannot be shared by {ranks.size} processes")
-        if ranks.size > 1 and any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
-            raise ConfigError("the model has batch norms, which see one process's share of a batch: train it in one")
-        ranks.agree(self.model, self.recipe)
-        self._start_phase()
+            if phase.batch_size % (n_ranks * (per_image or 1)):
+                raise ConfigError(f"batch_size {phase.batch_size} cannot be shared by {n_ranks} processes")
 
     def run(self, *, resume: bool) -> Position:
         """Train to the end, from the saved state if there is one and `resume` is set; without it, that is removed.
@@ -247,8 +256,8 @@ class Trainer:
 
     def _run_epoch(self, phase: Phase, journal: Journal | None) -> None:
         position = self.position
-        rows = self.table.epoch_rows(epoch=position.epoch, seed=self.seed, per_image=self.per_image)
-        if self.by_set:
+        rows = self.table.epoch_rows(epoch=position.epoch, seed=self.seed, per_image=self.data.per_image)
+        if self.data.batches == "by_set":
             rows = self.table.by_set(rows, batch_size=phase.batch_size, epoch=position.epoch, seed=self.seed)
         steps = len(rows) // phase.batch_size
         if phase.max_steps is not None and phase.max_steps < steps:
@@ -269,7 +278,7 @@ class Trainer:
             started = now
             if journal is not None:
                 self._note(journal, result)
-                self.report(position, steps, position.losses[-1])
+                self.hooks.report(position, steps, position.losses[-1])
             stop = self.ranks.any(self._stop, device=self.device)
             if stop or now - saved > self.save_every_s:
                 self.save()
@@ -277,7 +286,7 @@ class Trainer:
             if stop:
                 raise Interrupted
         if journal is not None:
-            self.on_epoch_end(position)
+            self.hooks.on_epoch_end(position)
         self.recipe.end_epoch(position.epoch)
         done = position.epoch + 1 - sum(earlier.epochs for earlier in self.phases[: position.phase])
         due = done % phase.validate_every == 0 or done == phase.epochs
@@ -300,7 +309,7 @@ class Trainer:
             if results["mR"] > position.best:
                 position.best, position.best_epoch = results["mR"], position.epoch
                 self.best = {name: value.detach().clone() for name, value in self._trained()}
-                self.on_best(position)
+                self.hooks.on_best(position)
         return results
 
     def _step(self, phase: Phase, batch: tuple[Tensor, Tensor], *, total: int) -> StepOutcome:
@@ -334,12 +343,12 @@ class Trainer:
         """Features of a batch's pictures, view by view, one per row: a picture passes once for all its rows."""
         encode = self.model.image if cached else self.model.image_features
         features: Features = encode(inputs.float() if cached else inputs.float() / 255)  # type: ignore[operator]
-        if self.per_image in (None, 1):
+        if self.data.per_image in (None, 1):
             return features
         return replace(
             features,
-            global_emb=features.global_emb.repeat_interleave(self.per_image, dim=0),
-            tokens=features.tokens.repeat_interleave(self.per_image, dim=0),
+            global_emb=features.global_emb.repeat_interleave(self.data.per_image, dim=0),
+            tokens=features.tokens.repeat_interleave(self.data.per_image, dim=0),
         )
 
     def _update_average(self, decay: float) -> None:

@@ -1,8 +1,8 @@
-"""Validation of a dual encoder in training: every validation split after an epoch, mR as their mean."""
+"""Validation in training: every validation split after an epoch, mR as their mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,14 +13,19 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from rsitr.data import CaptionedImage
-from rsitr.evaluation.protocol import EncodedSplit, encode_captions, encode_split, measure
+from rsitr.data.captions import number_captions
+from rsitr.evaluation.protocol import EncodedSplit, encode_captions, encode_split, measure, measure_scores
 from rsitr.evaluation.tuning import tune_rerank
 from rsitr.models.compact import CompactDualEncoder
+from rsitr.models.dual import Features
 from rsitr.models.encoder import DualModule, TorchEncoder, inference
+from rsitr.models.fusion import PairScorer
 from rsitr.training.cache import cache_patches
+from rsitr.training.rows import read_picture
+from rsitr.training.views import CachedViews
 from rsitr.types import EncodedImages, Mixture
 
-__all__ = ["FeatureCache", "Validation", "Validator"]
+__all__ = ["FeatureCache", "MtgfeValidator", "Validation", "Validator"]
 
 MIXTURES = tuple(Mixture(alpha=1.0, beta=beta / 10, norm="rms") for beta in range(0, 21, 2))
 
@@ -124,3 +129,43 @@ class Validator:
                 parts.append((F.normalize(features.global_emb, dim=-1).cpu().numpy(), features.tokens.cpu().numpy()))
         emb, tokens = (np.concatenate(side) for side in zip(*parts, strict=True))
         return encode_captions(self.encoder, images, encoded=EncodedImages(emb, tokens))
+
+
+class MtgfeValidator:
+    """Scores every pair of each validation split (or of a sample of its pictures); mR is the mean over the sets.
+
+    Args:
+        scorer: of the model in training.
+        splits: the pictures that are looked at, by set.
+        cache: for phases with a frozen trunk.
+    """
+
+    def __init__(
+        self, scorer: PairScorer, splits: Mapping[str, Sequence[CaptionedImage]], *, cache: CachedViews | None
+    ) -> None:
+        self.scorer, self.splits, self.cache = scorer, splits, cache
+        self.latest: dict[str, float] = {}
+
+    def __call__(self, frozen: bool) -> dict[str, float]:
+        """MR per set, and their mean."""
+        first = 0
+        results = {}
+        for name, images in self.splits.items():
+            part = slice(first, first + len(images))
+            features = self._from_cache(part) if frozen and self.cache is not None else self._encode(images)
+            results[f"mR_{name}"] = self._measure(images, features)
+            first += len(images)
+        self.latest = {**results, "mR": float(np.mean(list(results.values())))}
+        return self.latest
+
+    def _measure(self, images: Sequence[CaptionedImage], features: Features) -> float:
+        captions = number_captions([image.captions for image in images])
+        scores = self.scorer.score_all(self.scorer.encode_texts(captions.texts), features)
+        metrics, _ = measure_scores(scores, caption_text=captions.row_text, text_image=captions.row_image, rerank=None)
+        return metrics.mR
+
+    def _encode(self, images: Sequence[CaptionedImage]) -> Features:
+        return self.scorer.encode_images([read_picture(image).permute(1, 2, 0).numpy() for image in images])
+
+    def _from_cache(self, part: slice) -> Features:
+        return self.scorer.encode_patches(cast("CachedViews", self.cache).held_out()[part])

@@ -12,11 +12,11 @@ from generators import edit_json
 from rsitr.ablation import Cell, Grid, Measure, Progress, RunRecord, Training, load_records, plan_trainings
 from rsitr.ablation import run_trainings as run_all
 from rsitr.ablation.record import read_record
-from rsitr.build import build_run
 from rsitr.config import EbaConfig, KerConfig, LossConfig, ModelConfig, MtgfeConfig, Phase, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.evaluation.fusion import evaluate_fusion
 from rsitr.models.compact import TRUNKS
+from rsitr.training.runs import build_run
 from rsitr.training.state import Position
 from rsitr.types import Mixture
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data

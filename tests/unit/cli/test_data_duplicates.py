@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from generators import draw_pattern, write_pattern_table
-from rsitr.build import build_run
 from rsitr.cli.app import app
 from rsitr.config import DataConfig
 from rsitr.data import load_dataset, require_images
 from rsitr.errors import ConfigError, DataError
 from rsitr.models.compact import TRUNKS
+from rsitr.training.runs import build_run
 from tiny import TinyTrunk, tiny_config
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from rsitr.build import build_run
 from rsitr.cli.app import main
 from rsitr.config import load_config
 from rsitr.data import load_dataset
@@ -20,6 +19,7 @@ from rsitr.evaluation.protocol import encode_split
 from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
 from rsitr.similarity import score_pairs
+from rsitr.training.runs import build_run
 from rsitr.types import Mixture
 from tiny import TinyTrunk, tiny_model, tiny_yaml, write_tiny_data
 

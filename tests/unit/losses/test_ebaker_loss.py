@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rsitr.losses import RELEASED_SCALE, EbakerLoss, ebaker_loss, info_nce, keep_above
+from rsitr.losses import RELEASED_SCALE, EbakerLoss, MaskedWords, Targets, ebaker_loss, info_nce, keep_above
 from rsitr.similarity import score_global, score_local
 
 GOLDEN = Path(__file__).resolve().parents[2] / "data" / "golden"
@@ -34,8 +34,7 @@ def golden_loss(golden: dict[str, Tensor], *, scheme: str, epoch: int, full: boo
         local_scores=local_scores,
         keep_global=keep_global,
         keep_local=keep_local,
-        mlm_logits=golden["mlm_logits"] if full else None,
-        mlm_labels=labels.masked_fill(labels == 0, -100) if full else None,
+        words=MaskedWords(golden["mlm_logits"], labels.masked_fill(labels == 0, -100)) if full else None,
     )
 
 
@@ -89,8 +88,7 @@ def test_parts_add_up_with_their_weights(scores: tuple[Tensor, Tensor]) -> None:
         local_scores=scores[1],
         keep_global=None,
         keep_local=None,
-        mlm_logits=logits,
-        mlm_labels=labels,
+        words=MaskedWords(logits, labels),
         scale=3.0,
         local_weight=0.7,
         mlm_weight=0.25,
@@ -108,8 +106,7 @@ def test_the_local_term_takes_the_global_scale(scores: tuple[Tensor, Tensor]) ->
         local_scores=scores[1],
         keep_global=None,
         keep_local=None,
-        mlm_logits=None,
-        mlm_labels=None,
+        words=None,
         scale=4.0,
     )
     assert loss.local_align.item() == pytest.approx(info_nce(scores[1], scale=4.0).item())
@@ -123,8 +120,7 @@ def test_terms_without_anything_to_learn_are_0(scores: tuple[Tensor, Tensor], la
         local_scores=None,
         keep_global=None,
         keep_local=None,
-        mlm_logits=None if labels is None else torch.randn(3, 7),
-        mlm_labels=labels,
+        words=None if labels is None else MaskedWords(torch.randn(3, 7), labels),
         scale=1.0,
     )
     assert (loss.local_align.item(), loss.mlm.item()) == (0, 0)
@@ -140,10 +136,9 @@ def test_positives_and_pairs_to_ignore_reach_both_terms(scores: tuple[Tensor, Te
             local_scores=scores[1],
             keep_global=None,
             keep_local=None,
-            mlm_logits=None,
-            mlm_labels=None,
+            words=None,
             scale=2.0,
-            **{setting: related},
+            targets=Targets(**{setting: related}),
         )
         assert loss.global_align.item() == pytest.approx(info_nce(scores[0], scale=2.0, **{setting: related}).item())
         assert loss.local_align.item() == pytest.approx(info_nce(scores[1], scale=2.0, **{setting: related}).item())

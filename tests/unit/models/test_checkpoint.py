@@ -280,7 +280,7 @@ def no_architecture(folder: Path) -> None:
         (unknown_size, "does not fit this rsitr: .*depth"),
         (impossible_size, "does not fit this rsitr: .*text_heads"),
         (text_as_size, "does not fit this rsitr: dim must be a whole number"),
-        (misfit, "does not fit this rsitr: .*size"),
+        (misfit, r"not those of this compact model \(.* is \(.*\) in place of \(.*\)"),
         (unknown_inference, "unknown inference setting 'sharpen'"),
         (unknown_resize, "resize is 'pad'; it may be squash, crop"),
         (unknown_mixture, "gamma"),

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from rsitr.data import CaptionedImage, load_dataset
 from rsitr.models import load_checkpoint, load_model
+from rsitr.models.checkpoint import PACKAGED
 from rsitr.models.convert import CONVERTERS
-from rsitr.models.zoo import PACKAGED
 
 FOLDER = PACKAGED / "compact"
 INITIAL = "resnet50v2_gluon_stages123.fp16.safetensors"

@@ -12,7 +12,7 @@ import pytest
 from rsitr.data import load_dataset
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.models import load_checkpoint, load_model
-from rsitr.models.zoo import PACKAGED
+from rsitr.models.checkpoint import PACKAGED
 
 FOLDER = PACKAGED / "lookout"
 

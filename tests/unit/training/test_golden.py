@@ -18,8 +18,6 @@ import torch
 
 from fusions import BERT_SIZES, VIT_SIZES, write_bert
 from rsitr.ablation.grid import config_digest
-from rsitr.build import Run, build_run
-from rsitr.build.runs import _identity
 from rsitr.config import (
     DataConfig,
     EbaConfig,
@@ -34,6 +32,7 @@ from rsitr.config import (
 from rsitr.data import CaptionedImage
 from rsitr.models.compact import TRUNKS
 from rsitr.training.rows import RowTable
+from rsitr.training.runs import Run, build_run, identify
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
 
 GOLDEN = Path(__file__).resolve().parents[2] / "data" / "trainings"
@@ -127,12 +126,12 @@ IDENTITIES = json.loads((GOLDEN / "identities.json").read_text(encoding="utf-8")
 @pytest.mark.parametrize("name", IDENTITIES)
 def test_a_config_is_known_by_what_it_was_known_by(name: str) -> None:
     config = load_config(name)
-    assert {"run": _identity(config, TABLE), "ablation": config_digest(config)} == IDENTITIES[name]
+    assert {"run": identify(config, TABLE), "ablation": config_digest(config)} == IDENTITIES[name]
 
 
 def test_only_the_way_pictures_are_read_is_no_part_of_a_run() -> None:
     config = load_config("compact-ablation")
     same = config.replace(data=config.data.replace(workers=5))
-    assert _identity(same, TABLE) == _identity(config, TABLE)
+    assert identify(same, TABLE) == identify(config, TABLE)
     for other in (config.replace(seed=9), config.replace(name="other"), config.replace(tune=True)):
-        assert _identity(other, TABLE) != _identity(config, TABLE)
+        assert identify(other, TABLE) != identify(config, TABLE)

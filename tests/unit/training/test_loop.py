@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,11 +17,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from rsitr.build import Run, build_run
 from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, Phase, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.models.compact import TRUNKS
 from rsitr.training.loop import Interrupted, Trainer
+from rsitr.training.runs import Run, build_run
 from rsitr.training.state import Position
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
 
@@ -50,6 +51,11 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         return run
 
     return make
+
+
+def hook(run: Run, **hooks: Any) -> None:
+    """Call these in the course of the training in place of what a run calls."""
+    run.trainer.hooks = dataclasses.replace(run.trainer.hooks, **hooks)
 
 
 def assert_same(one: Run, other: Run) -> None:
@@ -151,7 +157,7 @@ def test_phases_follow_one_another(make: Make) -> None:
     run = make()
     frozen = [value.clone() for value in run.trainer.model.image.trunk.parameters()]  # type: ignore[union-attr,operator]
     rates: list[tuple[int, list[float]]] = []
-    report = run.trainer.report
+    report = run.trainer.hooks.report
 
     def note(position: Position, steps: int, loss: float) -> None:
         assert steps == STEPS
@@ -162,7 +168,7 @@ def test_phases_follow_one_another(make: Make) -> None:
         rates.append((position.phase, [group["lr"] for group in run.trainer.optimizer.param_groups]))
         report(position, steps, loss)
 
-    run.trainer.report = note
+    hook(run, report=note)
     run.trainer.run(resume=False)
     assert [phase for phase, _ in rates] == [0] * 12 + [1] * 12
     first, second = ([lr[0] for phase, lr in rates if phase == number] for number in (0, 1))
@@ -179,7 +185,7 @@ def test_the_average_of_the_weights_is_what_is_validated_and_kept(make: Make) ->
     name = "text.projection.weight"
     seen: list[torch.Tensor] = []
     validated: list[torch.Tensor] = []
-    report, validate = run.trainer.report, run.trainer.validate
+    report, validate = run.trainer.hooks.report, run.trainer.validate
 
     def note(position: Position, steps: int, loss: float) -> None:
         seen.append(run.trainer.model.state_dict()[name].clone())
@@ -189,7 +195,8 @@ def test_the_average_of_the_weights_is_what_is_validated_and_kept(make: Make) ->
         validated.append(run.trainer.model.state_dict()[name].clone())
         return validate(frozen)
 
-    run.trainer.report, run.trainer.validate = note, check
+    hook(run, report=note)
+    run.trainer.validate = check
     run.trainer.run(resume=False)
     expected = seen[0]
     for step, weight in enumerate(seen[1:], start=1):
@@ -218,7 +225,7 @@ def test_a_phase_hands_on_the_weights_of_its_best_epoch(make: Make) -> None:
         start_phase()
 
     run.trainer.validate, run.trainer._start_phase = validate, begin  # type: ignore[method-assign]
-    run.trainer.on_best = lambda _position: None
+    hook(run, on_best=lambda _position: None)
     run.trainer.run(resume=False)
     assert torch.equal(starts[-1], ends[1])
     assert not torch.equal(ends[1], ends[2])
@@ -231,8 +238,11 @@ def test_an_epoch_may_end_early_and_its_schedule_with_it(make: Make) -> None:
     config = tiny_config().replace(phases=(short,))
     run = make(config, name="whole")
     steps: list[tuple[int, int, float]] = []
-    run.trainer.report = lambda position, of, _loss: steps.append(
-        (position.step, of, run.trainer.optimizer.param_groups[0]["lr"])
+    hook(
+        run,
+        report=lambda position, of, _loss: steps.append(
+            (position.step, of, run.trainer.optimizer.param_groups[0]["lr"])
+        ),
     )
     run.trainer.run(resume=False)
     assert [step[:2] for step in steps] == [(number, 4) for number in (1, 2, 3, 4)] * 2
@@ -261,7 +271,7 @@ def test_the_loss_goes_down_on_something_that_can_be_learned(tmp_path: Path, mak
     patches = np.random.default_rng(0).normal(size=(len(run.table.images), 4, 12)).astype(np.float16)
     run.trainer.batches.patches = lambda: [patches]
     run.trainer.validate = lambda _frozen: {"mR": 0.0}
-    run.trainer.on_best = lambda _position: None
+    hook(run, on_best=lambda _position: None)
     history = run.trainer.run(resume=False).history
     losses = [entry["loss"] for entry in history]
     assert len(losses) == 12
@@ -310,7 +320,7 @@ def test_best_is_what_validation_says(make: Make) -> None:
     values = iter([3.0, 7.0, 5.0, 7.0])
     run.trainer.validate = lambda _frozen: {"mR": next(values)}
     exported: list[int] = []
-    run.trainer.on_best = lambda position: exported.append(position.epoch)
+    hook(run, on_best=lambda position: exported.append(position.epoch))
     position = run.trainer.run(resume=False)
     assert exported == [0, 1]
     assert (position.best, position.best_epoch) == (7.0, 1)
@@ -433,7 +443,7 @@ def test_a_batch_larger_than_an_epoch_is_refused(make: Make) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_after_the_step(make: Make, number: int) -> None:
     run = make()
-    run.trainer.report = lambda position, _steps, _loss: os.kill(os.getpid(), number) if position.step == 3 else None
+    hook(run, report=lambda position, *_: os.kill(os.getpid(), number) if position.step == 3 else None)
     before = signal.getsignal(number)
     with pytest.raises(Interrupted):
         run.trainer.run(resume=True)
@@ -450,7 +460,7 @@ def test_a_second_signal_ends_it_at_once(make: Make) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    run.trainer.report = impatient
+    hook(run, report=impatient)
     with pytest.raises(KeyboardInterrupt):
         run.trainer.run(resume=True)
 
@@ -474,7 +484,7 @@ def test_a_state_is_saved_from_time_to_time(make: Make) -> None:
         save()
 
     run.trainer.save = count  # type: ignore[method-assign]
-    run.trainer.report = lambda position, _steps, _loss: None
+    hook(run, report=lambda *_: None)
     run.trainer.run(resume=False)
     assert set(range(1, 4 * STEPS + 1)) <= set(saved)
     assert not list(run.folder.glob(".*.part"))

@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 
 from fusions import BERT_SIZES, VIT_SIZES, compact_fusion_settings, write_bert
-from rsitr.build import Run, build_run
 from rsitr.config import DataConfig, ModelConfig, MtgfeConfig, Phase, TrainConfig
 from rsitr.data import CaptionedImage, load_dataset
 from rsitr.errors import ConfigError
@@ -27,12 +26,13 @@ from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
 from rsitr.models.fusion import load_fusion, save_fusion
 from rsitr.training.loop import Interrupted
-from rsitr.training.mtgfe import DualVectors, MtgfeRecipe
-from rsitr.training.mtgfe_filter import TeachingConfig, score_lessons
-from rsitr.training.mtgfe_run import dual_vectors
 from rsitr.training.ranks import Ranks
+from rsitr.training.recipes.filter import TeachingConfig, score_lessons
+from rsitr.training.recipes.mtgfe import MtgfeRecipe
 from rsitr.training.rows import RowTable, read_picture
+from rsitr.training.runs import Run, build_run
 from rsitr.training.state import Position
+from rsitr.training.views import DualVectors, dual_vectors
 from tiny import TinyTrunk, tiny_encoder, tiny_model, write_tiny_data
 
 Make = Callable[..., Run]
@@ -325,7 +325,7 @@ def test_a_share_without_a_masked_word_has_gradients_of_zero(make: Make, monkeyp
     def mask_nothing(ids: NDArray[np.int64], **_settings: Any) -> SimpleNamespace:
         return SimpleNamespace(ids=ids, labels=np.full_like(ids, -100))
 
-    monkeypatch.setattr("rsitr.training.mtgfe.mask_at_random", mask_nothing)
+    monkeypatch.setattr("rsitr.training.recipes.mtgfe.mask_at_random", mask_nothing)
     images = model.image_features(torch.rand(8, 3, 32, 32))
     result = recipe.step(model, images=images, rows=np.arange(0, 40, 5), epoch=0, device=torch.device("cpu"))
     assert result.loss.mlm.item() == 0.0

@@ -13,7 +13,7 @@ from fusions import paper_fusion, scorer_of
 from rsitr.data import load_dataset
 from rsitr.errors import ConfigError
 from rsitr.models.fusion.filter import FilterConfig
-from rsitr.training.mtgfe_filter import Lessons, TeachingConfig, draw_pairs, score_lessons, teach
+from rsitr.training.recipes.filter import Lessons, TeachingConfig, draw_pairs, score_lessons, teach
 from rsitr.training.rows import RowTable
 from tiny import write_tiny_data
 
@@ -32,7 +32,7 @@ def test_pairs_are_labelled_by_who_the_caption_was_written_for(tmp_path: Path) -
 
 
 def test_the_teacher_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rsitr.training.mtgfe_filter.PAIRS_AT_ONCE", 30)
+    monkeypatch.setattr("rsitr.training.recipes.filter.PAIRS_AT_ONCE", 30)
     images = load_dataset(f"ucm:{write_tiny_data(tmp_path) / 'ucm'}").split("train")
     scorer = scorer_of(paper_fusion(), tmp_path / "vocabulary")
     config = TeachingConfig(negatives=3)
@@ -89,7 +89,7 @@ def test_scores_that_were_begun_anew_are_not_taken_for_the_old_ones(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("rsitr.training.mtgfe_filter.write_json", die)
+        patch.setattr("rsitr.training.recipes.filter.write_json", die)
         with pytest.raises(KeyboardInterrupt):
             score_lessons(scorer, images[::-1], config=config, folder=folder)
     torch.testing.assert_close(score_lessons(scorer, images, config=config, folder=folder).teacher, expected)

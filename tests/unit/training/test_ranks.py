@@ -14,11 +14,11 @@ import pytest
 import torch
 
 import sharing
-from rsitr.build import build_run
 from rsitr.config import load_config
 from rsitr.errors import ConfigError
 from rsitr.models.compact import TRUNKS
 from rsitr.training.ranks import ALONE, Ranks, join_ranks
+from rsitr.training.runs import build_run
 from tiny import TinyTrunk, tiny_yaml, write_tiny_data
 
 SIZE = 2

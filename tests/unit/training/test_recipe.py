@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
+from rsitr.config import EbaConfig, KerConfig, LossConfig, ModelConfig
 from rsitr.data import CaptionedImage
 from rsitr.data.masking import CaptionMasker
 from rsitr.errors import ConfigError
@@ -19,9 +21,9 @@ from rsitr.losses import info_nce
 from rsitr.models import CompactDualEncoder, Features
 from rsitr.models.compact import TRUNKS
 from rsitr.similarity import score_global, score_local
-from rsitr.training.ebaker import EbakerRecipe, StepResult, keyword_vocabulary
+from rsitr.training.recipes.ebaker import EbakerRecipe, StepResult, keyword_vocabulary
 from rsitr.training.rows import RowTable
-from tiny import TinyTrunk, tiny_model
+from tiny import TinyTrunk, tiny_config, tiny_model
 
 WORDS = ("red", "green", "blue", "yellow", "white", "black")
 KEYWORDS = (*WORDS, "barn", "field", "many", "near", "one", "road", "trees")
@@ -49,31 +51,27 @@ def model(monkeypatch: pytest.MonkeyPatch) -> CompactDualEncoder:
     return tiny_model().eval()
 
 
-def make(table: RowTable, **changes: Any) -> EbakerRecipe:
+SETTINGS: dict[str, dict[str, Any]] = {
+    "loss": {"scale": 20.0, "local_weight": 0.7, "repeats": "negative"},
+    "ker": {"layers": 1, "vocabulary": "keywords"},
+    "eba": {"drop_ratio": 0.3, "drop_epoch": 2},
+    "model": {"kind": "compact", "local_tokens": "valid"},
+}
+SECTIONS = {"loss": LossConfig, "ker": KerConfig, "eba": EbaConfig, "model": ModelConfig}
+
+
+def make(table: RowTable, *, keywords: Sequence[str] = KEYWORDS, **changes: Any) -> EbakerRecipe:
+    """A recipe, with settings of `loss` and `eba` under their own names, those of `ker` as `ker_weight` and so on."""
     torch.manual_seed(0)
-    settings: dict[str, Any] = {
-        "table": table,
-        "keywords": KEYWORDS,
-        "dim": 16,
-        "context_length": 24,
-        "scale": 20.0,
-        "learn_scale": False,
-        "local_weight": 0.7,
-        "local_norm": "l2",
-        "local_tokens": "valid",
-        "repeats": "negative",
-        "ker_weight": 0.5,
-        "ker_strategy": "keyword",
-        "ker_position": "word",
-        "ker_layers": 1,
-        "ker_vocabulary": "keywords",
-        "ker_padding": "batch",
-        "drop_ratio": 0.3,
-        "drop_epoch": 2,
-        "scheme": "joint",
-        "seed": 0,
-    }
-    return EbakerRecipe(**(settings | changes)).eval()
+    given = {name: dict(settings) for name, settings in SETTINGS.items()}
+    for name, value in changes.items():
+        section, _, setting = name.partition("_")
+        if section != "ker":
+            setting = name
+            section = next(one for one, kind in SECTIONS.items() if setting in kind.model_fields)
+        given[section][setting] = value
+    config = tiny_config(**{name: SECTIONS[name](**settings) for name, settings in given.items()})
+    return EbakerRecipe(config, table=table, keywords=keywords, dim=16, context_length=24).eval()
 
 
 def pictures(n: int, *, seed: int = 0) -> Features:

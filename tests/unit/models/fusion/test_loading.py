@@ -14,12 +14,12 @@ from fusions import BERT_SIZES, VIT_SIZES, compact_fusion, paper_fusion, write_b
 from rsitr.config import load_config, parse
 from rsitr.errors import ModelError
 from rsitr.models import CheckpointConfig, load_checkpoint, save_checkpoint
+from rsitr.models.checkpoint import PACKAGED
 from rsitr.models.compact import TRUNKS
 from rsitr.models.fusion import FusionConfig, FusionModel
 from rsitr.models.fusion.heads import MlmHead
 from rsitr.models.fusion.loading import find_pretrained, start_from_bert, start_from_compact, start_from_vit
 from rsitr.models.fusion.start import start_fusion
-from rsitr.models.zoo import PACKAGED
 from tiny import TinyTrunk, tiny_model
 
 IDS = torch.tensor([[2, 5, 7, 15, 3, 0, 0], [2, 6, 8, 17, 18, 19, 3]])

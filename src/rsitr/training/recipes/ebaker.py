@@ -1,9 +1,12 @@
-"""The EBAKER recipe: one training step from a batch of rows to a loss (METHODS 1)."""
+"""EBAKER: from a config and its data to a run, and from a batch of rows to a loss (METHODS 1)."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,21 +14,141 @@ from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 
+from rsitr.config import TrainConfig
+from rsitr.data.collection import Collection
+from rsitr.data.keywords import collect_keywords, read_keywords
 from rsitr.data.masking import CaptionMasker
 from rsitr.errors import ConfigError
-from rsitr.losses import EbakerLoss, ebaker_loss, keep_above
-from rsitr.models import DualEncoder, Features, KeywordReasoner, local_mask
-from rsitr.models.encoder import LocalTokens, cut_padding
+from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
+from rsitr.losses import LOSSES, EbakerLoss, MaskedWords, Targets, ebaker_loss, keep_above
+from rsitr.models import CheckpointConfig, DualEncoder, Features, KeywordReasoner, TorchEncoder, local_mask
+from rsitr.models.checkpoint import save_checkpoint
+from rsitr.models.encoder import Interpolation, Resize, cut_padding
+from rsitr.models.kinds import KINDS, build_model, check_phases, model_settings
 from rsitr.similarity import score_global, score_local
-from rsitr.similarity.local import LocalNorm
 from rsitr.training.bank import SimilarityBank
+from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
 from rsitr.training.likeness import CaptionLikeness
+from rsitr.training.loop import Hooks, Inputs, Trainer
+from rsitr.training.place import Place
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
+from rsitr.training.runs import Asked, Run, identify
+from rsitr.training.state import Position
+from rsitr.training.validation import FeatureCache, Validator
 
-__all__ = ["EbakerRecipe", "MaskedWords", "StepResult", "keyword_vocabulary"]
+__all__ = ["EbakerRecipe", "StepResult", "build", "keyword_vocabulary"]
 
 LOG_LARGEST_SCALE = float(np.log(100.0))  # CLIP's
+
+
+def build(config: TrainConfig, pictures: Collection, place: Place) -> Run:
+    """A run of EBAKER, ready to start; its best weights go to `folder / "best"`.
+
+    Raises:
+        ConfigError, DataError, ModelError: something the run needs is missing or wrong; nothing has been written.
+    """
+    # Before every picture is looked at, which takes a while: what is wrong with the model shows at once.
+    model = build_model(config.model, root=place.root, on_note=place.on_note)
+    check_phases(config, size_px=model.image_size_px)
+    pictures = place.look_through(pictures, config=config)
+    table = RowTable.of(pictures.training)
+    keywords = _choose_keywords(config, pictures)
+    recipe = EbakerRecipe(
+        config,
+        table=table,
+        keywords=keywords,
+        dim=model.token_dim,
+        context_length=model.context_length,
+        ranks=place.ranks,
+    )
+    kind = KINDS[config.model.kind]
+    encoder = TorchEncoder(
+        model,
+        tokenizer=SimpleTokenizer(context_length=model.context_length),
+        name=config.name,
+        fingerprint="in training",
+        mixture=config.mixture,
+        local_tokens=config.model.local_tokens,
+        resize=cast("Resize", kind.resize),
+        interpolation=cast("Interpolation", kind.interpolation),
+        device=place.device,
+    )
+    cache = FeatureCache(model, pictures.everything, folder=place.cache_folder, on_cache=place.on_cache)
+    validator = Validator(encoder, pictures.validation, cache=cache, n_training=len(pictures.training))
+
+    def export(position: Position) -> None:
+        result = validator.tuned(local=config.loss.local_weight > 0) if config.tune else validator.latest
+        save_checkpoint(
+            place.folder / "best",
+            config=CheckpointConfig(
+                kind=config.model.kind,
+                name=config.name,
+                model=model_settings(model, config=config.model),
+                inference={
+                    "mixture": dataclasses.asdict(result.mixture),
+                    "local_tokens": config.model.local_tokens,
+                    "resize": encoder.resize,
+                    "interpolation": encoder.interpolation,
+                    **({"rerank": validator.reranked(config.rerank, result.mixture)} if config.rerank else {}),
+                },
+                training={
+                    "config": config.model_dump(),
+                    "epoch": position.epoch,
+                    "seconds": round(position.seconds, 1),
+                    "n_images": len(pictures.training),
+                    "n_rows": len(table),
+                    "ids_sha256": table.ids_sha256,
+                    "data_sha256": pictures.data_sha256,
+                    "validation": result.results,
+                    **place.provenance,
+                },
+            ),
+            weights=dict(model.state_dict()),
+        )
+
+    def report_eliminated(position: Position) -> None:
+        write_eliminated(recipe, epoch=position.epoch, folder=place.folder / ELIMINATED_FOLDER)
+
+    trainer = Trainer(
+        model=model,
+        recipe=recipe,
+        table=table,
+        config=config,
+        place=place,
+        validate=validator,
+        inputs=Inputs(patches=(lambda: [cache()]) if config.model.kind == "compact" else None),
+        hooks=Hooks(on_best=export, on_epoch_end=report_eliminated, report=place.report),
+        # A keyword file may change meanwhile: its words are part of what the run is known by.
+        identity=identify(config, table, *(keywords if config.keywords.file is not None else ())),
+    )
+    frozen = config.model.kind == "compact" and all(phase.trunk_lr is None for phase in config.phases)
+    return Run(
+        config=config,
+        trainer=trainer,
+        table=table,
+        sets=pictures.sets,
+        folder=place.folder,
+        measure_validation=lambda asked: _measure_vectors(validator.encode(frozen=frozen), asked, device=place.device),
+    )
+
+
+def _choose_keywords(config: TrainConfig, pictures: Collection) -> list[str]:
+    """The words that keyword reasoning masks: none with another strategy."""
+    if config.ker.strategy != "keyword":
+        return []
+    if config.keywords.file is not None:
+        return read_keywords(Path(config.keywords.file).expanduser())
+    return collect_keywords(pictures.captions_by_set, top_k=config.ker.top_k, rule=config.keywords.rule)
+
+
+def _measure_vectors(
+    encoded: dict[str, EncodedSplit], asked: Sequence[Asked], *, device: str
+) -> list[dict[str, SplitResult]]:
+    return [
+        {name: measure(split, mixture=mixture, device=device, rerank=rerank) for name, split in encoded.items()}
+        for mixture, rerank in asked
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,35 +161,15 @@ class StepResult:
     dropped: int
 
 
-@dataclass(frozen=True, slots=True)
-class MaskedWords:
-    """What the reasoning head said of the masked words of this rank's captions.
-
-    Attributes:
-        logits: (n, V).
-        labels: (n,) classes of the head.
-        count: masked words in the whole batch, n where there is one rank.
-    """
-
-    logits: Tensor
-    labels: Tensor
-    count: int
-
-
 class EbakerRecipe(nn.Module):
     """Everything of EBAKER that is not the encoder: masker, reasoning head, temperature, banks, thresholds.
 
     Args:
+        config: its sections `loss`, `ker` and `eba`, `model.local_tokens`, and `seed`, of the random mask strategy.
         table: training rows.
         keywords: that are masked with strategy `keyword`.
         dim: width of the local features.
         context_length: of the encoder.
-        scale, learn_scale, local_weight, local_norm, repeats: see :class:`rsitr.config.LossConfig`.
-        soft_weight, soft_temperature: likewise.
-        local_tokens: which text tokens count.
-        ker_weight, ker_strategy, ker_position, ker_layers, ker_vocabulary, ker_padding: see `KerConfig`.
-        drop_ratio, drop_epoch, scheme: see `EbaConfig`.
-        seed: of the random mask strategy.
         ranks: the processes that train together.
 
     Raises:
@@ -75,57 +178,36 @@ class EbakerRecipe(nn.Module):
 
     def __init__(
         self,
+        config: TrainConfig,
         *,
         table: RowTable,
         keywords: Sequence[str],
         dim: int,
         context_length: int,
-        scale: float,
-        learn_scale: bool,
-        local_weight: float,
-        local_norm: LocalNorm,
-        local_tokens: LocalTokens,
-        repeats: str,
-        ker_weight: float,
-        ker_strategy: str,
-        ker_position: str,
-        ker_layers: int,
-        ker_vocabulary: str,
-        ker_padding: str,
-        drop_ratio: float,
-        drop_epoch: int,
-        scheme: str,
-        seed: int,
-        soft_weight: float = 0.0,
-        soft_temperature: float = 0.1,
         ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
-        if scheme == "split" and not local_weight:
+        loss, ker, eba = config.loss, config.ker, config.eba
+        if eba.scheme == "split" and not loss.local_weight:
             raise ConfigError("eba scheme split needs a local term: set loss.local_weight above 0, or scheme joint")
-        self.table = table
-        self.local_weight, self.local_norm, self.local_tokens = local_weight, local_norm, local_tokens
-        self.repeats = repeats
-        self.ker_weight, self.ker_padding = ker_weight, ker_padding
-        self.drop_ratio, self.drop_epoch, self.scheme = drop_ratio, drop_epoch, scheme
-        self.seed, self.ranks = seed, ranks
-        self.log_scale = nn.Parameter(torch.tensor(float(np.log(scale))), requires_grad=learn_scale)
-        self.keywords = list(keywords) if ker_strategy == "keyword" else []
+        self.config, self.table, self.ranks = config, table, ranks
+        self.log_scale = nn.Parameter(torch.tensor(float(np.log(loss.scale))), requires_grad=loss.learn_scale)
+        self.keywords = list(keywords) if ker.strategy == "keyword" else []
         self.masker = CaptionMasker(
             SimpleTokenizer(context_length=context_length),
             context_length=context_length,
-            strategy=ker_strategy,  # type: ignore[arg-type]  # a Literal in the config
+            strategy=ker.strategy,
             keywords=self.keywords,
-            mask_position=ker_position,  # type: ignore[arg-type]
+            mask_position=ker.mask_position,
         )
-        self.soft_weight, self.soft_temperature = soft_weight, soft_temperature
+        self.align = LOSSES[loss.align]
         self.likeness: CaptionLikeness | None = None
-        if soft_weight:
+        if loss.soft_weight:
             self.likeness = CaptionLikeness(table, ids=self.masker.tokenize(table.captions))
         self.reasoner: KeywordReasoner | None = None
-        if ker_weight:
-            vocabulary = keyword_vocabulary(self.masker, table.captions) if ker_vocabulary == "keywords" else None
-            self.reasoner = KeywordReasoner(dim=dim, layers=ker_layers, vocabulary=vocabulary)
+        if ker.weight:
+            vocabulary = keyword_vocabulary(self.masker, table.captions) if ker.vocabulary == "keywords" else None
+            self.reasoner = KeywordReasoner(dim=dim, layers=ker.layers, vocabulary=vocabulary)
         self.global_bank = SimilarityBank(len(table))
         self.local_bank = SimilarityBank(len(table))
         self.global_threshold: float | None = None
@@ -138,10 +220,11 @@ class EbakerRecipe(nn.Module):
 
     def end_epoch(self, epoch: int) -> None:
         """Set the thresholds for the epoch after `epoch` (counted from 0): none before `drop_epoch` full epochs."""
-        drops = epoch + 1 >= self.drop_epoch
-        self.global_threshold = self.global_bank.threshold(drop_ratio=self.drop_ratio) if drops else None
-        split = drops and self.scheme == "split"
-        self.local_threshold = self.local_bank.threshold(drop_ratio=self.drop_ratio) if split else None
+        drops = epoch + 1 >= self.config.eba.drop_epoch
+        ratio = self.config.eba.drop_ratio
+        self.global_threshold = self.global_bank.threshold(drop_ratio=ratio) if drops else None
+        split = drops and self.config.eba.scheme == "split"
+        self.local_threshold = self.local_bank.threshold(drop_ratio=ratio) if split else None
 
     def step(
         self, model: DualEncoder, *, images: Features, rows: NDArray[np.int64], epoch: int, device: torch.device
@@ -157,7 +240,7 @@ class EbakerRecipe(nn.Module):
         """
         captions = [self.table.captions[index] for index in self.table.row_caption[rows]]
         ids = torch.from_numpy(self.masker.tokenize(captions))
-        if self.local_tokens != "all":
+        if self.config.model.local_tokens != "all":
             # Columns that are padding in every row change nothing for encoders with a causal or padding mask.
             ids = cut_padding(ids)
         ids = ids.to(device)
@@ -171,7 +254,7 @@ class EbakerRecipe(nn.Module):
     def _align(
         self, texts: Features, images: Features, *, ids: Tensor, rows: NDArray[np.int64], words: MaskedWords | None
     ) -> StepResult:
-        gather = self.ranks.gather
+        gather, settings = self.ranks.gather, self.config.loss
         text_emb, image_emb = gather(texts.global_emb.float()), gather(images.global_emb.float())
         members = [
             score_global(text_emb=text_part, image_emb=image_part)
@@ -182,13 +265,13 @@ class EbakerRecipe(nn.Module):
         member_scores = torch.stack(members)
         global_scores = member_scores.mean(dim=0)
         local_scores = None
-        if self.local_weight:
+        if settings.local_weight:
             dtype = torch.promote_types(texts.tokens.dtype, images.tokens.dtype)
             local_scores = score_local(
                 text_tokens=gather(texts.tokens.to(dtype)),
                 image_tokens=gather(images.tokens.to(dtype)),
-                text_mask=local_mask(ids, local_tokens=self.local_tokens),
-                norm=self.local_norm,
+                text_mask=local_mask(ids, local_tokens=self.config.model.local_tokens),
+                norm=settings.local_norm,
             ).float()
         index = torch.from_numpy(rows)
         global_similarity = global_scores.diagonal()
@@ -197,29 +280,30 @@ class EbakerRecipe(nn.Module):
         keep_global = keep_local = keep_above(global_similarity, threshold=self.global_threshold)
         if local_similarity is not None:
             self.local_bank.record(index, local_similarity)
-            if self.scheme == "split":
+            if self.config.eba.scheme == "split":
                 keep_local = keep_above(local_similarity, threshold=self.local_threshold)
-        repeats = None if self.repeats == "negative" else self.table.belongs(rows).to(ids.device)
-        soft = None if self.likeness is None else self.likeness(rows).to(ids.device) / self.soft_temperature
+        repeats = None if settings.repeats == "negative" else self.table.belongs(rows).to(ids.device)
+        targets = Targets(
+            positives=repeats if settings.repeats == "positive" else None,
+            ignore=repeats if settings.repeats == "ignore" else None,
+            soft=None if self.likeness is None else self.likeness(rows).to(ids.device) / settings.soft_temperature,
+            soft_weight=settings.soft_weight,
+        )
         loss = ebaker_loss(
             global_scores=member_scores,
             local_scores=local_scores,
             keep_global=keep_global,
             keep_local=keep_local,
-            mlm_logits=None if words is None else words.logits,
-            mlm_labels=None if words is None else words.labels,
-            mlm_count=None if words is None else words.count,
+            words=words,
             scale=self.ranks.share(self._scale()),
-            local_weight=self.local_weight,
-            mlm_weight=self.ker_weight,
-            positives=repeats if self.repeats == "positive" else None,
-            ignore=repeats if self.repeats == "ignore" else None,
-            soft=soft,
-            soft_weight=self.soft_weight,
+            local_weight=settings.local_weight,
+            mlm_weight=self.config.ker.weight,
+            targets=targets,
+            align=self.align,
         )
         # Of the other ranks' masked words the value counts here, their gradients are computed there.
         mlm = self.ranks.total(loss.mlm)
-        loss = replace(loss, total=loss.total + self.ker_weight * (mlm - loss.mlm.detach()), mlm=mlm)
+        loss = replace(loss, total=loss.total + self.config.ker.weight * (mlm - loss.mlm.detach()), mlm=mlm)
         dropped = 0 if keep_global is None else int((~keep_global).sum())
         return StepResult(
             loss=loss,
@@ -274,13 +358,13 @@ class EbakerRecipe(nn.Module):
     ) -> MaskedWords | None:
         if self.reasoner is None:
             return None
-        rng = np.random.default_rng((self.seed, epoch, int(rows[0])))
+        rng = np.random.default_rng((self.config.seed, epoch, int(rows[0])))
         masked = self.masker.mask(captions, rng=rng)
         count = int((masked.labels >= 0).sum())
         if not count:
             return None
         ids, labels = torch.from_numpy(masked.ids), torch.from_numpy(masked.labels)
-        if self.ker_padding == "batch":
+        if self.config.ker.padding == "batch":
             ids = cut_padding(ids)
         own = self.ranks.own(len(ids))
         ids, labels = ids[own].to(device), labels[own, : ids.shape[1]].to(device)

@@ -1,8 +1,8 @@
-"""The MTGFE recipe: one training step from a batch of rows to a loss (METHODS 3.2 to 3.5)."""
+"""MTGFE: from a config and its data to a run, and from a batch of rows to a loss (METHODS 3.2 to 3.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,39 +10,157 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rsitr.config import MtgfeConfig
+from rsitr.config import MtgfeConfig, TrainConfig, parse
+from rsitr.data import CaptionedImage
+from rsitr.data.augmentation import RandAugment
+from rsitr.data.collection import Collection
 from rsitr.data.masking import mask_at_random
+from rsitr.errors import ConfigError
+from rsitr.evaluation.pairs import encode_pairs, measure_pairs
+from rsitr.evaluation.protocol import SplitResult
 from rsitr.losses import Negatives, draw_negatives, itm_loss, mvjrc_loss, output_deviation
+from rsitr.models.checkpoint import PACKAGED
+from rsitr.models.compact import CompactImageEncoder
 from rsitr.models.dual import Features
 from rsitr.models.fusion import (
+    FusionConfig,
     FusionModel,
     MlmHead,
+    PairScorer,
     Predictor,
     Projector,
     TextStates,
     Vocabulary,
     image_sequence,
     match_score,
+    save_fusion,
     synchronise_norms,
 )
+from rsitr.models.fusion.start import start_fusion
 from rsitr.models.layers import Projected
+from rsitr.models.zoo import load_model
+from rsitr.training.loop import Hooks, Inputs, Trainer
+from rsitr.training.place import Place
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
+from rsitr.training.runs import Asked, Run, identify
+from rsitr.training.state import Position
+from rsitr.training.validation import MtgfeValidator
+from rsitr.training.views import CachedViews, DualVectors, dual_vectors, pick_evenly
 
-__all__ = ["DualVectors", "MtgfeLoss", "MtgfeRecipe", "MtgfeStep", "known_ids"]
+__all__ = ["MtgfeLoss", "MtgfeRecipe", "MtgfeStep", "build", "known_ids"]
 
 
-@dataclass(frozen=True, slots=True)
-class DualVectors:
-    """Unit vectors of a dual encoder, for hard negatives.
+def build(config: TrainConfig, pictures: Collection, place: Place) -> Run:
+    """A run of MTGFE, ready to start; its best weights go to `folder / "best"`.
 
-    Attributes:
-        images: (n_images, D), in the order of the row table.
-        captions: (n_captions, D), of its distinct captions.
+    Raises:
+        ConfigError, DataError, ModelError: something the run needs is missing or wrong; nothing has been written.
     """
+    pictures = place.look_through(pictures, config=config)
+    settings, ranks = config.mtgfe, place.ranks
+    table = RowTable.of(pictures.training)
+    sizes = parse(FusionConfig, config.model.settings, where="model.settings")
+    start = start_fusion(sizes, image_init=config.model.init, text_init=config.model.init_text, packaged=PACKAGED)
+    for note in start.notes:
+        place.on_note(note)
+    if ranks.size > 1 and settings.mvjrc_weight and torch.device(place.device).type == "cpu":
+        raise ConfigError("MVJRC's batch norms count over all processes on GPUs alone: start it without torchrun")
+    model = start.model.to(place.device)
+    has_trunk = isinstance(model.image, CompactImageEncoder)
+    _check_phases(config, size_px=model.image_size_px, has_trunk=has_trunk)
+    if settings.sides == "frozen":
+        for side in (model.image, model.text):
+            side.requires_grad_(False)
+    picked = {split: pick_evenly(images, settings.validation_images) for split, images in pictures.validation.items()}
+    held_out = [image for images in picked.values() for image in images]
+    cache = CachedViews(model, table, held_out, settings, place.cache_folder, place.on_cache) if has_trunk else None
+    dual = None
+    if settings.dual is not None:
+        if not ranks.is_first:
+            ranks.wait()  # the first one computes what is not there yet
+        encoder = load_model(settings.dual, device=place.device)
+        dual = dual_vectors(encoder, table, folder=place.cache_folder, progress=place.on_cache, views=cache)
+        if ranks.is_first:
+            ranks.wait()
+    recipe = MtgfeRecipe(
+        table=table,
+        vocabulary=start.vocabulary,
+        width=model.config.width,
+        settings=settings,
+        seed=config.seed,
+        mlm_head=start.mlm_head,
+        dual=dual,
+        ranks=ranks,
+    )
+    scorer = PairScorer(
+        model, vocabulary=start.vocabulary, name=config.name, fingerprint="in training", device=place.device
+    )
+    validator = MtgfeValidator(scorer, picked, cache=cache)
 
-    images: Tensor
-    captions: Tensor
+    def export(position: Position) -> None:
+        training = {
+            "config": config.model_dump(),
+            "data_sha256": pictures.data_sha256,
+            **place.provenance,
+            "epoch": position.epoch,
+            "seconds": round(position.seconds, 1),
+            "n_images": len(table.images),
+            "n_rows": len(table),
+            "ids_sha256": table.ids_sha256,
+            "validation": {**validator.latest, "n_images": len(held_out)},
+        }
+        save_fusion(place.folder / "best", model, name=config.name, vocabulary=start.vocabulary, training=training)
+
+    count, magnitude = settings.augment_count, settings.augment_magnitude
+    trainer = Trainer(
+        model=model,
+        recipe=recipe,
+        table=table,
+        config=config,
+        place=place,
+        validate=validator,
+        inputs=Inputs(
+            patches=None if cache is None else cache.training,
+            views=settings.views,
+            augment=RandAugment(count=count, magnitude=magnitude) if count else None,
+        ),
+        hooks=Hooks(on_best=export, report=place.report),
+        identity=identify(config, table),
+    )
+    return Run(
+        config=config,
+        trainer=trainer,
+        table=table,
+        sets=pictures.sets,
+        folder=place.folder,
+        measure_validation=lambda asked: _measure_pairs(scorer, pictures.validation, asked),
+    )
+
+
+def _check_phases(config: TrainConfig, *, size_px: int, has_trunk: bool) -> None:
+    for number, phase in enumerate(config.phases, start=1):
+        if phase.trunk_lr is not None and not has_trunk:
+            raise ConfigError(f"phase {number}: trunk_lr is for a compact image side; leave it out")
+        if phase.image_size_px not in (None, size_px):
+            raise ConfigError(f"phase {number}: image_size_px must be the model's own {size_px}; leave it out")
+        if config.mtgfe.sides == "frozen" and phase.trunk_lr is not None:
+            raise ConfigError("mtgfe.sides: frozen leaves nothing of a side to train; leave out trunk_lr")
+
+
+def _measure_pairs(
+    scorer: PairScorer, validation: dict[str, list[CaptionedImage]], asked: Sequence[Asked]
+) -> list[dict[str, SplitResult]]:
+    """Every pair of the validation splits; one result answers all that is asked, since there is nothing to mix.
+
+    Raises:
+        ConfigError: a re-ranking is asked for.
+    """
+    for _, rerank in asked:
+        if rerank is not None:
+            raise ConfigError(f"a fusion model scores pairs, which {rerank} does not sort again: measure it as it is")
+    results = {name: measure_pairs(scorer, encode_pairs(scorer, images)) for name, images in validation.items()}
+    return [results for _ in asked]
 
 
 @dataclass(frozen=True, slots=True)
