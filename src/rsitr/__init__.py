@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rsitr.models.zoo import load_model
     from rsitr.search.index import Index
     from rsitr.search.result import SearchResult
+    from rsitr.training.runs import train
     from rsitr.types import Encoder, Hit, Mixture, Tile, TileFilter
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "ingest",
     "load_dataset",
     "load_model",
+    "train",
 ]
 
 _LAZY = {
@@ -75,6 +77,7 @@ _LAZY = {
     "ingest": "rsitr.index.ingestion",
     "load_dataset": "rsitr.data.sources",
     "load_model": "rsitr.models.zoo",
+    "train": "rsitr.training.runs",
 }
 
 

@@ -55,10 +55,13 @@ class Registry(Generic[T]):
         Raises:
             RsitrError: nothing has it; the message lists what there is.
         """
-        known = {own.name: own.value for own in self._plugins()} | self._things
-        if name not in known:
-            raise self.error(f"unknown {self.what} {name!r}: choose one of {', '.join(self)}")
-        thing = known[name]
+        if name in self._things:  # without a look at what is installed, which takes its time
+            thing = self._things[name]
+        else:
+            plugins = {own.name: own.value for own in self._plugins()}
+            if name not in plugins:
+                raise self.error(f"unknown {self.what} {name!r}: choose one of {', '.join(self)}")
+            thing = plugins[name]
         return cast("T", import_named(thing, error=self.error)) if isinstance(thing, str) else thing
 
     def find(self, name: str) -> T:
@@ -68,7 +71,7 @@ class Registry(Generic[T]):
         return self[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in set(self)
+        return name in self._things or name in set(self)
 
     def __iter__(self) -> Iterator[str]:
         """The names, in the order in which they became known; those of installed packages last."""
@@ -86,7 +89,7 @@ def import_named(reference: str, *, error: type[RsitrError] = ConfigError) -> An
     """
     module, _, attribute = reference.partition(":")
     folder = str(Path.cwd())
-    if folder not in sys.path:
+    if module.partition(".")[0] != __package__ and folder not in sys.path:
         sys.path.append(folder)  # last: no file there takes the place of an installed package
     try:
         found = import_module(module)

@@ -25,6 +25,7 @@ __all__ = [
     "Hit",
     "ImageArray",
     "Mixture",
+    "OpenStore",
     "Progress",
     "RelevanceFit",
     "Ring",
@@ -294,6 +295,9 @@ class Store(Protocol):
     def scenes(self) -> list[SceneEntry]:
         """The scenes whose tiles are here, sorted by name."""
 
+    def scene_names(self) -> list[str]:
+        """Names of the scenes whose tiles are here, sorted."""
+
     def put(
         self,
         entries: Sequence[SceneEntry],
@@ -334,3 +338,17 @@ class Store(Protocol):
 
     def tidy(self) -> None:
         """Make good what many small writes leave behind. Changes nothing that can be seen."""
+
+
+class OpenStore(Protocol):
+    """Opens an index's store, or makes it; what another engine than LanceDB registers."""
+
+    def __call__(self, folder: Path, *, dim: int, code_length: int = 0, must_exist: bool = False) -> Store:
+        """The store of an index.
+
+        Args:
+            folder: of the index; an engine keeps its files in the folder `store` in it.
+            dim: width of the vectors.
+            code_length: numbers in the code of each tile; 0 where none is kept.
+            must_exist: what is not there is damage (StoreError), and nothing is made.
+        """

@@ -63,8 +63,19 @@ def _version(value: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    modules: list[str] = typer.Option(
+        [],
+        "--import",
+        metavar="MODULE",
+        help="Import a module of your own first, which registers recipes, losses, models, data sets, re-rankings or "
+        "stores by name. Repeatable.",
+    ),
 ) -> None:
-    pass
+    if modules:
+        from rsitr.registry import import_named
+
+        for module in modules:
+            import_named(module)
 
 
 def run() -> None:

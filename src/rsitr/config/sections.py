@@ -65,8 +65,8 @@ class DataConfig(Settings):
 class ModelConfig(Settings):
     """What is trained."""
 
-    kind: Literal["compact", "open_clip", "fusion"]
-    """`compact`, from ImageNet weights of its trunk, `open_clip`, or `fusion`."""
+    kind: str
+    """`compact`, from ImageNet weights of its trunk, `open_clip`, `fusion`, or one of your own."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """For compact the fields of :class:`rsitr.models.CompactConfig`; for open_clip `architecture`; for fusion the
     fields of :class:`rsitr.models.fusion.FusionConfig`."""

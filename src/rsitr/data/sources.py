@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rsitr.data.annotations import Source, build_dataset, read_annotations
@@ -12,8 +13,12 @@ from rsitr.data.nwpu import read_nwpu
 from rsitr.data.records import CaptionDataset
 from rsitr.data.table import read_table
 from rsitr.errors import DataError
+from rsitr.registry import Registry
 
-__all__ = ["load_dataset", "read_source"]
+__all__ = ["DATASETS", "load_dataset", "read_source"]
+
+DATASETS: Registry[Callable[[Path], CaptionDataset]] = Registry("data set", group="datasets", error=DataError)
+"""Data sets of one's own: what gives `NAME:FOLDER` from the folder. Those of the catalogue are known without."""
 
 _READERS = {"karpathy": read_karpathy, "nwpu": read_nwpu}
 _USAGE = f"give NAME:FOLDER, NAME one of {', '.join(CATALOGUE)}, or csv:FILE"
@@ -27,11 +32,15 @@ def load_dataset(spec: str) -> CaptionDataset:
 
     Args:
         spec: `NAME:FOLDER`, NAME one of rsicd, ucm, sydney, rsitmd, nwpu, and FOLDER holding the official annotation
-            JSON beside the image folder (or the JSON itself, where a folder has several); or `csv:FILE`.
+            JSON beside the image folder (or the JSON itself, where a folder has several); or `csv:FILE`; or the name of
+            one's own that is registered in `DATASETS`.
 
     Raises:
         DataError: unknown name, missing folder or file, unreadable or malformed annotations, a picture in two splits.
     """
+    name, _, place = spec.partition(":")
+    if place and name.strip() in DATASETS:
+        return DATASETS[name.strip()](Path(place.strip()).expanduser())
     return build_dataset(read_source(spec))
 
 

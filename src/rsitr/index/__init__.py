@@ -2,6 +2,7 @@
 
 from rsitr.index.folder import (
     CODE_FILE,
+    STORES,
     IndexFolder,
     open_index,
     recorded_encodings,
@@ -19,6 +20,7 @@ from rsitr.index.writing import Failure
 
 __all__ = [
     "CODE_FILE",
+    "STORES",
     "Failure",
     "IndexFolder",
     "IndexSummary",

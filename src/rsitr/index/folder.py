@@ -17,10 +17,12 @@ from rsitr.index.manifest import MANIFEST, Manifest, read_manifest, write_manife
 from rsitr.index.nearest import NEAREST
 from rsitr.index.notes import NOTES
 from rsitr.index.store import TABLE_FOLDERS, LanceStore
-from rsitr.types import Store, TileCoder
+from rsitr.registry import Registry
+from rsitr.types import OpenStore, Store, TileCoder
 
 __all__ = [
     "CODE_FILE",
+    "STORES",
     "IndexFolder",
     "clear_index",
     "create_index",
@@ -37,7 +39,11 @@ ROOT_SAMPLE = 64  # scenes are looked for where an archive may lie
 CODE_FILE = "local-code.safetensors"
 """What makes the codes of the tiles, in the index's folder."""
 # What a run that was killed while it made an index may leave: with nothing else, a folder counts as empty.
-OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, CODE_FILE, *TABLE_FOLDERS})
+OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, CODE_FILE, *TABLE_FOLDERS, "store"})
+
+STORES: Registry[OpenStore] = Registry("engine", group="stores", error=StoreError)
+"""What keeps tiles with their vectors, by the name that an index records."""
+STORES.register("lance", LanceStore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,8 @@ def open_index(folder: Path, *, root: Path | None = None) -> IndexFolder:
         StoreError: the folder is missing, no index, or damaged.
     """
     manifest = read_manifest(folder)
-    store = LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length, must_exist=True)
+    opens = STORES[manifest.engine]
+    store = opens(folder, dim=manifest.model.dim, code_length=manifest.code_length, must_exist=True)
 
     def known() -> list[str]:
         local = [scene for scene in store.scene_names() if not is_url(scene)]
@@ -128,7 +135,7 @@ def create_index(folder: Path, manifest: Manifest, *, held: ExitStack, coder: Ti
         raise StoreError(f"{folder}: another process has made an index here meanwhile; run the command again")
     # The manifest comes last: with it, everything is there.
     clear_index(folder, but=LOCK)
-    LanceStore(folder, dim=manifest.model.dim, code_length=manifest.code_length)
+    STORES[manifest.engine](folder, dim=manifest.model.dim, code_length=manifest.code_length)
     if coder is not None:
         coder.save(folder / CODE_FILE)
     write_manifest(folder, manifest)

@@ -98,6 +98,7 @@ def ingest(
     root: Path | None = None,
     sync: bool = False,
     coder: TileCoder | None = None,
+    engine: str = "lance",
     batch_size: int = 64,
     progress: Callable[[IngestProgress], None] | None = None,
 ) -> IngestReport:
@@ -119,6 +120,7 @@ def ingest(
         sync: also remove from the index what lay in the inputs' folders and is no longer there; these may be empty or
             gone themselves.
         coder: what makes the codes of a second stage of ranking; an existing index with codes takes only its own.
+        engine: what keeps the tiles of a new index, by its name in `rsitr.index.STORES`.
         batch_size: pictures encoded at once.
         progress: called after every batch.
 
@@ -133,7 +135,7 @@ def ingest(
         given = None if callable(encoder) and not isinstance(encoder, Encoder) else encoder
         load = cache(cast("Callable[[], Encoder]", encoder)) if given is None else partial(_given, given)
         writer = open_writer(
-            into, sources, encoder=load, given=settings or Settings(), root=root, coder=coder, held=held
+            into, sources, encoder=load, given=settings or Settings(), root=root, coder=coder, held=held, engine=engine
         )
         if given is not None:
             writer.adopt(given)

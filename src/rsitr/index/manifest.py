@@ -114,10 +114,18 @@ class Manifest(_Record):
     settings: Settings
     root: RootRecord
     code: CodeRecord | None = None
+    engine: str = "lance"
 
     @classmethod
     def create(
-        cls, folder: Path, *, encoder: Encoder, settings: Settings, root: Path, code: CodeRecord | None = None
+        cls,
+        folder: Path,
+        *,
+        encoder: Encoder,
+        settings: Settings,
+        root: Path,
+        code: CodeRecord | None = None,
+        engine: str = "lance",
     ) -> Manifest:
         """The manifest of a new index in a folder."""
         model = ModelRecord(
@@ -127,7 +135,7 @@ class Manifest(_Record):
             image_size_px=encoder.image_size_px,
             encoding=encoding_of(encoder),
         )
-        return cls(model=model, settings=settings, root=_record_root(folder, root), code=code)
+        return cls(model=model, settings=settings, root=_record_root(folder, root), code=code, engine=engine)
 
     @property
     def code_length(self) -> int:

@@ -284,6 +284,7 @@ def open_writer(
     root: Path | None,
     coder: TileCoder | None,
     held: ExitStack,
+    engine: str = "lance",
 ) -> Writer:
     """Take hold of the index in a folder, or get ready to make one.
 
@@ -295,6 +296,7 @@ def open_writer(
         root: folder that scene paths are relative to, or None.
         coder: what makes the tiles' codes, or None.
         held: lets go of the index in the end.
+        engine: of the store of a new index.
 
     Raises:
         StoreError: see `ingest`.
@@ -305,7 +307,9 @@ def open_writer(
         # The common folder of all scenes: the paths in the index are then as short as they can be.
         local = [source.location.parent for source in sources if isinstance(source.location, Path)]
         base = (root or Path(os.path.commonpath(local or [Path.cwd()]))).resolve()
-        manifest = Manifest.create(into, encoder=encoder(), settings=given, root=base, code=record_code(coder))
+        manifest = Manifest.create(
+            into, encoder=encoder(), settings=given, root=base, code=record_code(coder), engine=engine
+        )
         return Writer(into, manifest, root=base, held=held, coder=coder)
     manifest = read_manifest(into)
     manifest.check_settings(given, folder=into)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, ModelError
@@ -11,9 +12,10 @@ from rsitr.models.checkpoint import CONFIG_FILE, PACKAGED, Checkpoint, load_chec
 from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncoder, choose_device
 from rsitr.models.kinds import KINDS
 from rsitr.models.weight_files import require_fit
-from rsitr.types import Mixture, RelevanceFit
+from rsitr.registry import Registry
+from rsitr.types import Encoder, Mixture, RelevanceFit
 
-__all__ = ["describe_models", "from_checkpoint", "load_model"]
+__all__ = ["MODELS", "describe_models", "from_checkpoint", "load_model"]
 
 INFERENCE = {
     "local_tokens": get_args(LocalTokens),
@@ -22,12 +24,17 @@ INFERENCE = {
 }
 
 
+MODELS: Registry[Callable[[str | None], Encoder]] = Registry("model", group="models", error=ModelError)
+"""Encoders of one's own: what gives one, from the device."""
+
+
 def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> TorchEncoder:
     """Load a model for inference.
 
     Args:
         name: `lookout` or `compact` (packaged); a checkpoint folder; an open_clip architecture with its tag or weights
-            file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or `hf-hub:OWNER/NAME`.
+            file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or `hf-hub:OWNER/NAME`; or the name of one's own that is
+            registered in `MODELS`, which need not be a `TorchEncoder`.
         device: e.g. `cpu`, `cuda:0`; a GPU if there is one when it is None.
 
     Returns:
@@ -42,6 +49,8 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
         >>> model.encode_texts(["a runway with two planes"]).global_emb.shape
         (1, 384)
     """
+    if name in MODELS:
+        return cast("TorchEncoder", MODELS[name](device))  # or less: commands that need more of it ask
     folder = PACKAGED / name if (PACKAGED / name / CONFIG_FILE).is_file() else Path(name).expanduser()
     if folder.is_dir():
         return from_checkpoint(load_checkpoint(folder), name=name, device=device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsitr.errors import ConfigError
+from rsitr.registry import Registry
 from rsitr.rerank.layout import Direction, require_count, require_temperature
 from rsitr.rerank.normalization import csls, dual_softmax, inverted_softmax
 from rsitr.rerank.sar import mean_rank, sort_after_reversed_retrieval
@@ -40,49 +40,48 @@ class Method:
     summary: str
 
 
-METHODS: Mapping[str, Method] = MappingProxyType(
-    {
-        method.name: method
-        for method in (
-            Method(
-                name="sar",
-                function=sort_after_reversed_retrieval,
-                defaults={"k": 20},
-                summary="the top k by the rank of the query in each candidate's reverse list",
-            ),
-            Method(
-                name="mean-rank",
-                function=mean_rank,
-                defaults={"k": 20},
-                summary="the top k by the mean of forward and reverse rank",
-            ),
-            Method(
-                name="dual-softmax",
-                function=dual_softmax,
-                defaults={"temperature": 0.05},
-                summary="product of the softmaxes over candidates and over queries",
-            ),
-            Method(
-                name="inverted-softmax",
-                function=inverted_softmax,
-                defaults={"temperature": 0.05},
-                summary="softmax over queries",
-            ),
-            Method(
-                name="qb-norm",
-                function=lambda scores, **settings: inverted_softmax(scores, dynamic=True, **settings),
-                defaults={"temperature": 0.05},
-                summary="softmax over queries, for lists that a possible hub heads",
-            ),
-            Method(
-                name="csls",
-                function=csls,
-                defaults={"k": 10},
-                summary="twice the score less the mean of either side's k nearest neighbours",
-            ),
-        )
-    }
-)
+METHODS: Registry[Method] = Registry("re-ranking method", group="rerankers")
+"""By the name that a person types after `--rerank`."""
+
+for _method in (
+    Method(
+        name="sar",
+        function=sort_after_reversed_retrieval,
+        defaults={"k": 20},
+        summary="the top k by the rank of the query in each candidate's reverse list",
+    ),
+    Method(
+        name="mean-rank",
+        function=mean_rank,
+        defaults={"k": 20},
+        summary="the top k by the mean of forward and reverse rank",
+    ),
+    Method(
+        name="dual-softmax",
+        function=dual_softmax,
+        defaults={"temperature": 0.05},
+        summary="product of the softmaxes over candidates and over queries",
+    ),
+    Method(
+        name="inverted-softmax",
+        function=inverted_softmax,
+        defaults={"temperature": 0.05},
+        summary="softmax over queries",
+    ),
+    Method(
+        name="qb-norm",
+        function=lambda scores, **settings: inverted_softmax(scores, dynamic=True, **settings),
+        defaults={"temperature": 0.05},
+        summary="softmax over queries, for lists that a possible hub heads",
+    ),
+    Method(
+        name="csls",
+        function=csls,
+        defaults={"k": 10},
+        summary="twice the score less the mean of either side's k nearest neighbours",
+    ),
+):
+    METHODS.register(_method.name, _method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,6 @@ class Reranker:
         Raises:
             ConfigError: an unknown name or setting, or an impossible value.
         """
-        if self.name not in METHODS:
-            raise ConfigError(f"unknown re-ranking method {self.name!r}: choose one of {', '.join(METHODS)}")
         defaults = METHODS[self.name].defaults
         for key in self.settings:
             if key not in defaults:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
-from rsitr.config import TrainConfig
+from rsitr.config import TrainConfig, load_config
 from rsitr.data import CaptionDataset
-from rsitr.data.collection import Collection, load_collection
+from rsitr.data.collection import Collection, find_data_root, load_collection
 from rsitr.errors import ConfigError
 from rsitr.evaluation.protocol import SplitResult
+from rsitr.models import choose_device
 from rsitr.registry import Registry
 from rsitr.rerank import METHODS, Reranker
 from rsitr.training.loop import Trainer
@@ -21,8 +22,9 @@ from rsitr.training.place import Place, Report
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
 from rsitr.types import Mixture
+from rsitr.version import __version__
 
-__all__ = ["RECIPES", "Asked", "Build", "Run", "build_run", "identify"]
+__all__ = ["RECIPES", "Asked", "Build", "Run", "Trained", "build_run", "identify", "train"]
 
 Asked = tuple[Mixture, Reranker | None]
 """A way to measure vectors: how similarities are mixed, and what sorts again."""
@@ -107,6 +109,71 @@ def build_run(
     )
     torch.manual_seed(config.seed)
     return build(config, pictures, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What became of a training.
+
+    Attributes:
+        model: folder of the best model, for `rsitr.load_model`.
+        best_mR: its mean recall on validation, in percent, over all data sets.
+        best_epoch: counted from 1.
+        history: loss and validation results of each epoch.
+    """
+
+    model: Path
+    best_mR: float  # the field's name for it
+    best_epoch: int
+    history: tuple[dict[str, float], ...]
+
+
+def train(
+    config: str | TrainConfig,
+    *,
+    data: Sequence[str] = (),
+    data_root: Path | None = None,
+    out: Path | None = None,
+    device: str | None = None,
+    resume: bool = True,
+    report: Report = lambda _position, _steps, _loss: None,
+) -> Trained:
+    """Train a model, as `rsitr train` does; where an earlier call was interrupted, it goes on there.
+
+    Args:
+        config: a packaged one by name, a YAML file, or a record.
+        data: where data sets of the config are, `NAME:FOLDER`.
+        data_root: folder of data sets and of `init/` by name; None: `$RSITR_DATA`, else `data` where that is.
+        out: folder of the run; None: `runs/NAME`.
+        device: e.g. `cpu`, `cuda`; a GPU if there is one when it is None.
+        resume: go on from the state in `out`, if there is one; otherwise start over.
+        report: called after each step with the position, steps of the epoch, and the loss.
+
+    Raises:
+        ConfigError, DataError, ModelError: something that the run needs is missing or wrong; nothing has been written.
+        Interrupted: the process was asked to stop; the state is saved.
+
+    Example:
+        `train("compact-rsicd-ucm", data_root=Path("data")).best_mR`
+    """
+    settings = load_config(config) if isinstance(config, str) else config
+    folder = out or Path("runs") / settings.name
+    run = build_run(
+        settings,
+        specs=data,
+        root=find_data_root(data_root),
+        folder=folder,
+        device=str(choose_device(device)),
+        provenance={"version": __version__},
+        report=report,
+    )
+    position = run.trainer.run(resume=resume)
+    return Trained(
+        model=folder / "best",
+        best_mR=position.best,
+        best_epoch=position.best_epoch + 1,
+        history=tuple(dict(entry) for entry in position.history),
+    )
 
 
 def identify(config: TrainConfig, table: RowTable, *more: str) -> str:

@@ -70,7 +70,7 @@ def test_a_named_method_is_its_function() -> None:
         )
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", list(METHODS))
 def test_every_method_runs_in_both_directions_and_over_a_bank(name: str) -> None:
     scores = torch.from_numpy(RNG.random((9, 6)))
     reranker = parse_rerank(name)
@@ -81,7 +81,7 @@ def test_every_method_runs_in_both_directions_and_over_a_bank(name: str) -> None
         assert new.dtype == torch.float64
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", list(METHODS))
 def test_a_live_query_is_a_matrix_of_one_row(name: str) -> None:
     query = RNG.random(6).astype(np.float32)
     bank = RNG.random((30, 6)).astype(np.float32)
