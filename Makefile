@@ -13,7 +13,7 @@ ARGS ?=
 ONLY ?= *
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench page browser screenshots wheel clean distclean
+.PHONY: help setup demo test check format bench docs page browser screenshots wheel clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: $(STAMP) ## Run the scripts in benchmarks/; each prints what it claims an
 	@status=0; for script in benchmarks/$(ONLY).py; do \
 		echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || { echo "FAILED: $$script" >&2; status=1; }; \
 	done; exit $$status
+
+docs: $(STAMP) ## Build the documentation as a site into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # The same build hook as in an installation; it does nothing where the page is already built from the same sources.
 page: $(STAMP) ## Build the web page from web/, and what its tests need; wants Node
