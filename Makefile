@@ -35,8 +35,9 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## Draw a scene, index it, search it, and write a report with pictures
 	$(BIN)/rsitr demo $(ARGS)
 
-test: $(STAMP) page browser ## Run the tests: CPU, offline, minutes
-	$(BIN)/python -m pytest $(ARGS)
+# A file at a time for each core, so that what the tests of a file share is set up once.
+test: $(STAMP) page browser ## Run the tests on all cores: CPU, offline, minutes
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(STAMP) ## Lint, formatting, types, and the directions of imports
 	$(BIN)/ruff check .

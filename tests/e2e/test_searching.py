@@ -351,7 +351,7 @@ def test_the_whole_search_works_from_the_keyboard(page: Page) -> None:
     page.press("?")
     assert page.find("dialog[open] h2").text == "How to search"
     page.press(Keys.ESCAPE)
-    assert not page.find_all("dialog")
+    page.wait(lambda: not page.find_all("dialog"), "Escape does not close the dialog")
 
 
 def test_every_control_is_reached_with_tab_and_shows_it(page: Page) -> None:
