@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 import rsitr
+from rsitr.cli.app import app
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
@@ -118,3 +120,32 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert window == (0, 0, 224, 224), "the lake"
     assert 14.9 < bbox[0] < bbox[2] < 15.1
     assert similar[0] == window
+
+
+def options_of(words: list[str]) -> set[str]:
+    """What the command that a line begins with takes, and what stands before its name."""
+    command: Any = typer.main.get_command(app)
+    known: set[str] = set()
+    for word in ["", *words]:
+        if word:
+            if word not in getattr(command, "commands", {}):
+                break
+            command = command.commands[word]
+        known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    return known | {"--help"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPO).as_posix())
+def test_commands_in_pages_name_options_that_there_are(page: Path) -> None:
+    unknown = []
+    for block in re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            if not line.strip().startswith("rsitr "):
+                continue
+            words = re.sub(r"\s#.*", "", line).split()[1:]
+            named = [word for word in words if not word.startswith("-")]
+            if words[0] == "--import":
+                named = named[1:]
+            used = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-z][a-z0-9-]*(=.*)?", word)}
+            unknown += [f"{line.strip()}: {option}" for option in used - options_of(named)]
+    assert unknown == []
