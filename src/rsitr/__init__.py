@@ -11,8 +11,7 @@ Names are imported when they are first used, so that `import rsitr` is quick.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rsitr.errors import (
     ConfigError,
@@ -24,6 +23,7 @@ from rsitr.errors import (
     SceneError,
     StoreError,
 )
+from rsitr.registry import lazy_names
 from rsitr.version import __version__
 
 if TYPE_CHECKING:
@@ -81,10 +81,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_names(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from rsitr.errors import ConfigError, RsitrError
 
-__all__ = ["Registry", "import_named"]
+__all__ = ["Registry", "import_named", "lazy_names"]
 
 T = TypeVar("T")
 
@@ -98,3 +98,19 @@ def import_named(reference: str, *, error: type[RsitrError] = ConfigError) -> An
     except Exception as caught:  # a user's module may raise anything
         raise error(f"cannot import {reference!r} ({type(caught).__name__}: {caught})") from caught
     return found
+
+
+def lazy_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A package's `__getattr__` (PEP 562): what it exports is imported when it is first used.
+
+    Args:
+        package: its `__name__`.
+        names: the module that holds each.
+    """
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(names[name]), name)
+
+    return get

@@ -19,7 +19,10 @@ import typer.main
 from typer.testing import CliRunner
 
 import rsitr
+from rasters import write_utm
 from rsitr.cli.app import app
+from rsitr.index import Settings, ingest
+from rsitr.models import load_model
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(rsitr.__path__, "rsitr."))
 HEAVY = ("torch", "torchvision", "open_clip", "transformers", "sklearn", "matplotlib")
@@ -111,6 +114,28 @@ def test_the_packaged_model_loads_without_the_libraries_of_others() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_an_index_that_was_read_before_is_told_of_and_searched_without_the_engine_of_its_tables(tmp_path: Path) -> None:
+    """Nor with what opens scenes: each takes longer to import than the work that is done."""
+    write_utm(tmp_path / "scenes" / "a.tif")
+    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=load_model(device="cpu"), settings=Settings())
+    heavy = ("lancedb", "rasterio", "pandas", "sklearn", "torchvision")
+    for words, more in (("'search', 'INDEX', 'a field'", ()), ("'info', 'INDEX', '--scenes'", ("torch", "scipy"))):
+        told = [
+            python(
+                "import atexit, sys\n"
+                f"names = set({(*heavy, *more)!r})\n"
+                "atexit.register(lambda: sys.stderr.write(repr(sorted(names & set(sys.modules)))))\n"
+                "from rsitr.cli.app import main\n"
+                f"sys.argv = ['rsitr', {words.replace('INDEX', str(tmp_path / 'index'))}]\n"
+                "main()"
+            )
+            for _ in range(2)
+        ]
+        assert "a.tif" in told[1].stdout
+        assert told[0].stdout == told[1].stdout
+        assert told[1].stderr.endswith("[]"), told[1].stderr
 
 
 @pytest.mark.parametrize(("words", "status"), [("['--version']", 0), ("['info', 'nowhere']", 2), ("['info']", 2)])

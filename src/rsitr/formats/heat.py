@@ -12,7 +12,6 @@ import numpy as np
 
 from rsitr.errors import SceneError
 from rsitr.files import replacing, require_writable
-from rsitr.geo import open_scene
 from rsitr.geo.files import name_of
 from rsitr.pictures import paint_heat
 from rsitr.types import FloatArray, ImageArray
@@ -134,6 +133,8 @@ def _placement(heat: HeatMap) -> dict[str, Any]:
     """CRS and transform, or control points, in cells instead of pixels."""
     from rasterio.control import GroundControlPoint
     from rasterio.transform import Affine
+
+    from rsitr.geo import open_scene
 
     scene = open_scene(heat.path)
     placement = scene.placement

@@ -1,4 +1,9 @@
-"""Scenes: opening anything GDAL reads, windows of it as pictures, and where they lie on Earth. No torch in here."""
+"""Scenes: opening anything GDAL reads, windows of it as pictures, and where they lie on Earth. No torch in here.
+
+What opens files is imported when it is first used: an index is searched without GDAL.
+"""
+
+from typing import TYPE_CHECKING
 
 from rsitr.geo.area import area_from_geojson, area_shape, read_area
 from rsitr.geo.files import (
@@ -19,11 +24,14 @@ from rsitr.geo.geometry import (
     geojson_geometry,
     ring_shape,
 )
-from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
-from rsitr.geo.placement import Ground, Placement
-from rsitr.geo.scene import Scene, open_scene
-from rsitr.geo.sources import find_sources, list_files, stat_source
 from rsitr.geo.tiling import COARSEST_GSD_M, SMALLEST_PX, Window, choose_tile_px, cut_scales, cut_windows
+from rsitr.registry import lazy_names
+
+if TYPE_CHECKING:
+    from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
+    from rsitr.geo.placement import Ground, Placement
+    from rsitr.geo.scene import Scene, open_scene
+    from rsitr.geo.sources import find_sources, list_files, stat_source
 
 __all__ = [
     "COARSEST_GSD_M",
@@ -62,3 +70,15 @@ __all__ = [
     "ring_shape",
     "stat_source",
 ]
+
+_LAZY = {
+    **dict.fromkeys(("SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"), "rsitr.geo.pixels"),
+    **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),
+    **dict.fromkeys(("Scene", "open_scene"), "rsitr.geo.scene"),
+    **dict.fromkeys(("find_sources", "list_files", "stat_source"), "rsitr.geo.sources"),
+}
+__getattr__ = lazy_names(__name__, _LAZY)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""The tiles of an index as files beside its table, which are read many times faster than the table is."""
+"""What an index's tables hold, as files beside them: read many times faster, and without starting their engine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,14 +16,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rsitr.errors import ConfigError
+from rsitr.files import replacing
 from rsitr.index.filtering import TileColumns
 from rsitr.index.matrix import TileMatrix, is_sound, require_sound
 from rsitr.index.rows import VECTORS
 
-__all__ = ["CACHE", "Precision", "choose_precision", "open_cached"]
+__all__ = ["CACHE", "KeptScenes", "Precision", "choose_precision", "newest_version", "open_cached"]
 
 CACHE = ".cache"
-ROWS, MATRIX = "rows.arrow", "vectors.npy"
+ROWS, MATRIX, SCENES = "rows.arrow", "vectors.npy", "scenes.arrow"
+STATE, N_TILES = b"state", b"n_tiles"
+LAST_VERSION = 2**64 - 1  # from which LanceDB counts down in the names of its manifests, so that the newest comes first
 SCAN_ROWS = 16_384
 ABANDONED_S = 3600
 
@@ -38,8 +45,61 @@ def choose_precision(*, n: int, dim: int, memory_bytes: int) -> Precision | None
     return "float16" if 2 * n * dim <= memory_bytes else None
 
 
-def open_cached(table: Any, *, folder: Path, version: int, precision: Precision) -> TileMatrix:
+def newest_version(table: Path) -> int | None:
+    """The number of a table's latest state, from the names of its files; None where they do not tell."""
+    try:
+        with os.scandir(table / "_versions") as entries:
+            names = [entry.name.removesuffix(".manifest") for entry in entries if entry.name.endswith(".manifest")]
+    except OSError:
+        return None
+    if not names or not all(len(name) == len(str(LAST_VERSION)) and name.isdecimal() for name in names):
+        return None
+    return LAST_VERSION - int(min(names))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptScenes:
+    """What is known of the scenes, and how many tiles there are, in one state of the tables.
+
+    Attributes:
+        state: of the tables; another one after every change.
+        scenes: rows of the table of scenes.
+        n_tiles: in the index.
+    """
+
+    state: str
+    scenes: Any
+    n_tiles: int
+
+    @classmethod
+    def read(cls, folder: Path, *, state: str) -> KeptScenes | None:
+        """What was kept of this state in an index's folder; None where nothing was, or it is damaged."""
+        try:
+            with pa.OSFile(os.fspath(folder / CACHE / SCENES)) as file, pa.ipc.open_file(file) as reader:
+                about = reader.schema.metadata or {}
+                if about.get(STATE) != state.encode():
+                    return None
+                return cls(state, reader.read_all().replace_schema_metadata(), int(about[N_TILES]))
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def keep(self, folder: Path) -> None:
+        """Leave it for the next process; where nothing can be written, nothing is."""
+        table = self.scenes.replace_schema_metadata({STATE: self.state, N_TILES: str(self.n_tiles)})
+        with suppress(OSError, ConfigError):
+            (folder / CACHE).mkdir(exist_ok=True)
+            with (
+                replacing(folder / CACHE / SCENES) as part,
+                pa.OSFile(os.fspath(part), "wb") as file,
+                pa.ipc.new_file(file, table.schema) as writer,
+            ):
+                writer.write_table(table)
+
+
+def open_cached(table: Callable[[], Any], *, folder: Path, version: int, precision: Precision) -> TileMatrix:
     """The tiles of one version of a table, from the files in `folder`, which are made if they are not there.
+
+    The table is opened only where its files are not there.
 
     Columns are mapped. Vectors are read: every search without a filter passes over all of them, and memory of its own,
     in large pages, is passed over in two thirds of the time that a mapped file takes. Where nothing can be written, in
@@ -51,12 +111,13 @@ def open_cached(table: Any, *, folder: Path, version: int, precision: Precision)
             return _open(place)
         except (OSError, ValueError):  # damaged, or another process has just put those of a newer version in its place
             shutil.rmtree(place, ignore_errors=True)
+    opened = table()
     try:
-        _make(table, place, precision=precision)
+        _make(opened, place, precision=precision)
         return _open(place)
     except OSError:
-        vectors = np.empty(_shape(table), precision)
-        return _matrix(_read(table, into=vectors), vectors)
+        vectors = np.empty(_shape(opened), precision)
+        return _matrix(_read(opened, into=vectors), vectors)
 
 
 def _open(place: Path) -> TileMatrix:
@@ -95,10 +156,10 @@ def _make(table: Any, place: Path, *, precision: Precision) -> None:
 
 
 def _remove_others(part: Path) -> None:
-    """Files of other versions, which whoever has opened them keeps, and what processes that were killed left."""
+    """Tiles of other versions, which whoever has opened them keeps, and what processes that were killed left."""
     for other in part.parent.iterdir():
         is_part = other.name.startswith(".")
-        if other != part and (not is_part or time.time() - other.stat().st_mtime > ABANDONED_S):
+        if other != part and other.is_dir() and (not is_part or time.time() - other.stat().st_mtime > ABANDONED_S):
             shutil.rmtree(other, ignore_errors=True)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from rsitr.geo import area_shape, bbox_shape, cut_shape
-from rsitr.index.rows import BBOX, EPOCH
+from rsitr.index.rows import BBOX, EPOCH, numbers, take
 from rsitr.types import BBox, TileFilter
 
 __all__ = ["Names", "TileColumns", "boxes_inside", "boxes_meet"]
@@ -39,7 +39,7 @@ class Names:
         chunk = coded.chunk(0) if hasattr(coded, "chunk") else coded
         return cls(
             names=tuple(chunk.dictionary.to_pylist()),
-            codes=pc.fill_null(chunk.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32),
+            codes=numbers(chunk.indices, missing=-1).astype(np.int32),
         )
 
     def which(self, chosen: Mask) -> Mask:
@@ -69,8 +69,8 @@ class TileColumns:
     def from_table(cls, table: Any) -> TileColumns:
         """Take the columns out of an Arrow table of tiles."""
         return cls(
-            boxes=np.stack([table[side].to_numpy() for side in BBOX]),
-            days=table["day"].cast("float32").to_numpy(),
+            boxes=np.stack([numbers(table[side]) for side in BBOX]),
+            days=numbers(table["day"].cast("float32")),
             scenes=Names.from_column(table["scene"]),
             sensors=Names.from_column(table["sensor"]),
             footprints=table["footprint"],
@@ -127,7 +127,7 @@ class TileColumns:
     def _outlines_meet(self, rows: Rows, shape: BaseGeometry) -> Mask:
         if not len(rows):
             return np.zeros(0, dtype=bool)
-        outlines = shapely.from_wkb(self.footprints.take(rows).to_numpy())
+        outlines = shapely.from_wkb(take(self.footprints, rows).to_numpy())
         bounds = shapely.bounds(outlines)
         for i in np.flatnonzero((bounds[:, 0] < -180.0) | (bounds[:, 2] > 180.0)):
             outlines[i] = cut_shape(outlines[i])

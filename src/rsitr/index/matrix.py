@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rsitr.errors import StoreError
 from rsitr.index.filtering import Rows, TileColumns
-from rsitr.index.rows import VECTORS, tile_from_row, vectors_from_table
+from rsitr.index.rows import VECTORS, numbers, take, texts, tile_from_row, vectors_from_table
 from rsitr.types import FloatArray, Hit, TileFilter
 
 __all__ = ["HALF_ERROR", "Ranked", "TileMatrix", "best_rows", "is_sound", "make_hits", "require_sound"]
@@ -101,8 +100,8 @@ class TileMatrix:
     def find(self, tiles: Sequence[str]) -> NDArray[np.int64]:
         """Rows of tiles by their ids, -1 for one that is not there."""
         # One pass over the ids with a small table, not a table of all of them.
-        there = np.flatnonzero(pc.is_in(self.rows["tile"], value_set=pa.array(tiles, pa.string())).to_numpy())
-        row_of = dict(zip(self.rows["tile"].take(there).to_pylist(), there.tolist(), strict=True))
+        there = numbers(pc.indices_nonzero(pc.is_in(self.rows["tile"], value_set=texts(tiles))))
+        row_of = dict(zip(take(self.rows["tile"], there).to_pylist(), there.tolist(), strict=True))
         return np.array([row_of.get(tile, -1) for tile in tiles], dtype=np.int64)
 
     def take(self, rows: Rows) -> FloatArray:
@@ -133,7 +132,7 @@ class TileMatrix:
         return scores
 
     def _ordered(self, rows: Rows, scores: FloatArray, *, k: int) -> Ranked:
-        names = self.rows["tile"].take(rows).to_pylist()
+        names = take(self.rows["tile"], rows).to_pylist()
         order = sorted(range(len(rows)), key=lambda i: (-scores[i], names[i]))[:k]
         return Ranked(rows=rows[order], scores=scores[order])
 
@@ -177,7 +176,7 @@ def _highest(scores: FloatArray, k: int) -> np.floating[Any]:
 
 def make_hits(rows: Any, ranked: Ranked) -> list[Hit]:
     """Hits of ranked rows of an Arrow table of tiles."""
-    found = rows.take(ranked.rows).to_pylist()
+    found = take(rows, ranked.rows).to_pylist()
     return [
         Hit(tile=tile_from_row(row), score=float(score), rank=rank)
         for rank, (row, score) in enumerate(zip(found, ranked.scores, strict=True), start=1)

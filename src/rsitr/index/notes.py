@@ -7,11 +7,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, FileState, Scene, choose_tile_px, list_files, stat_source
+from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, FileState, choose_tile_px
 from rsitr.index.manifest import Settings
 from rsitr.types import SceneEntry
+
+if TYPE_CHECKING:
+    from rsitr.geo import Scene
 
 __all__ = [
     "NOTES",
@@ -98,6 +101,8 @@ def digest_of(location: Path | str, state: FileState, *, files: Sequence[Path] |
         state: that it is to be in.
         files: of the scene, where they are known already; to find them, it is opened.
     """
+    from rsitr.geo import list_files, stat_source
+
     if isinstance(location, str):
         return None
     try:

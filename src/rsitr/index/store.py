@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from rsitr.errors import ConfigError, MissingError, StoreError
 from rsitr.files import explain_disk
-from rsitr.index.cache import choose_precision, open_cached
+from rsitr.index.cache import KeptScenes, choose_precision, newest_version, open_cached
 from rsitr.index.filtering import Rows
-from rsitr.index.matrix import TileMatrix, is_sound, require_sound
+from rsitr.index.matrix import TileMatrix, is_sound
 from rsitr.index.nearest import NearestTiles, build_nearest, read_check
 from rsitr.index.rows import (
     VECTORS,
@@ -28,6 +28,7 @@ from rsitr.index.rows import (
     scenes_from_table,
     table_from_scenes,
     table_from_tiles,
+    take,
     tile_from_row,
     tile_schema,
     vectors_from_table,
@@ -39,8 +40,6 @@ __all__ = ["TABLE_FOLDERS", "LanceStore"]
 MEMORY_VARIABLE = "RSITR_MEMORY_GB"
 CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
-CACHED_ROWS = 20_000  # from so many tiles on, files that hold nothing else are opened faster than the table is read
-
 SMALL_PIECES = 8  # in a table are joined: each costs a search some time, and joining writes all of them anew
 
 # A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
@@ -55,12 +54,12 @@ class _Snapshot:
 
     Attributes:
         version: of the table.
-        table: of LanceDB, held at that version.
+        table: gives LanceDB's table, held at that version; it is opened when it is asked for.
         matrix: its tiles in memory.
     """
 
     version: int
-    table: Any
+    table: Callable[[], Any]
     matrix: TileMatrix
 
 
@@ -69,6 +68,9 @@ class LanceStore:
 
     A scene is written in two commits, its tiles first: whoever is interrupted between them finds the scene missing from
     `scenes`, and writes it again, in place of the rows that are there.
+
+    LanceDB takes a second to import. What was read once is kept in files beside the tables, and while these are as they
+    were, it is not imported.
     """
 
     def __init__(
@@ -101,8 +103,17 @@ class LanceStore:
         self._must_exist = must_exist
         self._snapshot: _Snapshot | None = None
         self._loading = threading.Lock()
-        self._tiles = self._guard(lambda: self._open("tiles", tile_schema(dim, code_length=code_length)))
-        self._scenes = self._guard(lambda: self._open("scenes", scene_schema()))
+        self._kept: KeptScenes | None = None
+        if not must_exist or self._unchanged() is None:
+            _ = self._tiles, self._scenes  # damage is told at once
+
+    @cached_property
+    def _tiles(self) -> Any:
+        return self._guard(lambda: self._open("tiles", tile_schema(self._dim, code_length=self._code_length)))
+
+    @cached_property
+    def _scenes(self) -> Any:
+        return self._guard(lambda: self._open("scenes", scene_schema()))
 
     @property
     def dim(self) -> int:
@@ -112,19 +123,44 @@ class LanceStore:
     @property
     def version(self) -> int:
         """Number of the latest state of the tiles: another one after every change, whoever made it."""
-        return int(self._guard(lambda: self._latest(self._tiles).version))
+        return self._version("tiles")
 
     def __len__(self) -> int:
-        return int(self._guard(self._latest(self._tiles).count_rows))
+        return self._known().n_tiles
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes whose tiles are here, sorted by name."""
-        return scenes_from_table(self._guard(self._latest(self._scenes).to_arrow))
+        return scenes_from_table(self._known().scenes)
 
     def scene_names(self) -> list[str]:
         """Names of the scenes whose tiles are here, sorted; many times faster than all that is known of them."""
-        query = self._guard(self._latest(self._scenes).search).select(["scene"])
-        return sorted(self._guard(query.to_arrow)["scene"].to_pylist())
+        return sorted(self._known().scenes["scene"].to_pylist())
+
+    def _known(self) -> KeptScenes:
+        """What is known of the scenes now: what was kept, while neither table has changed."""
+        if (kept := self._unchanged()) is None:
+            state = self._state()  # before the rows are read: what is written meanwhile puts them out of date
+            tiles, scenes = self._latest(self._tiles), self._latest(self._scenes)
+            kept = KeptScenes(state, self._guard(scenes.to_arrow), int(self._guard(tiles.count_rows)))
+            kept.keep(self._folder)
+        self._kept = kept
+        return kept
+
+    def _unchanged(self) -> KeptScenes | None:
+        state = self._state()
+        if self._kept is not None and self._kept.state == state:
+            return self._kept
+        return KeptScenes.read(self._folder, state=state)
+
+    def _state(self) -> str:
+        return f"{self._dim} {self._code_length} {self._version('tiles')} {self._version('scenes')}"
+
+    def _version(self, name: str) -> int:
+        """Of a table: from its files' names where these tell."""
+        if (found := newest_version(self._folder / f"{name}.lance")) is not None:
+            return found
+        table = self._tiles if name == "tiles" else self._scenes
+        return int(self._guard(lambda: self._latest(table).version))
 
     def put(
         self,
@@ -172,7 +208,7 @@ class LanceStore:
             if pieces >= SMALL_PIECES:
                 self._guard(partial(table.optimize, cleanup_older_than=KEEP_VERSIONS))
                 joined = True
-        n = len(self)
+        n = int(self._guard(self._latest(self._tiles).count_rows))
         precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
         if precision is None and (joined or read_check(self._folder) is None):
             self._guard(lambda: build_nearest(self._tiles, folder=self._folder, n=n))
@@ -192,7 +228,7 @@ class LanceStore:
             MissingError: a tile is not in the index.
         """
         matrix = self.load()
-        return [tile_from_row(row) for row in matrix.rows.take(self._rows(matrix, tiles)).to_pylist()]
+        return [tile_from_row(row) for row in take(matrix.rows, self._rows(matrix, tiles)).to_pylist()]
 
     def vectors(self, tiles: Sequence[str]) -> FloatArray:
         """The vectors of tiles by their ids, (len(tiles), dim).
@@ -236,16 +272,15 @@ class LanceStore:
             return self._snapshot
 
     def _read(self, version: int) -> _Snapshot:
-        table = self._database().open_table("tiles")
-        table.checkout(version)
-        n = int(table.count_rows())
-        precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
+        @cache
+        def table() -> Any:
+            held = self._database().open_table("tiles")
+            held.checkout(version)
+            return held
+
+        precision = choose_precision(n=len(self), dim=self._dim, memory_bytes=self._memory_bytes)
         if precision is None:
-            return _Snapshot(version, table, self._on_disk(table))
-        if precision == "float32" and n < CACHED_ROWS:
-            matrix = TileMatrix.from_table(table.to_arrow())
-            require_sound(matrix.vectors)
-            return _Snapshot(version, table, matrix)
+            return _Snapshot(version, table, self._on_disk(table()))
         matrix = open_cached(table, folder=self._folder, version=version, precision=precision)
         if precision == "float16":
             matrix = replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")))
@@ -259,7 +294,7 @@ class LanceStore:
             table=table,
             probes=None if check is None else check.probes,
             exact_rows=self._memory_bytes // (8 * self._dim),
-            exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")),
+            exact=lambda rows: vectors_from_table(self._fetch(lambda: table, rows, "vector")),
         )
 
     def _rows(self, matrix: TileMatrix, tiles: Sequence[str]) -> Rows:
@@ -272,10 +307,10 @@ class LanceStore:
             )
         return rows
 
-    def _fetch(self, table: Any, rows: Rows, name: str) -> Any:
+    def _fetch(self, table: Callable[[], Any], rows: Rows, name: str) -> Any:
         """One column of some rows, in the order asked for; LanceDB gives rows in theirs, each once."""
         wanted, back = np.unique(rows, return_inverse=True)
-        found = self._guard(lambda: table.take_offsets(wanted.tolist()).select([name]).to_arrow())
+        found = self._guard(lambda: table().take_offsets(wanted.tolist()).select([name]).to_arrow())
         return found.take(back)
 
     def _database(self) -> Any:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rsitr import geo
 from rsitr.errors import QueryError
-from rsitr.geo import cut_windows, is_url, open_reader, read_picture
 from rsitr.geo.files import name_of
 from rsitr.search.query import Part, Query, make_query, parse_weight
 from rsitr.types import TileFilter
@@ -32,14 +32,14 @@ def example_part(location: str | Path, weight: float = 1.0) -> Part:
     Raises:
         SceneError: it cannot be read, or is damaged.
     """
-    remote = isinstance(location, str) and is_url(location)
+    remote = isinstance(location, str) and geo.is_url(location)
     source = str(location) if remote else Path(location)
-    with open_reader(source) as reader:
+    with geo.open_reader(source) as reader:
         width, height = reader.scene.whole[2:]
         # A reduced read takes overviews, which are often whole where the pixels are not.
-        for window in cut_windows(width, height, tile_px=EXAMPLE_PX) if width * height <= CHECKED_PX else ():
+        for window in geo.cut_windows(width, height, tile_px=EXAMPLE_PX) if width * height <= CHECKED_PX else ():
             reader.read(window, max_px=max(window[2:]))
-    picture = read_picture(source, max_px=EXAMPLE_PX) if remote else Path(location)
+    picture = geo.read_picture(source, max_px=EXAMPLE_PX) if remote else Path(location)
     return Part("picture", name_of(source), weight, picture)
 
 
@@ -51,7 +51,7 @@ def read_example(text: str, *, folder: Path | None = None) -> Part:
         folder: what the file is relative to.
     """
     weight, location = parse_weight(text)
-    return example_part(location if folder is None or is_url(location) else folder / location, weight)
+    return example_part(location if folder is None or geo.is_url(location) else folder / location, weight)
 
 
 def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:

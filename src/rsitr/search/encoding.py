@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rsitr import geo
 from rsitr.errors import QueryError, SceneError
-from rsitr.geo import read_picture
 from rsitr.search.collection import Collection
 from rsitr.search.query import Part, Query
 from rsitr.types import FloatArray, ImageArray
@@ -98,7 +98,7 @@ def _encode_part(part: Part, collection: Collection, *, with_tokens: bool) -> En
 def _read_example(part: Part, *, max_px: int) -> ImageArray:
     if isinstance(part.picture, np.ndarray):
         return part.picture
-    return read_picture(Path(part.picture or part.value), max_px=max_px)
+    return geo.read_picture(Path(part.picture or part.value), max_px=max_px)
 
 
 def _tile_tokens(tile: str, collection: Collection) -> FloatArray | None:

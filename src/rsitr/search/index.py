@@ -6,11 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from rsitr.errors import MissingError, QueryError
 from rsitr.formats import HitStage
-from rsitr.geo import WindowPixels
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
 from rsitr.search.collection import Collection
 from rsitr.search.detectors import (
@@ -31,6 +30,9 @@ from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
 from rsitr.types import Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
+
+if TYPE_CHECKING:
+    from rsitr.geo import WindowPixels
 
 __all__ = ["Index"]
 

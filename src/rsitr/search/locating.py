@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rsitr import geo
 from rsitr.errors import QueryError, SceneError
 from rsitr.formats import HeatMap
-from rsitr.geo import SceneReader, Window, choose_tile_px, cut_windows, open_reader
 from rsitr.search.references import CAPTIONS
 from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance, fit_of
 from rsitr.types import Encoder, FloatArray, RelevanceFit
@@ -67,15 +67,15 @@ def locate(
         raise QueryError(f"scales are multiples of the tile's side, above 0 and at most 64, not {list(scales)}")
     query = encoder.encode_texts([words]).global_emb[0]
     judge = _Judge(query, references=encoder.encode_texts(CAPTIONS).global_emb, fit=fit_of(encoder))
-    with open_reader(scene) as reader:
+    with geo.open_reader(scene) as reader:
         found = reader.scene
         gsd_m = found.ground.gsd_m if found.ground else None
-        base = tile_px or choose_tile_px(model_px=encoder.image_size_px, gsd_m=gsd_m)
+        base = tile_px or geo.choose_tile_px(model_px=encoder.image_size_px, gsd_m=gsd_m)
         sides = _sides(base, scales, short=min(found.width, found.height))
         windows = [
             (number, window)
             for number, side in enumerate(sides)
-            for window in cut_windows(found.width, found.height, tile_px=side, overlap=OVERLAP)
+            for window in geo.cut_windows(found.width, found.height, tile_px=side, overlap=OVERLAP)
         ]
         shape = _grid(found.width, found.height, smallest=sides[0])
         canvas = _Canvas(shape, n_scales=len(sides), size_px=(found.width, found.height))
@@ -134,7 +134,7 @@ class _Canvas:
         self._weight = np.zeros((n_scales, *shape))
         self._cell_px = (size_px[0] / shape[1], size_px[1] / shape[0])
 
-    def add(self, scale: int, window: Window, score: float) -> None:
+    def add(self, scale: int, window: geo.Window, score: float) -> None:
         """Spread a window's score over its cells, most in its middle."""
         col, row, width, height = window
         across = _span(col, width, self._cell_px[0], self._total.shape[2])
@@ -154,8 +154,8 @@ class _Canvas:
 
 
 def _score(
-    reader: SceneReader,
-    windows: Sequence[tuple[int, Window]],
+    reader: geo.SceneReader,
+    windows: Sequence[tuple[int, geo.Window]],
     *,
     query: FloatArray,
     encoder: Encoder,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rsitr import geo
 from rsitr.errors import MissingError, SceneError
-from rsitr.geo import Window, WindowPixels, open_reader, open_scene, read_window, stat_source
 from rsitr.index import IndexFolder
 from rsitr.types import ImageArray, SceneEntry, Tile
 
@@ -66,7 +66,7 @@ class Scenery:
             SceneError: the scene is not where the index expects it, cannot be read, or has changed its size.
         """
         entry = self.entry(tile.scene)
-        return read_window(
+        return geo.read_window(
             self._unchanged_path(entry),
             tile.window_px if context == 1.0 else widen(tile.window_px, by=context, size_px=entry.size_px),
             max_px=max_px,
@@ -75,17 +75,17 @@ class Scenery:
             page=self._folder.manifest.settings.page,
         )
 
-    def overview(self, scene: str, *, max_px: int) -> WindowPixels:
+    def overview(self, scene: str, *, max_px: int) -> geo.WindowPixels:
         """A whole scene as a picture, its longer side at most `max_px`. Raises as `picture` does."""
         entry = self.entry(scene)
         path, shown = self._unchanged_path(entry), self._folder.manifest.settings
-        with open_reader(path, stretch=entry.stretch, bands=shown.bands, page=shown.page) as reader:
+        with geo.open_reader(path, stretch=entry.stretch, bands=shown.bands, page=shown.page) as reader:
             return reader.read(reader.scene.whole, max_px=max_px)
 
     def _unchanged_path(self, entry: SceneEntry) -> Path | str:
         """Where a scene lies; its size gives away another file. Times of change don't: copies have their own."""
         path = self._folder.scene_path(entry.scene)
-        if isinstance(path, Path) and path.is_file() and stat_source(path)[0] != entry.size_bytes:
+        if isinstance(path, Path) and path.is_file() and geo.stat_source(path)[0] != entry.size_bytes:
             raise SceneError(f"{path}: has changed since it was indexed; run `rsitr index` again to renew its tiles")
         return path
 
@@ -101,7 +101,8 @@ class Scenery:
         if entry.footprint is None:
             return None
         try:
-            placement = open_scene(self._folder.scene_path(scene), page=self._folder.manifest.settings.page).placement
+            page = self._folder.manifest.settings.page
+            placement = geo.open_scene(self._folder.scene_path(scene), page=page).placement
         except SceneError:
             return None
         if placement is None:
@@ -116,7 +117,7 @@ class Scenery:
         return found[0], found[1], found[2], found[3]
 
 
-def widen(window: Window, *, by: float, size_px: tuple[int, int]) -> Window:
+def widen(window: geo.Window, *, by: float, size_px: tuple[int, int]) -> geo.Window:
     """A window with its surroundings, moved inwards where the scene ends and never larger than the scene.
 
     >>> widen((0, 50, 100, 100), by=2.0, size_px=(300, 160))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rsitr.errors import ConfigError, StoreError
 from rsitr.index import LanceStore
+from rsitr.index.cache import newest_version
 from rsitr.index.matrix import TileMatrix, best_rows
 from rsitr.index.nearest import NearestTiles, read_check
 from rsitr.index.store import _memory_budget
@@ -244,9 +245,8 @@ def test_half_precision_ranks_like_full(store: LanceStore) -> None:
         assert half.search(query, k=50, where=where) == full.search(query, k=50, where=where)
 
 
-def test_many_tiles_are_read_from_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_are_read_from_files_of_their_own(tmp_path: Path) -> None:
     """Whatever the budget: the same hits; the files are made once, and made anew after a change."""
-    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 100)
     rows, query = vectors(600), vectors(1, seed=1)[0]
     tiles = [tile("a", i, (0.0, 0.0, 1.0, 1.0) if i % 50 == 0 else None) for i in range(600)]
     LanceStore(tmp_path / "index", dim=DIM).put([entry("a", 500)], tiles[:500], rows[:500])
@@ -260,7 +260,7 @@ def test_many_tiles_are_read_from_files_of_their_own(tmp_path: Path, monkeypatch
         assert sorted(hit.tile.window_px[0] for hit in hits[1]) == list(range(0, 500, 50))
         assert hits[2] == hits[0]
         assert store.load().vectors.dtype == precision
-        (place,) = (tmp_path / "index" / ".cache").iterdir()
+        (place,) = (tmp_path / "index" / ".cache").glob("*/")
         assert place.name.endswith(precision)
         changed = place.stat().st_mtime_ns
         again = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=memory_bytes)
@@ -268,15 +268,12 @@ def test_many_tiles_are_read_from_files_of_their_own(tmp_path: Path, monkeypatch
         assert place.stat().st_mtime_ns == changed
     store.put([entry("b", 100)], [tile("b", i) for i in range(100)], rows[500:])
     assert len(store.search(query, k=1000)) == 600
-    assert len(list((tmp_path / "index" / ".cache").iterdir())) == 1
+    assert len(list((tmp_path / "index" / ".cache").glob("*/"))) == 1
 
 
 @pytest.mark.parametrize(("precision", "memory_bytes"), [("float32", 10**6), ("float16", 2 * 50 * DIM)])
-def test_an_index_that_may_only_be_read_is_searched_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, memory_bytes: int
-) -> None:
+def test_an_index_that_may_only_be_read_is_searched_too(tmp_path: Path, precision: str, memory_bytes: int) -> None:
     """Within its budget of memory."""
-    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
     store = LanceStore(tmp_path / "index", dim=DIM)
     store.put([entry("a", 50)], [tile("a", i) for i in range(50)], vectors(50))
     (tmp_path / "index" / ".cache").write_text("in the way")  # nothing can be written there
@@ -286,8 +283,7 @@ def test_an_index_that_may_only_be_read_is_searched_too(
 
 
 @pytest.mark.parametrize("name", ["rows.arrow", "vectors.npy"])
-def test_damaged_files_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
+def test_damaged_files_are_made_anew(tmp_path: Path, name: str) -> None:
     store = LanceStore(tmp_path / "index", dim=DIM)
     store.put([entry("a", 50)], [tile("a", i) for i in range(50)], vectors(50))
     hits = store.search(vectors(1)[0], k=50)
@@ -298,10 +294,37 @@ def test_damaged_files_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert file.read_bytes() == whole
 
 
-def test_what_killed_processes_left_is_cleared_and_what_runs_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
+def test_a_version_is_told_by_the_names_of_files(tmp_path: Path) -> None:
+    """And where these are none that we know, LanceDB is asked."""
+    store = LanceStore(tmp_path / "index", dim=DIM)
+    for n in (3, 4, 5):
+        store.put([entry("a", n)], [tile("a", i) for i in range(n)], vectors(n))
+        assert newest_version(tmp_path / "index" / "tiles.lance") == store._tiles.version == store.version
+    assert newest_version(tmp_path / "elsewhere") is None
+    (tmp_path / "index" / "tiles.lance" / "_versions" / "17.manifest").touch()
+    assert newest_version(tmp_path / "index" / "tiles.lance") is None
+
+
+def test_what_is_known_of_scenes_is_kept_until_something_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    store = LanceStore(folder, dim=DIM)
+    store.put([entry("a", 3)], [tile("a", i) for i in range(3)], vectors(3))
+    assert (store.scene_names(), len(store)) == (["a"], 3)
+    reader = LanceStore(folder, dim=DIM, must_exist=True)
+    assert (reader.scenes(), len(reader)) == (store.scenes(), 3)
+    store.put([entry("b", 4)], [tile("b", i) for i in range(4)], vectors(4))
+    assert (reader.scene_names(), len(reader)) == (["a", "b"], 7)
+    file = folder / ".cache" / "scenes.arrow"
+    whole = file.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"x" * len(whole)):
+        file.write_bytes(damaged)
+        assert LanceStore(folder, dim=DIM, must_exist=True).scenes() == store.scenes()
+        assert file.read_bytes() == whole
+    with pytest.raises(StoreError, match="has other columns"):
+        LanceStore(folder, dim=DIM + 1, must_exist=True)
+
+
+def test_what_killed_processes_left_is_cleared_and_what_runs_is_not(tmp_path: Path) -> None:
     store = LanceStore(tmp_path / "index", dim=DIM)
     store.put([entry("a", 50)], [tile("a", i) for i in range(50)], vectors(50))
     left, running = (tmp_path / "index" / ".cache" / name for name in (".3-float32.left", ".3-float32.running"))
@@ -472,13 +495,9 @@ def test_a_table_that_is_missing_is_damage_and_not_made_anew(store: LanceStore, 
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 7e28, 0.0])
-@pytest.mark.parametrize("cached_rows", [10, 10_000])
 @pytest.mark.parametrize("memory_bytes", [10**6, 2 * 50 * DIM])
-def test_vectors_that_were_overwritten_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float, cached_rows: int, memory_bytes: int
-) -> None:
-    """In the table, whether it is read into memory or into files beside it."""
-    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", cached_rows)
+def test_vectors_that_were_overwritten_are_found(tmp_path: Path, wrong: float, memory_bytes: int) -> None:
+    """In the table, before files are made of it."""
     rows = vectors(50)
     LanceStore(tmp_path / "index", dim=DIM).put([entry("a", 50)], [tile("a", i) for i in range(50)], rows)
     (file,) = (tmp_path / "index" / "tiles.lance").rglob("data/*.lance")
@@ -492,9 +511,8 @@ def test_vectors_that_were_overwritten_are_found(
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 7e28])
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_files_beside_the_table_that_were_overwritten_are_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float, precision: str
+    tmp_path: Path, wrong: float, precision: str
 ) -> None:
-    monkeypatch.setattr("rsitr.index.store.CACHED_ROWS", 10)
     memory_bytes = 10**6 if precision == "float32" else 2 * 50 * DIM
     query = vectors(1)[0]
     store = LanceStore(tmp_path / "index", dim=DIM, memory_bytes=memory_bytes)
