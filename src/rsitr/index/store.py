@@ -212,6 +212,7 @@ class LanceStore:
         precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
         if precision is None and (joined or read_check(self._folder) is None):
             self._guard(lambda: build_nearest(self._tiles, folder=self._folder, n=n))
+        self._known()  # and who reads next finds it kept
 
     def search(self, vector: FloatArray, *, k: int, where: TileFilter | None = None) -> list[Hit]:
         """The k tiles with the highest cosine among those that pass the filter, best first; equal scores by tile id."""
