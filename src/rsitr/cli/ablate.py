@@ -51,7 +51,7 @@ def ablate(
     from rsitr.data.collection import find_data_root
     from rsitr.errors import ConfigError
     from rsitr.models import choose_device
-    from rsitr.training.loop import Interrupted
+    from rsitr.training.interruption import Interrupted
 
     err = console(sys.stderr)
     grids = [load_grid(name) for name in dict.fromkeys(tables)]

@@ -45,7 +45,7 @@ def train(
     from rsitr.data.collection import find_data_root
     from rsitr.errors import ConfigError
     from rsitr.models import choose_device
-    from rsitr.training.loop import Interrupted
+    from rsitr.training.interruption import Interrupted
     from rsitr.training.ranks import join_ranks
     from rsitr.training.runs import build_run
 

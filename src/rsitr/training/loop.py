@@ -7,11 +7,9 @@ weights, the optimizer and the banks; a run that was interrupted ends as one tha
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -27,18 +25,16 @@ from rsitr.models.dual import Features
 from rsitr.models.precision import has_bf16
 from rsitr.training.batches import BatchReader
 from rsitr.training.eliminated import ELIMINATED_FOLDER
+from rsitr.training.interruption import Interrupted, StopRequest
 from rsitr.training.journal import BOARD_FOLDER, LOG_FILE, Journal
 from rsitr.training.optim import build_optimizer, learning_rate
 from rsitr.training.place import Place, Report
 from rsitr.training.recipe import Recipe, RecipeModule, StepOutcome, TrainedModel
 from rsitr.training.rows import EpochBatches, RowTable
 from rsitr.training.state import STATE_FILE, Position, read_state, write_state
+from rsitr.training.weights import TrainedWeights
 
-__all__ = ["Hooks", "Inputs", "Interrupted", "Trainer"]
-
-
-class Interrupted(Exception):  # noqa: N818  # not an error: the run was asked to stop and can go on
-    """The run was interrupted; its state is saved."""
+__all__ = ["Hooks", "Inputs", "Trainer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +113,7 @@ class Trainer:
         self.save_every_s = save_every_s
         self.identity = identity
         self.position = Position()
-        self.average: dict[str, Tensor] = {}
-        self.best: dict[str, Tensor] = {}
+        self.weights = TrainedWeights(model)
         self.batches = BatchReader(
             table=table,
             data=config.data,
@@ -129,7 +124,7 @@ class Trainer:
             ranks=place.ranks,
             pin_memory=self.device.type == "cuda",
         )
-        self._stop = False
+        self._stop = StopRequest()
         self._require_full_batches()
         if place.ranks.size > 1 and any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in model.modules()):
             raise ConfigError("the model has batch norms, which see one process's share of a batch: train it in one")
@@ -159,16 +154,15 @@ class Trainer:
         self.ranks.wait()
         if resume and (self.folder / STATE_FILE).is_file():
             self._load()
-        with self._journal() as journal, self._graceful():
+        with self._journal() as journal, self._stop.heard():
             while self.position.phase < len(self.phases):
                 phase = self.phases[self.position.phase]
                 first = sum(earlier.epochs for earlier in self.phases[: self.position.phase])
                 while self.position.epoch < first + phase.epochs:
                     self._run_epoch(phase, journal)
                 self.position.phase += 1
-                self._take(self.best)
+                self.weights.end_phase()
                 self.ranks.agree(self.model)  # only the first one has validated
-                self.average = {}
                 if self.position.phase < len(self.phases):
                     self.position.phase_step = 0
                     self.position.best = -1.0
@@ -184,8 +178,8 @@ class Trainer:
             "identity": self.identity,
             "model": self.model.state_dict(),
             "recipe": self.recipe.state_dict(),
-            "average": self.average,
-            "best": self.best,
+            "average": self.weights.average,
+            "best": self.weights.best,
             "optimizer": self.optimizer.state_dict(),
             "banks": self.recipe.bank_state(),
             "position": self.position.__dict__,
@@ -201,7 +195,7 @@ class Trainer:
             self._start_phase()
             self.model.load_state_dict(state["model"])
             self.recipe.load_state_dict(state["recipe"])
-            self.average, self.best = state["average"], state["best"]
+            self.weights.average, self.weights.best = state["average"], state["best"]
             self._load_optimizer(state["optimizer"])
             self.recipe.load_bank_state(state["banks"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -279,7 +273,7 @@ class Trainer:
             if journal is not None:
                 self._note(journal, result)
                 self.hooks.report(position, steps, position.losses[-1])
-            stop = self.ranks.any(self._stop, device=self.device)
+            stop = self.ranks.any(self._stop.made, device=self.device)
             if stop or now - saved > self.save_every_s:
                 self.save()
                 saved = now
@@ -304,11 +298,11 @@ class Trainer:
 
     def _validate(self, phase: Phase) -> dict[str, float]:
         position = self.position
-        with self._averaged():
+        with self.weights.averaged():
             results = self.validate(self._is_cached(phase))
             if results["mR"] > position.best:
                 position.best, position.best_epoch = results["mR"], position.epoch
-                self.best = {name: value.detach().clone() for name, value in self._trained()}
+                self.weights.keep_best()
                 self.hooks.on_best(position)
         return results
 
@@ -336,7 +330,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(parameters, phase.clip_norm)
         self.optimizer.step()
         if phase.average is not None:
-            self._update_average(phase.average)
+            self.weights.update_average(phase.average, step=position.phase_step)
         return result
 
     def _image_features(self, inputs: Tensor, *, cached: bool) -> Features:
@@ -350,37 +344,6 @@ class Trainer:
             global_emb=features.global_emb.repeat_interleave(self.data.per_image, dim=0),
             tokens=features.tokens.repeat_interleave(self.data.per_image, dim=0),
         )
-
-    def _update_average(self, decay: float) -> None:
-        """Move the average towards the weights; a young one forgets its start quickly (decay (1 + n) / (10 + n))."""
-        steps = self.position.phase_step
-        decay = min(decay, (1 + steps) / (10 + steps))
-        with torch.no_grad():
-            for name, value in self._trained():
-                if name in self.average:
-                    self.average[name].lerp_(value, 1 - decay)
-                else:
-                    self.average[name] = value.detach().clone()
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The averaged weights, where there are any, for the time of a validation."""
-        if not self.average:
-            yield
-            return
-        weights = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self._take(self.average)
-        try:
-            yield
-        finally:
-            self.model.load_state_dict(weights)
-
-    def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The weights that this phase trains; what is frozen stays to the last bit, and so do its cached features."""
-        return ((name, value) for name, value in self.model.named_parameters() if value.requires_grad)
-
-    def _take(self, weights: dict[str, Tensor]) -> None:
-        self.model.load_state_dict({**self.model.state_dict(), **weights})
 
     def _batches(self, rows: NDArray[np.int64], phase: Phase) -> Iterator[tuple[Tensor, Tensor]]:
         """What is left of the epoch."""
@@ -404,22 +367,3 @@ class Trainer:
                 "seconds": round(self.position.seconds, 1),
             },
         )
-
-    @contextmanager
-    def _graceful(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the run after the current step, with its state saved; the second one at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(_signal: int, _frame: object) -> None:
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -20,7 +20,8 @@ from safetensors import safe_open
 from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, Phase, TrainConfig
 from rsitr.errors import ConfigError
 from rsitr.models.compact import TRUNKS
-from rsitr.training.loop import Interrupted, Trainer
+from rsitr.training.interruption import Interrupted
+from rsitr.training.loop import Trainer
 from rsitr.training.runs import Run, build_run
 from rsitr.training.state import Position
 from tiny import SIZES, TinyTrunk, tiny_config, write_tiny_data
@@ -38,7 +39,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(config: TrainConfig | None = None, *, name: str = "run", stop_at: int | None = None) -> Run:
         def report(position: Position, _steps: int, _loss: float) -> None:
             if stop_at is not None and position.total_step >= stop_at:
-                run.trainer._stop = True
+                run.trainer._stop.made = True
 
         run = build_run(
             config or tiny_config(),

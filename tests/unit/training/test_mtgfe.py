@@ -25,7 +25,7 @@ from rsitr.errors import ConfigError
 from rsitr.models import CheckpointConfig, load_model, save_checkpoint
 from rsitr.models.compact import TRUNKS
 from rsitr.models.fusion import load_fusion, save_fusion
-from rsitr.training.loop import Interrupted
+from rsitr.training.interruption import Interrupted
 from rsitr.training.ranks import Ranks
 from rsitr.training.recipes.filter import TeachingConfig, score_lessons
 from rsitr.training.recipes.mtgfe import MtgfeRecipe
@@ -62,7 +62,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(config: TrainConfig, *, name: str = "run", stop_at: int | None = None, **settings: Any) -> Run:
         def report(position: Position, _steps: int, _loss: float) -> None:
             if stop_at is not None and position.total_step >= stop_at:
-                run.trainer._stop = True
+                run.trainer._stop.made = True
 
         run = build_run(
             config, root=root, folder=tmp_path / name, device="cpu", provenance={}, report=report, **settings

@@ -226,13 +226,14 @@ class MtgfeRecipe(nn.Module):
         super().__init__()
         self.ranks = ranks
         self.table, self.vocabulary, self.settings, self.seed, self.dual = table, vocabulary, settings, seed, dual
+        self.ids = vocabulary.encode(table.captions)  # once: a step takes its rows of it
         self.mlm: MlmHead | None = None
         if settings.mlm_weight:
             every = settings.mlm_vocabulary == "full"
             self.mlm = MlmHead(
                 width=width,
                 vocabulary_size=vocabulary.size,
-                known=None if every else known_ids(vocabulary, table.captions),
+                known=None if every else known_ids(vocabulary, self.ids),
             )
             if mlm_head is not None and every:
                 self.mlm.load_state_dict(dict(mlm_head))
@@ -259,8 +260,8 @@ class MtgfeRecipe(nn.Module):
         """
         rows = rows[self.ranks.own(len(rows))]
         size = len(rows)
-        captions = [self.table.captions[index] for index in self.table.row_caption[rows]]
-        ids = self.vocabulary.encode(captions)
+        ids = self.ids[self.table.row_caption[rows]]
+        ids = ids[:, : np.flatnonzero(ids.any(axis=0))[-1] + 1]  # as long as the longest of these
         rng = np.random.default_rng((self.seed, epoch, int(rows[0])))
         texts = model.text_states(torch.from_numpy(ids).to(device))
         started = model.fusion.start_text(texts.tokens, mask=texts.mask)
@@ -399,7 +400,6 @@ def _match_probabilities(
     return torch.stack(columns, dim=1)
 
 
-def known_ids(vocabulary: Vocabulary, captions: tuple[str, ...]) -> list[int]:
-    """Every id of the words of these captions."""
-    ids = vocabulary.encode(captions)
-    return sorted({int(value) for value in np.unique(ids[vocabulary.maskable(ids)])})
+def known_ids(vocabulary: Vocabulary, ids: NDArray[np.int64]) -> list[int]:
+    """Every id of a word among these, (n, M), in order."""
+    return [int(value) for value in np.unique(ids[vocabulary.maskable(ids)])]
