@@ -66,12 +66,14 @@ def read_windows(folder: Path) -> Windows:
     """Read `real_scenes.csv` and cut its windows from the scenes of a folder."""
     with TRUTH.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    pictures: list[ImageArray] = []
-    for name in dict.fromkeys(row["scene"] for row in rows):
+    read: dict[int, ImageArray] = {}
+    for name in {row["scene"] for row in rows}:
         with open_reader(folder / name) as reader:
-            for row in (row for row in rows if row["scene"] == name):
-                col, top, width, height = (int(row[key]) for key in ("col", "row", "width", "height"))
-                pictures.append(reader.read((col, top, width, height), max_px=max(width, height)).image)
+            for number, row in enumerate(rows):
+                if row["scene"] == name:
+                    col, top, width, height = (int(row[key]) for key in ("col", "row", "width", "height"))
+                    read[number] = reader.read((col, top, width, height), max_px=max(width, height)).image
+    pictures = [read[number] for number in range(len(rows))]
     told = {key: [set(filter(None, row[key].split("; "))) for row in rows] for key in ("shows", "unsure")}
     things = sorted(set().union(*told["shows"]))
     shows, unsure = (np.array([[thing in of for thing in things] for of in told[key]]) for key in ("shows", "unsure"))
