@@ -15,6 +15,7 @@ import typer
 
 from rsitr.cli.ablate import ablate
 from rsitr.cli.assess import assess
+from rsitr.cli.calibrate import calibrate
 from rsitr.cli.configs import configs
 from rsitr.cli.data import data_app
 from rsitr.cli.data_keywords import keywords
@@ -144,6 +145,7 @@ app.command("locate")(locate)
 app.command("info")(info)
 app.command("serve")(serve)
 app.command("train")(train)
+app.command("calibrate")(calibrate)
 app.command("configs")(configs)
 app.command("evaluate")(evaluate)
 app.command("tune")(tune)

@@ -103,7 +103,7 @@ def run_locate(
 
 
 def _tell(heat: HeatMap, map_file: Path, picture: Path) -> str:
-    from rsitr.formats import format_point
+    from rsitr.formats import format_point, say_state
     from rsitr.geo import open_scene
 
     col, row = heat.best_px
@@ -116,15 +116,17 @@ def _tell(heat: HeatMap, map_file: Path, picture: Path) -> str:
         where = f" ({format_point(float(lon[0, 0]), float(lat[0, 0]))})"
     sides = ", ".join(f"{side} px" for side in heat.windows_px)
     place = f"column {col:.0f}, row {row:.0f}{where}"
-    if heat.relevance is None:
+    if heat.is_foreign:
+        said = f"no confident match for “{heat.query}”: the model knows none of the words; least unlike it is {place}"
+    elif heat.relevance is None or heat.state is None:
         said = f"“{heat.query}” fits best at {place}; whether it is there at all cannot be judged by this model"
     elif heat.matches:
         said = f"“{heat.query}” fits best at {place}; relevance {heat.relevance:.2f}"
     else:
-        said = (
-            f"nothing here matches “{heat.query}”: the best window's relevance is {heat.relevance:.2f}, below "
-            f"{heat.threshold:g}; least unlike it is {place}"
+        told = say_state(
+            heat.state, f"“{heat.query}”", what="window", relevance=heat.relevance, threshold=heat.threshold
         )
+        said = f"{told}; {'most like' if heat.state == 'unsure' else 'least unlike'} it is {place}"
     return f"{said}; {heat.n_windows} windows of {sides}\nheat map: {map_file}\npicture: {picture}\n"
 
 

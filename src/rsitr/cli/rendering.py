@@ -261,7 +261,9 @@ def _format_relevance(relevance: float | None) -> str:
 def _verdict(result: SearchResult) -> str | None:
     said = []
     if not result.matches and result.n_tiles:
-        said.append(f"Nothing here matches: no hit reaches a relevance of {result.threshold:g}.")
+        begun = "No confident match" if result.state == "unsure" else "Nothing here matches"
+        why = "the model knows none of the words" if result.is_foreign else "no hit reaches a relevance of "
+        said.append(f"{begun}: {why}{'' if result.is_foreign else f'{result.threshold:g}'}.")
     if result.sorted_by is not None:
         said.append(f"Sorted by {result.sorted_by}; the score is what hits had before it.")
     return "\n".join(said) or None

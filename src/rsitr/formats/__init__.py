@@ -25,7 +25,15 @@ from rsitr.formats.records import (
 from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
 from rsitr.formats.stac import to_stac
 from rsitr.formats.table import to_csv
-from rsitr.formats.text import format_area, format_extent, format_gsd, format_number, format_place, format_point
+from rsitr.formats.text import (
+    format_area,
+    format_extent,
+    format_gsd,
+    format_number,
+    format_place,
+    format_point,
+    say_state,
+)
 
 __all__ = [
     "Answer",
@@ -61,6 +69,7 @@ __all__ = [
     "ring_geometry",
     "round_box",
     "round_score",
+    "say_state",
     "to_csv",
     "to_geojson",
     "to_geoparquet",

@@ -40,6 +40,7 @@ def _as_dict(answer: Answer) -> dict[str, Any]:
         "model": answer.model,
         "n_tiles": answer.n_tiles,
         "matches": answer.matches,
+        "state": answer.state,
         "relevance": round_score(answer.relevance),
         "threshold": answer.threshold,
         "sorted_by": answer.sorted_by or "score",

@@ -47,7 +47,12 @@ def collect_features(features: Sequence[Mapping[str, Any]], *, about: Mapping[st
 
 def about(answer: Answer) -> dict[str, Any]:
     """What was asked, and whether anything matches."""
-    return {"query": answer.query.described, "matches": answer.matches, "relevance": round_score(answer.relevance)}
+    return {
+        "query": answer.query.described,
+        "matches": answer.matches,
+        "state": answer.state,
+        "relevance": round_score(answer.relevance),
+    }
 
 
 def _features(answer: Answer) -> list[dict[str, Any]]:

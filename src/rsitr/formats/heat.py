@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rsitr.calibration import State, judge
 from rsitr.errors import SceneError
 from rsitr.files import replacing, require_writable
 from rsitr.geo.files import name_of
@@ -37,8 +38,10 @@ class HeatMap:
         picture: the scene as people see it, its longer side at most 1,600.
         windows_px: sides of the windows, smallest first.
         n_windows: windows that were encoded.
-        relevance: how surely the best windows show what the words say, 0 to 1; None where that cannot be judged.
+        relevance: how surely the best windows show what the words say, 0 to 1; None where that cannot be judged: the
+            model is not calibrated, or knows none of the words.
         threshold: relevance below which nothing here is said to match.
+        is_foreign: the model knows none of the words.
     """
 
     path: Path | str
@@ -50,11 +53,17 @@ class HeatMap:
     n_windows: int
     relevance: float | None
     threshold: float
+    is_foreign: bool = False
+
+    @property
+    def state(self) -> State | None:
+        """What is said of the scene: `matches`, `unsure` or `nothing`; None where the model is not calibrated."""
+        return "unsure" if self.is_foreign else judge(self.relevance, threshold=self.threshold)
 
     @property
     def matches(self) -> bool:
-        """False where nothing here matches; True also where that cannot be judged."""
-        return self.relevance is None or self.relevance >= self.threshold
+        """Whether the words are true somewhere for sure; True also where the model is not calibrated."""
+        return self.state in {"matches", None}
 
     @property
     def best_px(self) -> tuple[float, float]:
@@ -125,7 +134,9 @@ def draw_heat_map(heat: HeatMap) -> bytes:
 def _title(heat: HeatMap) -> str:
     if heat.relevance is None:
         return f"“{heat.query}” in {name_of(heat.path)}"
-    said = "relevance" if heat.matches else "nothing here matches: relevance"
+    said = {"unsure": "no confident match: relevance", "nothing": "nothing here matches: relevance"}.get(
+        heat.state or "", "relevance"
+    )
     return f"“{heat.query}” in {name_of(heat.path)} ({said} {heat.relevance:.2f})"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import PurePosixPath
 from typing import Any, overload
 
+from rsitr.calibration import State
 from rsitr.formats.places import DEGREE_DIGITS, Place, Sighting, ring_geometry
 from rsitr.types import Area, BBox, Hit, SceneEntry, Tile
 
@@ -218,9 +219,13 @@ class AskedRecord(QueryRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether anything matches: `relevance` is the highest of the best tiles; `n_tiles` passed the limits."""
+    """Whether anything matches: `relevance` is the highest of the best tiles; `n_tiles` passed the limits.
+
+    `state` is matches, unsure or nothing; null where the model is not calibrated.
+    """
 
     matches: bool
+    state: State | None
     relevance: float | None
     threshold: float
     n_tiles: int

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from rsitr.calibration import State
 from rsitr.geo import bbox_centre
 from rsitr.types import BBox
 
-__all__ = ["format_area", "format_extent", "format_gsd", "format_number", "format_place", "format_point"]
+__all__ = ["format_area", "format_extent", "format_gsd", "format_number", "format_place", "format_point", "say_state"]
 
 
 def format_place(bbox: BBox | None) -> str:
@@ -69,3 +70,21 @@ def format_area(area_km2: float) -> str:
     if area_km2 < 0.1:
         return f"{area_km2 * 1e6:,.0f} m²"
     return f"{area_km2:,.{0 if area_km2 >= 100 else 2}f} km²"
+
+
+def say_state(state: State, described: str, *, what: str, relevance: float | None, threshold: float) -> str:
+    """What is said of an answer, in words; "no confident match" is not "nothing here".
+
+    Args:
+        state: of the answer.
+        described: what was asked for.
+        what: whose relevance is told, e.g. `hit`.
+        relevance: the best.
+        threshold: from which on it would match.
+
+    >>> say_state("unsure", "“pond”", what="hit", relevance=0.341, threshold=0.5)
+    "no confident match for “pond”: the best hit's relevance is 0.34, below 0.5"
+    """
+    begun = {"matches": "found", "unsure": "no confident match for", "nothing": "nothing here matches"}[state]
+    side = "not below" if state == "matches" else "below"
+    return f"{begun} {described}: the best {what}'s relevance is {relevance or 0.0:.2f}, {side} {threshold:g}"

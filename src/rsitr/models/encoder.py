@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rsitr.calibration import Calibration
 from rsitr.errors import ConfigError
 from rsitr.models.compact import EOS_ID
 from rsitr.models.dual import DualEncoder
-from rsitr.types import EncodedImages, EncodedTexts, FloatArray, ImageArray, Mixture, RelevanceFit
+from rsitr.models.lexicon import Lexicon
+from rsitr.types import EncodedImages, EncodedTexts, FloatArray, ImageArray, Mixture
 
 LocalTokens = Literal["valid", "valid_sos", "all"]
 Resize = Literal["squash", "crop"]
@@ -44,7 +46,8 @@ class TorchEncoder:
         interpolation: of the resize.
         rerank: the re-ranking that was chosen for it on validation, as :func:`rsitr.rerank.parse_rerank` reads it.
         device: where to compute; a GPU if there is one when it is None.
-        relevance_fit: what its evidence is worth when a search says how surely a hit is right; None if unknown.
+        calibration: what makes its scores probabilities; None where that has not been fitted.
+        lexicon: which words it can know; None where that is not known.
         end_id: the id that ends a text: CLIP's [EOS], or a WordPiece vocabulary's [SEP].
 
     Raises:
@@ -64,12 +67,14 @@ class TorchEncoder:
         interpolation: Interpolation = "bilinear",
         rerank: str | None = None,
         device: str | None = None,
-        relevance_fit: RelevanceFit | None = None,
+        calibration: Calibration | None = None,
+        lexicon: Lexicon | None = None,
         end_id: int = EOS_ID,
     ) -> None:
         self.device = choose_device(device)
         self.end_id = end_id
-        self.relevance_fit = relevance_fit
+        self.calibration = calibration
+        self.lexicon = lexicon
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
         self._name = name

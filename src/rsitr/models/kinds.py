@@ -6,7 +6,7 @@ One table, `KINDS`; a kind of one's own is registered in it under another name.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from rsitr.models.compact import EOS_ID, CompactConfig, CompactDualEncoder
 from rsitr.models.convert import CONVERTERS
 from rsitr.models.dual import DualEncoder
 from rsitr.models.encoder import DualModule
+from rsitr.models.lexicon import Lexicon
 from rsitr.models.lookout import SEP_ID, LookoutConfig, LookoutDualEncoder
 from rsitr.models.start import find_checkpoint, take_weights
 from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
@@ -39,10 +40,12 @@ class Reader:
     Attributes:
         tokenizer: texts -> ids (n, M).
         end_id: the id that ends each.
+        lexicon: what the text side can know, from the words of its captions; None for a text side that is not asked.
     """
 
     tokenizer: Callable[[list[str]], Tensor]
     end_id: int
+    lexicon: Callable[[Sequence[str]], Lexicon] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +173,12 @@ def _read_bpe(model: nn.Module, _checkpoint: Checkpoint) -> Reader:
 def _read_word_pieces(model: nn.Module, checkpoint: Checkpoint) -> Reader:
     length = cast("DualEncoder", model).context_length
     vocabulary = WordPieceVocabulary(checkpoint.folder / VOCABULARY_FILE, context_length=length)
-    return Reader(tokenizer=lambda texts: torch.from_numpy(vocabulary.encode(texts)), end_id=SEP_ID)
+
+    def lexicon(known: Sequence[str]) -> Lexicon:
+        embed = cast("LookoutDualEncoder", model).text.embed_words
+        return Lexicon(vocabulary.numbers, embed=lambda ids: embed(torch.tensor(ids)).numpy(), known=known)
+
+    return Reader(tokenizer=lambda texts: torch.from_numpy(vocabulary.encode(texts)), end_id=SEP_ID, lexicon=lexicon)
 
 
 KINDS.register(

@@ -143,11 +143,14 @@ class LookoutText(nn.Module):
             nn.init.eye_(self.project.weight)
         self.project_local = nn.Linear(WIDTH, config.local_dim, bias=False)
 
+    def embed_words(self, ids: Tensor) -> Tensor:
+        """WordPiece ids (...) -> their embeddings (..., 384), as all-MiniLM-L6-v2 has them."""
+        return self.words[ids].to(self.word_scale.dtype) * self.word_scale[ids][..., None]
+
     def forward(self, ids: Tensor) -> Features:
         """WordPiece ids (B, M), zero-padded after [SEP] -> global (B, dim) and local (B, M, local_dim) features."""
         mask = ids != PAD_ID
-        x = self.words[ids].to(self.norm.weight.dtype) * self.word_scale[ids][..., None].to(self.norm.weight.dtype)
-        x = self.norm(x + self.positions[: ids.shape[1]])
+        x = self.norm(self.embed_words(ids).to(self.norm.weight.dtype) + self.positions[: ids.shape[1]])
         for block in self.blocks:
             x = block(x, mask=mask)
         inside = mask[..., None].to(x.dtype)

@@ -51,6 +51,10 @@ class WordPieceVocabulary:
         """Ids there are."""
         return int(self._tokenizer.get_vocab_size())
 
+    def numbers(self) -> dict[str, int]:
+        """The id of each piece; those that go on a word begin with `##`."""
+        return dict(self._tokenizer.get_vocab())
+
     @property
     def mask_id(self) -> int:
         """[MASK]."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from rsitr.calibration import read_calibration
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, ModelError
 from rsitr.models.checkpoint import CONFIG_FILE, PACKAGED, Checkpoint, load_checkpoint
@@ -13,7 +14,7 @@ from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncode
 from rsitr.models.kinds import KINDS
 from rsitr.models.weight_files import require_fit
 from rsitr.registry import Registry
-from rsitr.types import Encoder, Mixture, RelevanceFit
+from rsitr.types import Encoder, Mixture
 
 __all__ = ["MODELS", "describe_models", "from_checkpoint", "load_model"]
 
@@ -90,7 +91,8 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
         reader = kind.read(model, checkpoint)
         settings = dict(config.inference)
         mixture = Mixture(**settings.pop("mixture", {}))
-        fit = settings.pop("relevance", None)
+        settings.pop("relevance", None)  # of earlier versions, which judged a tile by its collection
+        calibration = read_calibration(checkpoint.folder, fingerprint=checkpoint.fingerprint)
         rerank = settings.pop("rerank", None)
         if rerank is not None and not isinstance(rerank, str):
             raise ValueError(f"inference setting rerank is {rerank!r}; it is a text such as sar:k=20")
@@ -102,7 +104,8 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
             fingerprint=checkpoint.fingerprint,
             mixture=mixture,
             rerank=rerank,
-            relevance_fit=None if fit is None else RelevanceFit(**fit),
+            calibration=calibration,
+            lexicon=reader.lexicon(calibration.known) if calibration and reader.lexicon else None,
             device=device,
             **_known(settings),
         )

@@ -29,15 +29,15 @@ from rsitr.search.outcome import say_limits, say_outcome
 from rsitr.search.places import merge_hits
 from rsitr.search.query import Part, Query, check_threshold, make_query, parse_weight
 from rsitr.search.ranking import RankingSettings
-from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance
+from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
 
 __all__ = [
     "FIT_TILES",
     "THRESHOLD",
+    "AskedPart",
     "Assessment",
-    "Background",
     "Corners",
     "Detector",
     "Find",

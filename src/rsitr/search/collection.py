@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rsitr.calibration import Calibration, read_calibration
 from rsitr.index import IndexFolder
-from rsitr.search.backgrounds import Backgrounds
 from rsitr.search.codes import LocalCoder, load_coder
 from rsitr.search.loading import Models
+from rsitr.search.mixing import ReferenceMixes
 from rsitr.search.query import Query
 from rsitr.search.references import References
-from rsitr.search.relevance import Background, estimate_relevance, fit_of
+from rsitr.search.relevance import AskedPart, estimate_relevance
 from rsitr.search.scenery import Scenery
 from rsitr.types import Encoder, FloatArray, Hit, ImageArray, Tile
 
@@ -43,7 +44,7 @@ class Collection:
         self.scenery = Scenery(folder)
         self.references = References(encoder=models.encoder, coder=lambda: self.coder)
         self._models = models
-        self._backgrounds = Backgrounds(folder)
+        self._mixes = ReferenceMixes(folder)
 
     @property
     def encoder(self) -> Encoder:
@@ -86,18 +87,40 @@ class Collection:
         """The picture of a tile as large as the model can see it; SceneError where its scene cannot be read."""
         return self.scenery.picture(tile, max_px=self.model_max_px)
 
-    def background(self, query: Query) -> Background:
-        """What the collection is like for queries made as this one is."""
-        return self._backgrounds.find(query, encoder=self.encoder)
-
     def reference_vectors(self, query: Query) -> FloatArray:
         """Vectors (n_reference, dim) of the references, mixed as this query is."""
-        return self.background(query).references
+        return self._mixes.find(query, encoder=self.encoder)
 
-    def relevance(self, query: Query, vector: FloatArray, hits: Sequence[Hit]) -> Sequence[float | None]:
-        """How surely hits are what was asked for, the query encoded as `vector`; None where that cannot be said."""
-        if not hits:
-            return []
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What makes the model's scores probabilities: of this index, else the model's own; None where neither is.
+
+        Raises:
+            ModelError: the index's file of it is damaged.
+        """
+        encoder = self.encoder
+        own: Calibration | None = getattr(encoder, "calibration", None)  # not every encoder is one of ours
+        return read_calibration(self.folder.path, fingerprint=encoder.fingerprint) or own
+
+    def relevance(self, query: Query, asked: Sequence[AskedPart], hits: Sequence[Hit]) -> Sequence[float | None]:
+        """How surely hits are what was asked for; None where the model is not calibrated or knows none of the words."""
+        if not hits or self.calibration is None or self.is_foreign(query):
+            return [None] * len(hits)
         vectors = self.vectors([hit.tile.tile for hit in hits])
-        found = estimate_relevance(vector, tiles=vectors, background=self.background(query), fit=fit_of(self.encoder))
-        return found if found is not None else [None] * len(hits)
+        return list(estimate_relevance(asked, tiles=vectors, calibration=self.calibration))
+
+    def unknown_words(self, query: Query) -> dict[str, tuple[str, ...]]:
+        """The words of a query that its model does not know, each with the nearest that it knows."""
+        lexicon = getattr(self.encoder, "lexicon", None)
+        if lexicon is None:
+            return {}
+        texts = [part.value for part in query.parts if part.kind == "words"]
+        return {word: near for text in texts for word, near in lexicon.unknown(text).items()}
+
+    def is_foreign(self, query: Query) -> bool:
+        """Whether the model knows none of the words, and there is no example beside them."""
+        wanted = [part for part in query.parts if part.weight > 0]
+        lexicon = getattr(self.encoder, "lexicon", None)
+        if lexicon is None or not wanted or any(part.kind != "words" for part in wanted):
+            return False
+        return all(lexicon.is_foreign(part.value) for part in wanted)

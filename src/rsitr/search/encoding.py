@@ -13,6 +13,7 @@ from rsitr import geo
 from rsitr.errors import QueryError, SceneError
 from rsitr.search.collection import Collection
 from rsitr.search.query import Part, Query
+from rsitr.search.relevance import AskedPart
 from rsitr.types import FloatArray, ImageArray
 
 __all__ = ["EncodedPart", "EncodedQuery", "encode_query"]
@@ -47,6 +48,11 @@ class EncodedQuery:
     def words(self) -> list[tuple[float, str]]:
         """The parts that are words, with their weights."""
         return [(part.weight, part.value) for part in self.query.parts if part.kind == "words"]
+
+    @property
+    def asked(self) -> list[AskedPart]:
+        """The parts as relevance is estimated from them."""
+        return [AskedPart(part.global_emb, part.is_text, part.weight) for part in self.parts]
 
     @property
     def shares(self) -> list[float]:

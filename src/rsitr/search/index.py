@@ -188,7 +188,7 @@ class Index:
         # However many hits are asked for, the answer is judged by the same tiles.
         order = ranked.order[: max(query.k, JUDGED)]
         chosen = [candidates[position] for position in order]
-        relevance = self._collection.relevance(query, encoded.vector, chosen)
+        relevance = self._collection.relevance(query, encoded.asked, chosen)
         hits = [
             Hit(tile=hit.tile, score=float(ranked.scores[position]), rank=rank, relevance=found)
             for rank, (position, hit, found) in enumerate(zip(order, chosen, relevance, strict=True), start=1)
@@ -266,7 +266,8 @@ class Index:
         """
         if not marks:
             raise QueryError("nothing is marked right or wrong: mark a hit to refine the search")
-        store, start = self._folder.store, self.encode(query)
+        store, encoded = self._folder.store, encode_query(query, self._collection)
+        start = encoded.vector
         vectors = store.vectors([mark.tile for mark in marks])
         background, n_wanted = store.sample(BACKGROUND_TILES), max(query.k, JUDGED)
         if any(marks[row].right for row in last_marks(marks)):
@@ -278,7 +279,7 @@ class Index:
         else:
             vector = push_away(start, wrong=vectors, background=background)
             found = store.search(vector, k=n_wanted, where=query.where)
-            relevance = self._collection.relevance(query, vector, found)
+            relevance = self._collection.relevance(query, encoded.asked, found)
             hits = [replace(hit, relevance=seen) for hit, seen in zip(found, relevance, strict=True)]
         return self._result(query, hits, threshold=threshold)
 
@@ -337,6 +338,7 @@ class Index:
         self, query: Query, hits: Sequence[Hit], *, threshold: float, stages: tuple[HitStage, ...] = ()
     ) -> SearchResult:
         """The answer, whose hits may be more than were asked for: it is judged by the best."""
+        is_detector = query.detector is not None  # which needs no model
         return SearchResult(
             query=query,
             hits=tuple(hits[: query.k]),
@@ -346,4 +348,6 @@ class Index:
             threshold=check_threshold(threshold),
             stages=stages,
             judged=tuple(hits[:JUDGED]),
+            unknown={} if is_detector else self._collection.unknown_words(query),
+            is_foreign=not is_detector and self._collection.is_foreign(query),
         )

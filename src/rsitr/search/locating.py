@@ -4,8 +4,7 @@ The scene is cut into half-overlapping windows of several sizes; each window's c
 ground, most in its middle, and the scales are averaged. The idea is that of SeLo (Yuan et al., "Learning to Evaluate
 Performance of Multi-modal Semantic Localization", 2022); the weights and sizes are our own choice.
 
-Whether the words are true anywhere is told as by a search (`rsitr.search.relevance`): the scene's own windows are the
-collection, and the reference captions are what else could have been asked.
+Whether the words are true anywhere is told as by a search (`rsitr.search.relevance`), window by window.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr import geo
+from rsitr.calibration import Calibration
 from rsitr.errors import QueryError, SceneError
 from rsitr.formats import HeatMap
-from rsitr.search.references import CAPTIONS
-from rsitr.search.relevance import THRESHOLD, Background, estimate_relevance, fit_of
-from rsitr.types import Encoder, FloatArray, RelevanceFit
+from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
+from rsitr.types import Encoder, FloatArray
 
 __all__ = ["locate"]
 
@@ -32,8 +31,6 @@ LONGEST_CELLS = 4096
 BATCH = 32
 LEAST_VALID = 0.5
 PICTURE_PX = 1600
-LOOKED_AT = 10
-"""Windows with the highest cosine whose relevance is estimated: as many as a search shows."""
 
 
 def locate(
@@ -66,7 +63,10 @@ def locate(
     if not scales or not all(0 < scale <= 64 for scale in scales):
         raise QueryError(f"scales are multiples of the tile's side, above 0 and at most 64, not {list(scales)}")
     query = encoder.encode_texts([words]).global_emb[0]
-    judge = _Judge(query, references=encoder.encode_texts(CAPTIONS).global_emb, fit=fit_of(encoder))
+    calibration: Calibration | None = getattr(encoder, "calibration", None)  # not every encoder is one of ours
+    lexicon = getattr(encoder, "lexicon", None)
+    is_foreign = lexicon is not None and lexicon.is_foreign(words)
+    best: FloatArray | None = None  # relevance rises with the cosine: the nearest window's is the highest
     with geo.open_reader(scene) as reader:
         found = reader.scene
         gsd_m = found.ground.gsd_m if found.ground else None
@@ -81,11 +81,12 @@ def locate(
         canvas = _Canvas(shape, n_scales=len(sides), size_px=(found.width, found.height))
         n_encoded = 0
         for start in range(0, len(windows), BATCH):
-            n_encoded += _score(
-                reader, windows[start : start + BATCH], query=query, encoder=encoder, canvas=canvas, judge=judge
-            )
+            vectors = _score(reader, windows[start : start + BATCH], query=query, encoder=encoder, canvas=canvas)
+            n_encoded += len(vectors)
+            held = vectors if best is None else np.concatenate([best, vectors])
+            best = held[np.argsort(-(held @ query), kind="stable")[:1]]
             progress(min(start + BATCH, len(windows)), len(windows))
-        if not n_encoded:
+        if best is None or not n_encoded:
             raise SceneError(f"{scene}: no window of it is at least half data")
         picture = reader.read(found.whole, max_px=PICTURE_PX)
     return HeatMap(
@@ -96,34 +97,14 @@ def locate(
         picture=picture.image,
         windows_px=sides,
         n_windows=n_encoded,
-        relevance=judge.relevance(),
+        relevance=None if calibration is None or is_foreign else max(_judge(query, best, calibration)),
         threshold=threshold,
+        is_foreign=is_foreign,
     )
 
 
-class _Judge:
-    """What relevance is estimated from, gathered window by window: a large scene has too many to keep."""
-
-    def __init__(self, query: FloatArray, *, references: FloatArray, fit: RelevanceFit) -> None:
-        self._query = query
-        self._fit = fit
-        self._references = references
-        self._best = np.full(len(references), -1.0, dtype=np.float32)
-        self._windows = np.empty((0, len(query)), dtype=np.float32)
-
-    def see(self, vectors: FloatArray) -> None:
-        """Take in the vectors (n, dim) of some windows."""
-        seen = Background.measure(self._references, collection=vectors)
-        np.maximum(self._best, seen.best, out=self._best)
-        held = np.concatenate([self._windows, vectors])
-        self._windows = held[np.argsort(-(held @ self._query), kind="stable")[:LOOKED_AT]]
-
-    def relevance(self) -> float | None:
-        """The highest of the windows nearest to the query."""
-        found = estimate_relevance(
-            self._query, tiles=self._windows, background=Background(self._references, self._best), fit=self._fit
-        )
-        return None if found is None else max(found)
+def _judge(query: FloatArray, windows: FloatArray, calibration: Calibration) -> list[float]:
+    return estimate_relevance([AskedPart(query, is_text=True)], tiles=windows, calibration=calibration)
 
 
 class _Canvas:
@@ -160,19 +141,17 @@ def _score(
     query: FloatArray,
     encoder: Encoder,
     canvas: _Canvas,
-    judge: _Judge,
-) -> int:
-    """Encode some windows and add their scores; how many had data."""
+) -> FloatArray:
+    """Encode some windows and add their scores; vectors (n, dim) of those that had data."""
     read = [(scale, window, reader.read(window, max_px=2 * encoder.image_size_px)) for scale, window in windows]
     kept = [(scale, window, pixels.image) for scale, window, pixels in read if pixels.valid_share >= LEAST_VALID]
     if not kept:
-        return 0
+        return np.empty((0, len(query)), dtype=np.float32)
     vectors = encoder.encode_images([image for _, _, image in kept]).global_emb
-    judge.see(vectors)
     scores = vectors @ query
     for (scale, window, _), score in zip(kept, scores.tolist(), strict=True):
         canvas.add(scale, window, score)
-    return len(kept)
+    return vectors
 
 
 def _sides(base: int, scales: Sequence[float], *, short: int) -> tuple[int, ...]:

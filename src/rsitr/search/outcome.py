@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from rsitr.formats import format_number
+from rsitr.formats import format_number, say_state
 from rsitr.geo import enclosing_bbox
 from rsitr.search.result import SearchResult
 from rsitr.types import BBox, SceneEntry, TileFilter
 
-__all__ = ["say_limits", "say_outcome"]
+__all__ = ["say_limits", "say_outcome", "say_unknown"]
 
 NAMED = 8
 
 
 def say_outcome(result: SearchResult, *, n_all: int, are_shown: bool = True) -> str:
-    """What a person should be told beside the hits; empty where something matches.
+    """What a person should be told beside the hits; empty where something matches and every word is known.
 
     Args:
         result: of a search.
@@ -24,13 +24,37 @@ def say_outcome(result: SearchResult, *, n_all: int, are_shown: bool = True) -> 
     """
     if not result.hits:
         return "no tile lies within these limits" if n_all else "this index holds no tiles yet"
-    if result.matches:
-        return ""
-    shown = "; what is shown is only the least unlike" if are_shown else ""
-    return (
-        f"nothing here matches {result.query.describe()}: the best hit's relevance is {result.relevance or 0.0:.2f}, "
-        f"below {result.threshold:g}{shown}"
+    unknown = say_unknown(result.unknown)
+    if result.is_foreign:
+        return f"no confident match for {result.query.describe()}: {unknown}, so no hit is to be trusted"
+    if result.state == "matches":
+        return unknown
+    if result.state is None:
+        return (
+            f"whether anything here matches {result.query.describe()} cannot be said: {result.model} is not calibrated "
+            "(rsitr calibrate)"
+        )
+    shown = "; what is shown is only the least unlike" if are_shown and result.state == "nothing" else ""
+    said = say_state(
+        result.state, result.query.describe(), what="hit", relevance=result.relevance, threshold=result.threshold
     )
+    return said + shown + (f"; {unknown}" if unknown else "")
+
+
+def say_unknown(words: Mapping[str, tuple[str, ...]]) -> str:
+    """Which words a model does not know, and what it knows that is near them; empty where it knows all.
+
+    >>> say_unknown({"asdf": (), "excavater": ("excavator",)})
+    'the model does not know “asdf” and “excavater” (but “excavator”)'
+    """
+    told = [f"“{word}”" + (f" (but {_either(near)})" if near else "") for word, near in words.items()]
+    if not told:
+        return ""
+    return f"the model does not know {', '.join(told[:-1])}{' and ' if len(told) > 1 else ''}{told[-1]}"
+
+
+def _either(words: Sequence[str]) -> str:
+    return ", ".join(f"“{word}”" for word in words)
 
 
 def say_limits(where: TileFilter, *, count: Callable[[TileFilter], int], scenes: Sequence[SceneEntry]) -> str:

@@ -1,48 +1,34 @@
 r"""Is it really there? A score says which tile fits best; relevance says how surely it fits at all.
 
-Our own method. For a query q and a tile t with score s, over reference queries r (captions for words, tiles of the
-collection for pictures; those closer to q than NEAR are left out, since they mean the same):
+Our own method. For a part of a query (words, or an example) and a tile with cosine s:
 
-- how the tile sees it: m = (s - mean of the tile's TOP best reference scores) / standard deviation of the tile's
-  reference scores. Positive where the query suits the tile better than anything else does.
-- how the collection sees it: a = (s - mean) / standard deviation of the references' best scores in the collection.
-  Positive where the query is answered better than most references are.
+- its place: z = (s - mean) / standard deviation of that part's cosines with the reference tiles, a fixed set of a few
+  hundred vectors that travels with the model (:class:`rsitr.calibration.Calibration`);
+- relevance = 1 / (1 + exp(-(B + S s + Z z))), the probability that the tile shows what is asked for.
 
-relevance = 1 / (1 + exp(-(B + A a + M m))). The three numbers belong to a model: a checkpoint brings its own, fitted by
-logistic regression on UCM-Captions validation, with queries whose class is in the collection or was taken out of it.
-`benchmarks/nothing_here.py` repeats the fit and measures on RSICD validation, which had no part in it. Both m and a are
-free of the scale of a model's scores, so that one that brings none is judged by those of `compact`.
+The three numbers belong to a model and a kind of query. `rsitr calibrate` fits them by logistic regression on labelled
+pictures that the model was not trained on, and on changed versions of these (coarser, finer, hazier, of other colours).
+Nothing in it depends on what else is in the collection, so that one tile is judged as ten million are; and it rises
+with s, so that percentages never contradict the order of hits. How a tile prefers the query to other captions was
+tried as a third kind of evidence: it found no more and broke that order.
+
+Of several parts, the log-odds of wanted ones are averaged by their weights; each unwanted one takes its own share away.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rsitr.types import Encoder, FloatArray, RelevanceFit
+from rsitr.calibration import Calibration, RelevanceFit
+from rsitr.types import FloatArray
 
-__all__ = [
-    "COMMON",
-    "JUDGED",
-    "THRESHOLD",
-    "Background",
-    "estimate_relevance",
-    "fit_of",
-    "mix_references",
-    "relevance_features",
-]
+__all__ = ["JUDGED", "THRESHOLD", "AskedPart", "estimate_relevance", "relevance_evidence"]
 
-NEAR = 0.7
-"""Cosine above which a reference is taken to mean what the query means."""
-TOP = 5
-LEAST_REFERENCES = 8
-COMMON = RelevanceFit(intercept=-0.50, by_collection=0.48, by_tile=0.59)
-"""Of `compact`, and of models that bring no fit of their own."""
 THRESHOLD = 0.5
-"""Below it an answer says that nothing matches: as likely absent as present, on the data of the fit."""
+"""From it on an answer matches: as likely there as not."""
 JUDGED = 10
 """Whether anything matches is judged by the highest relevance of so many of the best tiles."""
 LARGEST_LOGIT = 30.0
@@ -50,87 +36,46 @@ SMALLEST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Background:
-    """What a collection is like, for one query.
+class AskedPart:
+    """A part of a query: its unit vector (dim,), whether it is words, and its weight, negative for what is unwanted."""
 
-    Attributes:
-        references: (n, dim) unit vectors of reference queries, made as the query was.
-        best: (n,) the best score of each in the collection.
-    """
-
-    references: FloatArray
-    best: FloatArray
-
-    @classmethod
-    def measure(cls, references: FloatArray, *, collection: FloatArray) -> Background:
-        """References against the vectors (n_tiles, dim) of the collection, or of a sample of it."""
-        best = np.full(len(references), -1.0, dtype=np.float32)
-        for start in range(0, len(collection), 8192):
-            np.maximum(best, (references @ collection[start : start + 8192].T).max(axis=1), out=best)
-        return cls(references=references, best=best)
+    vector: FloatArray
+    is_text: bool
+    weight: float = 1.0
 
 
-def fit_of(encoder: Encoder) -> RelevanceFit:
-    """What a model's evidence is worth: its own fit, or the common one."""
-    own: RelevanceFit | None = getattr(encoder, "relevance_fit", None)  # not every encoder is one of ours
-    return own or COMMON
-
-
-def estimate_relevance(
-    query: FloatArray, *, tiles: FloatArray, background: Background, fit: RelevanceFit = COMMON
-) -> list[float] | None:
+def estimate_relevance(parts: Sequence[AskedPart], *, tiles: FloatArray, calibration: Calibration) -> list[float]:
     """How surely tiles show what was asked for.
 
     Args:
-        query: (dim,) unit vector.
-        tiles: (n, dim) unit vectors of the hits.
-        background: of the collection.
-        fit: of the model.
+        parts: of the query, at least one of them wanted.
+        tiles: (n, dim) unit vectors.
+        calibration: of the model.
 
     Returns:
-        n numbers from 0 to 1; None where there are too few references to say.
+        n numbers from 0 to 1.
     """
-    features = relevance_features(query, tiles=tiles, background=background)
-    if features is None:
-        return None
-    logits = fit.intercept + features @ np.array([fit.by_collection, fit.by_tile])
-    return [_sigmoid(float(logit)) for logit in np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)]
+    wanted = [part for part in parts if part.weight > 0]
+    total = sum(part.weight for part in wanted)
+    logits = np.sum([part.weight / total * _logits(part, tiles, calibration) for part in wanted], axis=0)
+    relevance = _sigmoid(logits)
+    for part in parts:
+        if part.weight < 0:
+            relevance = relevance * (1.0 - _sigmoid(_logits(part, tiles, calibration)))
+    return [float(value) for value in relevance]
 
 
-def relevance_features(query: FloatArray, *, tiles: FloatArray, background: Background) -> FloatArray | None:
-    """(n, 2): a and m of each tile, as in the module's docstring; None where there are too few references."""
-    other = background.references @ query < NEAR
-    if other.sum() < LEAST_REFERENCES:
-        return None
-    scores = tiles @ query
-    of_references = background.references[other] @ tiles.T
-    top = np.sort(of_references, axis=0)[-TOP:].mean(axis=0)
-    best = background.best[other]
-    by_collection = (scores - best.mean()) / max(float(best.std()), SMALLEST_SPREAD)
-    by_tile = (scores - top) / np.maximum(of_references.std(axis=0), SMALLEST_SPREAD)
-    return np.stack([by_collection, by_tile], axis=1)
+def relevance_evidence(vector: FloatArray, *, tiles: FloatArray, references: FloatArray) -> FloatArray:
+    """(n, 2): cosine and place of each tile, as in the module's docstring."""
+    scores, placed = tiles @ vector, references @ vector
+    return np.stack([scores, (scores - placed.mean()) / max(float(placed.std()), SMALLEST_SPREAD)], axis=1)
 
 
-def mix_references(asked: Sequence[FloatArray], *, weights: Sequence[float]) -> FloatArray:
-    """Reference queries for a mixture: one reference per part, by chance, mixed as the query is.
-
-    Args:
-        asked: for each part, (n, dim) references of its kind.
-        weights: of the parts.
-
-    Returns:
-        (as many as the fewest of them, dim), unit rows; the same in every call.
-    """
-    if len(asked) == 1:
-        return asked[0] if weights[0] > 0 else -asked[0]
-    count = min(len(each) for each in asked)
-    chance = np.random.default_rng(0)
-    mixed = sum(
-        weight * each[chance.permutation(len(each))[:count]] for each, weight in zip(asked, weights, strict=True)
-    )
-    length = np.linalg.norm(mixed, axis=1, keepdims=True)
-    return np.asarray(mixed / np.maximum(length, SMALLEST_SPREAD), dtype=np.float32)
+def _logits(part: AskedPart, tiles: FloatArray, calibration: Calibration) -> FloatArray:
+    fit: RelevanceFit = calibration.words if part.is_text else calibration.pictures
+    evidence = relevance_evidence(part.vector, tiles=tiles, references=calibration.references)
+    return np.asarray(fit.intercept + evidence @ np.array([fit.by_score, fit.by_place]))
 
 
-def _sigmoid(logit: float) -> float:
-    return 1.0 / (1.0 + math.exp(-logit))
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT))))

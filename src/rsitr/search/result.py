@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from rsitr.calibration import State, judge
 from rsitr.formats import Answer, AskedRecord, HitStage, PartRecord, Place
 from rsitr.search.places import merge_hits
 from rsitr.search.query import Query
@@ -30,6 +31,8 @@ class SearchResult:
         model: name of the model.
         threshold: relevance below which nothing is said to match.
         stages: how the hits were ranked.
+        unknown: words of the query that the model does not know, each with the nearest that it knows.
+        is_foreign: whether it knows none of the words: then nothing is sure.
         judged: the tiles by which it is judged whether anything matches: the best ten, however many hits were wanted.
     """
 
@@ -41,6 +44,8 @@ class SearchResult:
     threshold: float = THRESHOLD
     stages: tuple[HitStage, ...] = ()
     judged: tuple[Hit, ...] = ()
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_foreign: bool = False
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -56,15 +61,19 @@ class SearchResult:
 
     @property
     def matches(self) -> bool:
-        """False where nothing here matches: no hits, or none whose relevance reaches the threshold.
+        """Whether anything matches for sure; True also where the model is not calibrated, which `is_judged` tells."""
+        return self.state in {"matches", None}
 
-        True where relevance is not known, which `is_judged` tells.
-        """
-        return bool(self.hits) and (self.relevance is None or self.relevance >= self.threshold)
+    @property
+    def state(self) -> State | None:
+        """What is said of the answer: `matches`, `unsure` or `nothing`; None where the model is not calibrated."""
+        if not self.hits:
+            return "nothing"
+        return "unsure" if self.is_foreign else judge(self.relevance, threshold=self.threshold)
 
     @property
     def is_judged(self) -> bool:
-        """Whether it is known how surely anything matches; not in an index with too few tiles to compare with."""
+        """Whether it is known how surely anything matches: the model is calibrated, and knows some of the words."""
         return self.relevance is not None
 
     @property
@@ -111,6 +120,7 @@ class SearchResult:
             model=self.model,
             n_tiles=self.n_tiles,
             matches=self.matches,
+            state=self.state,
             relevance=self.relevance,
             threshold=self.threshold,
             stages=self.stages,

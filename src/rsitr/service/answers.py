@@ -75,6 +75,7 @@ def show_search(answer: Answer, *, message: str, refined: bool, took_s: float, e
     return SearchReply(
         query=_show_query(answer),
         matches=answer.matches,
+        state=answer.state,
         message=message,
         relevance=round_score(answer.relevance),
         threshold=answer.threshold,

@@ -58,7 +58,7 @@ def _show(engine: Engine, asked: Asked, found: Found, *, form: Form) -> Response
     result = found.result
     answer = result.to_answer(places=found.places)
     if form == "json":
-        message = "" if result.matches else say_outcome(result, n_all=len(engine.index))
+        message = say_outcome(result, n_all=len(engine.index))
         reply = plain(
             show_search(answer, message=message, refined=bool(asked.marks), took_s=found.took_s, explain=asked.explain)
         )
