@@ -2,20 +2,20 @@
 
     python benchmarks/relevance.py [--data-root DATA] [--model lookout] [--figure FILE.png]
 
-On RSICD validation, of which the packaged calibrations have seen nothing, by class (30 names, as people would say them):
+On RSICD validation, of which the packaged calibrations have seen nothing, by class (30 names, as people say them):
 
 (a) every class is asked for among all pictures, and among all but its own: the best hit's relevance should be high
     in the first case and low in the second (area under the ROC curve);
 (b) collections of one class alone, asked for that class and for all others: share of tiles that match, and of answers;
 (c) collections of 1, 4 and 16 tiles of one class, asked for it;
-(d) mosaics of 16 pictures of 16 classes: `rsitr locate` is asked for each; the right quarter of a quarter should fit
-    best, and the verdict be that it matches;
+(d) mosaics of 16 pictures of 16 classes: `rsitr locate` is asked for one of them; its picture should fit best, and the
+    verdict be that it matches;
 (e) twenty queries without sense: random letters, other languages, names of people. None may match.
 
-Then the labelled windows of real scenes (`real_scenes.csv`): which things that are there are denied, and which tiles
-are said to show what they don't. Last, how far relevance is a probability: Brier score and expected calibration error over
-all pairs of a class and a picture; `--figure` draws the reliability diagram. Exits with 1 where a bound that the guide
-states is not kept, 2 without data.
+Then the labelled windows of real scenes (`real_scenes.csv`): which things that are there are denied, and which windows
+are said to show what they don't. Last, how far relevance is a probability: Brier score and expected calibration error
+over all pairs of a class and a picture; `--figure` draws the reliability diagram. Exits with 1 where a bound that the
+guide states is not kept, 2 without data.
 """
 
 from __future__ import annotations

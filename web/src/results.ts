@@ -190,8 +190,16 @@ export function summarise(result: SearchResult, cards: Card[], question: Questio
 export function explainMisses(result: SearchResult, cards: Card[]): string {
   if (!cards.length) return "No tile passes the filters. Widen the area or the days, or choose another sensor.";
   const [best, least] = [formatRelevance(result.relevance), formatRelevance(result.threshold)];
-  const nothing = `Nothing here matches ${result.query.described || "this search"}.`;
+  const asked = result.query.described || "this search";
+  if (result.state === "unsure") {
+    return best
+      ? `No confident match for ${asked}. The best is at ${best}; a match has ${least} or more.`
+      : capitalise(result.message);
+  }
+  const nothing = `Nothing here matches ${asked}.`;
   return best
     ? `${nothing} Below is what comes closest, at ${best}; a match has ${least} or more.`
     : `${nothing} Below is what comes closest.`;
 }
+
+const capitalise = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;

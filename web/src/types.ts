@@ -111,6 +111,7 @@ export interface SearchBody {
 export interface SearchResult {
   query: { described: string };
   matches: boolean;
+  state: "matches" | "unsure" | "nothing" | null;
   message: string;
   relevance: number | null;
   threshold: number;

@@ -47,8 +47,10 @@ class TorchEncoder:
         rerank: the re-ranking that was chosen for it on validation, as :func:`rsitr.rerank.parse_rerank` reads it.
         device: where to compute; a GPU if there is one when it is None.
         calibration: what makes its scores probabilities; None where that has not been fitted.
-        lexicon: which words it can know; None where that is not known.
         end_id: the id that ends a text: CLIP's [EOS], or a WordPiece vocabulary's [SEP].
+
+    Attributes:
+        lexicon: which words it can know; None until whoever loads it tells.
 
     Raises:
         ConfigError: the device is not there.
@@ -68,13 +70,12 @@ class TorchEncoder:
         rerank: str | None = None,
         device: str | None = None,
         calibration: Calibration | None = None,
-        lexicon: Lexicon | None = None,
         end_id: int = EOS_ID,
     ) -> None:
         self.device = choose_device(device)
         self.end_id = end_id
         self.calibration = calibration
-        self.lexicon = lexicon
+        self.lexicon: Lexicon | None = None
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
         self._name = name

@@ -16,7 +16,7 @@ import numpy as np
 
 from rsitr.types import FloatArray
 
-__all__ = ["Lexicon"]
+__all__ = ["Lexicon", "content_words"]
 
 NEAR = 0.31
 """Cosine of centred embeddings from which a word counts as near. Synonyms that no caption of RSICD or UCM holds lie at

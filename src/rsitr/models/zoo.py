@@ -96,7 +96,7 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
         rerank = settings.pop("rerank", None)
         if rerank is not None and not isinstance(rerank, str):
             raise ValueError(f"inference setting rerank is {rerank!r}; it is a text such as sar:k=20")
-        return TorchEncoder(
+        encoder = TorchEncoder(
             model,  # type: ignore[arg-type]  # both are dual encoders; nn.Module hides it
             tokenizer=reader.tokenizer,
             end_id=reader.end_id,
@@ -105,10 +105,12 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
             mixture=mixture,
             rerank=rerank,
             calibration=calibration,
-            lexicon=reader.lexicon(calibration.known) if calibration and reader.lexicon else None,
             device=device,
             **_known(settings),
         )
+        if calibration is not None and calibration.known and reader.lexicon is not None:
+            encoder.lexicon = reader.lexicon(calibration.known)
+        return encoder
     except (TypeError, ValueError, RuntimeError, ConfigError) as error:
         raise ModelError(f"checkpoint {name} does not fit this rsitr: {_first_line(error)}") from error
 

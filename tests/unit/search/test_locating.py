@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from PIL import Image
 
-from fakes import ColourEncoder
+from fakes import ColourEncoder, FewWords
 from rasters import UTM_14N, quadrants, write_all_nodata, write_gcps, write_utm
 from rsitr.errors import QueryError, SceneError
 from rsitr.formats import HeatMap, draw_heat_map, write_heat_map
@@ -67,12 +67,22 @@ def test_relevance_is_that_of_a_search_in_the_same_windows(tmp_path: Path, encod
     assert heat.relevance == pytest.approx(found.relevance, abs=1e-5)
 
 
-def test_what_cannot_be_judged_is_left_open(
+def test_without_a_calibration_nothing_is_said(
     tmp_path: Path, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rsitr.search.locating.CAPTIONS", ("red", "a red thing"))
+    monkeypatch.setattr(encoder, "calibration", None)
     heat = locate(write_utm(tmp_path / "scene.tif"), "red", encoder=encoder)
-    assert (heat.relevance, heat.matches) == (None, True)
+    assert (heat.relevance, heat.state) == (None, None)
+
+
+def test_words_that_the_model_does_not_know_are_found_nowhere_for_sure(
+    tmp_path: Path, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "lexicon", FewWords("red"), raising=False)
+    scene = write_utm(tmp_path / "scene.tif")
+    known, unknown = (locate(scene, words, encoder=encoder) for words in ("red", "qwertz"))
+    assert (known.state, known.is_foreign) == ("matches", False)
+    assert (unknown.state, unknown.matches, unknown.relevance) == ("unsure", False, None)
 
 
 def test_progress_is_told_to_the_end(tmp_path: Path, encoder: ColourEncoder) -> None:

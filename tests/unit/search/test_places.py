@@ -205,7 +205,12 @@ def test_geoparquet_carries_its_metadata(places: tuple[Place, ...], result: Sear
     assert [len(seen) for seen in table["sightings"].to_pylist()] == [2, 1, 1]
     assert set(table["query"].to_pylist()) == {"“a <river>”"}
     empty = pq.read_table(io.BytesIO(to_geoparquet(answer([]).to_answer(places=()))))
-    assert json.loads(empty.schema.metadata[b"rsitr"]) == {"query": "“a <river>”", "matches": False, "relevance": None}
+    assert json.loads(empty.schema.metadata[b"rsitr"]) == {
+        "query": "“a <river>”",
+        "matches": False,
+        "state": "nothing",
+        "relevance": None,
+    }
     assert len(empty) == 0
     assert json.loads(empty.schema.metadata[b"geo"])["columns"]["geometry"]["geometry_types"] == []
 

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rsitr.search import Background, estimate_relevance
+from fakes import ColourEncoder, FewWords
+from rasters import write_utm
+from rsitr.calibration import Calibration, RelevanceFit, judge, read_calibration, write_calibration
+from rsitr.errors import ModelError
+from rsitr.index import Settings, ingest
+from rsitr.search import AskedPart, Index, estimate_relevance, say_outcome
+from rsitr.search.mixing import mix_references
 from rsitr.search.references import CAPTIONS, load_reference_vectors
-from rsitr.search.relevance import mix_references
 from rsitr.types import EncodedTexts, FloatArray
 
 DIM = 16
+FIT = RelevanceFit(intercept=-9.0, by_score=20.0, by_place=0.5)
 
 
 def unit(rows: np.ndarray) -> FloatArray:
@@ -22,55 +32,129 @@ def concepts() -> FloatArray:
 
 
 @pytest.fixture
+def calibration(concepts: FloatArray) -> Calibration:
+    return Calibration(references=concepts, words=FIT, pictures=FIT)
+
+
+@pytest.fixture
 def collection(concepts: FloatArray) -> FloatArray:
     """Tiles that show the first eight, noisily."""
     chance = np.random.default_rng(0)
-    return unit(np.repeat(concepts[:8], 10, axis=0) + 0.15 * chance.normal(size=(80, DIM)))
+    return unit(np.repeat(concepts[:8], 10, axis=0) + 0.1 * chance.normal(size=(80, DIM)))
 
 
-def test_what_is_there_is_relevant_and_what_is_not_is_not(concepts: FloatArray, collection: FloatArray) -> None:
-    background = Background.measure(concepts, collection=collection)
-    best: list[float] = []
-    for query in concepts:
-        top = collection[np.argsort(-(collection @ query))[:3]]
-        found = estimate_relevance(query, tiles=top, background=background)
-        assert found is not None
-        assert all(0.0 <= value <= 1.0 for value in found)
-        best.append(max(found))
+@pytest.fixture
+def index(tmp_path: Path, encoder: ColourEncoder) -> Index:
+    ingest([write_utm(tmp_path / "scene.tif")], into=tmp_path / "index", encoder=encoder, settings=Settings(tile_px=32))
+    return Index.open(tmp_path / "index", encoder=encoder)
+
+
+def relevance(query: FloatArray, tiles: FloatArray, calibration: Calibration) -> list[float]:
+    return estimate_relevance([AskedPart(query, is_text=True)], tiles=tiles, calibration=calibration)
+
+
+def test_what_is_there_is_relevant_and_what_is_not_is_not(
+    concepts: FloatArray, collection: FloatArray, calibration: Calibration
+) -> None:
+    best = [max(relevance(query, collection, calibration)) for query in concepts]
     assert min(best[:8]) > 0.5 > max(best[8:])
 
 
-def test_relevance_does_not_depend_on_the_scale_of_the_scores(concepts: FloatArray, collection: FloatArray) -> None:
-    # A direction that all vectors share raises every score, as it does in real models.
-    shift = np.concatenate([np.zeros(DIM), [2.0]])
-
-    def shifted(rows: FloatArray) -> FloatArray:
-        return unit(np.pad(rows, ((0, 0), (0, 1))) + shift)
-
-    query, top = concepts[0], collection[:3]
-    plain = estimate_relevance(query, tiles=top, background=Background.measure(concepts, collection=collection))
-    high = estimate_relevance(
-        shifted(query[None])[0],
-        tiles=shifted(top),
-        background=Background.measure(shifted(concepts[1:]), collection=shifted(collection)),
-    )
-    assert plain is not None
-    assert high is None  # all references are near the query: nothing can be said, and nothing is
-
-
-def test_references_that_mean_the_same_do_not_count_against_a_query(
-    concepts: FloatArray, collection: FloatArray
+def test_a_tile_is_judged_alone_as_among_others(
+    concepts: FloatArray, collection: FloatArray, calibration: Calibration
 ) -> None:
-    query, top = concepts[0], collection[:1]
-    alone = estimate_relevance(query, tiles=top, background=Background.measure(concepts, collection=collection))
-    synonyms = np.concatenate([concepts, unit(np.tile(query, (9, 1)) + 0.05 * concepts[1:10])])
-    beside = estimate_relevance(query, tiles=top, background=Background.measure(synonyms, collection=collection))
-    assert beside == pytest.approx(alone)
+    among = relevance(concepts[0], collection, calibration)
+    alone = [relevance(concepts[0], tile[None], calibration)[0] for tile in collection]
+    assert alone == pytest.approx(among, abs=1e-6)
 
 
-def test_with_too_few_references_nothing_is_said(concepts: FloatArray, collection: FloatArray) -> None:
-    few = Background.measure(concepts[:6], collection=collection)
-    assert estimate_relevance(concepts[9], tiles=collection[:2], background=few) is None
+@given(st.integers(0, 2**32 - 1))
+def test_percentages_never_contradict_the_order_of_scores(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    tiles, references = unit(chance.normal(size=(30, DIM))), unit(chance.normal(size=(40, DIM)))
+    query = unit(chance.normal(size=DIM))
+    told = relevance(query, tiles, Calibration(references=references, words=FIT, pictures=FIT))
+    order = np.argsort(-(tiles @ query), kind="stable")
+    assert np.all(np.diff(np.array(told)[order]) <= 1e-6)
+
+
+def test_words_and_pictures_have_fits_of_their_own(concepts: FloatArray) -> None:
+    sure = RelevanceFit(intercept=20.0, by_score=0.0, by_place=0.0)
+    calibration = Calibration(references=concepts, words=FIT, pictures=sure)
+    asked = AskedPart(concepts[0], is_text=False)
+    assert estimate_relevance([asked], tiles=concepts[1:2], calibration=calibration)[0] > 0.99
+    assert relevance(concepts[0], concepts[1:2], calibration)[0] < 0.01
+
+
+def test_what_is_not_wanted_takes_its_share_away(concepts: FloatArray, calibration: Calibration) -> None:
+    both, wanted = unit(concepts[0] + concepts[1]), unit(concepts[0] + concepts[2])
+    parts = [AskedPart(concepts[0], True), AskedPart(concepts[1], True, weight=-0.5)]
+    plain = relevance(concepts[0], np.stack([both, wanted]), calibration)
+    less = estimate_relevance(parts, tiles=np.stack([both, wanted]), calibration=calibration)
+    assert plain[0] == pytest.approx(plain[1], abs=1e-3)
+    assert less[1] == pytest.approx(plain[1], rel=0.01)
+    assert less[0] < 0.2 * plain[0]
+
+
+def test_it_survives_its_file_and_is_read_for_its_model_alone(tmp_path: Path, concepts: FloatArray) -> None:
+    chance = np.random.default_rng(0)
+    references = unit(chance.normal(size=(30, DIM)))
+    written = Calibration(
+        references=references, words=FIT, pictures=RelevanceFit(1.0, 2.0, 3.0), known=("river",), about={"data": "x"}
+    )
+    path = write_calibration(tmp_path, written, fingerprint="f")
+    assert path.stat().st_size < 2000
+    found = read_calibration(tmp_path, fingerprint="f")
+    assert found is not None
+    assert (found.words, found.pictures, found.known, found.about) == (FIT, written.pictures, ("river",), {"data": "x"})
+    assert np.abs(found.references @ concepts.T - references @ concepts.T).max() < 0.01
+    assert read_calibration(tmp_path, fingerprint="another") is None
+    assert read_calibration(tmp_path / "none", fingerprint="f") is None
+    path.write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="is no calibration"):
+        read_calibration(tmp_path, fingerprint="f")
+
+
+@pytest.mark.parametrize(
+    ("best", "threshold", "state"),
+    [(0.5, 0.5, "matches"), (0.49, 0.5, "unsure"), (0.19, 0.5, "nothing"), (0.15, 0.1, "matches"), (None, 0.5, None)],
+)
+def test_an_answer_has_three_states(best: float | None, threshold: float, state: str | None) -> None:
+    assert judge(best, threshold=threshold) == state
+
+
+def test_without_a_calibration_no_verdict_is_given(
+    index: Index, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "calibration", None)
+    found = index.search("red", k=3)
+    assert (found.state, found.relevance, found.is_judged) == (None, None, False)
+    assert "colour is not calibrated (rsitr calibrate)" in say_outcome(found, n_all=len(index))
+    assert all(hit.relevance is None for hit in found)
+
+
+def test_an_index_may_bring_the_calibration_of_its_model(index: Index, encoder: ColourEncoder) -> None:
+    sure = RelevanceFit(intercept=20.0, by_score=0.0, by_place=0.0)
+    own = Calibration(references=encoder.calibration.references, words=sure, pictures=sure)
+    write_calibration(index.path, own, fingerprint=encoder.fingerprint)
+    assert all((hit.relevance or 0.0) > 0.99 for hit in Index.open(index.path, encoder=encoder).search("white", k=5))
+
+
+def test_words_that_the_model_does_not_know_match_nothing_for_sure(
+    index: Index, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "lexicon", FewWords("red"), raising=False)
+    foreign, partly, known = (index.search(words, k=3) for words in ("qwertz", "red qwertz", "red"))
+    assert (foreign.state, foreign.matches, foreign.relevance) == ("unsure", False, None)
+    said = say_outcome(foreign, n_all=len(index))
+    assert said == (
+        "no confident match for “qwertz”: the model does not know “qwertz” (but “red”), so no hit is to be trusted"
+    )
+    assert partly.state == "matches"
+    assert say_outcome(partly, n_all=len(index)) == "the model does not know “qwertz” (but “red”)"
+    assert (known.state, say_outcome(known, n_all=len(index))) == ("matches", "")
+    example = index.search("qwertz", like=known.hits[0].tile.tile, k=3)
+    assert example.relevance is not None, "an example is known by its looks"
 
 
 def test_references_of_a_mixture_are_mixed_alike(concepts: FloatArray) -> None:
@@ -94,7 +178,7 @@ class CountingEncoder:
         return EncodedTexts(rows, rows[:, None], np.ones((len(texts), 1), bool))
 
 
-def test_the_bank_is_encoded_once_per_model_and_folder(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_bank_is_encoded_once_per_model_and_folder(tmp_path: Path) -> None:
     encoder = CountingEncoder()
     first = load_reference_vectors(tmp_path, encoder)  # type: ignore[arg-type]
     assert first.shape == (len(CAPTIONS), 4)

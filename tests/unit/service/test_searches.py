@@ -77,7 +77,8 @@ def test_filters(client: TestClient) -> None:
 def test_nothing_here_matches_is_said_in_words(client: TestClient) -> None:
     found = search(client, text="red", threshold=1.0)
     assert not found["matches"]
-    assert found["message"].startswith("nothing here matches “red”")
+    said = {"nothing": "nothing here matches", "unsure": "no confident match for"}[found["state"]]
+    assert found["message"].startswith(f"{said} “red”: the best hit's relevance is {found['relevance']:.2f}, below 1")
     nowhere = search(client, text="red", bbox=[0, 0, 1, 1])
     assert (nowhere["matches"], nowhere["hits"], nowhere["places"]) == (False, [], [])
     assert nowhere["message"] == "no tile lies within these limits"
