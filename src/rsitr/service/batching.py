@@ -7,10 +7,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from cachetools import LRUCache
 
+from rsitr.calibration import Calibration
 from rsitr.service.metrics import Metrics
 from rsitr.types import EncodedImages, EncodedTexts, Encoder, ImageArray, Mixture
 
@@ -51,6 +53,17 @@ class RememberingEncoder:
     def mixture(self) -> Mixture:
         """How global and local similarity are mixed for this model."""
         return self._encoder.mixture
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes its scores probabilities."""
+        found: Calibration | None = getattr(self._encoder, "calibration", None)  # not every encoder is one of ours
+        return found
+
+    @property
+    def lexicon(self) -> Any:
+        """Which words it can know."""
+        return getattr(self._encoder, "lexicon", None)
 
     def encode_images(self, images: Sequence[ImageArray], *, batch_size: int = 64) -> EncodedImages:
         """Encode pictures; nothing is remembered of them."""

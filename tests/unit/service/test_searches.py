@@ -33,6 +33,8 @@ def test_the_same_hits_as_in_process(client: TestClient, archive: Path, encoder:
     found = search(client, text="red", k=5)
     assert [hit["tile"] for hit in found["hits"]] == [hit.tile.tile for hit in expected]
     assert [hit["score"] for hit in found["hits"]] == [round(hit.score, 6) for hit in expected]
+    assert [hit["relevance"] for hit in found["hits"]] == pytest.approx([hit.relevance for hit in expected], abs=1e-6)
+    assert (found["state"], found["matches"]) == (expected.state, expected.matches) == ("matches", True)
     assert found["n_tiles"] == 13
     assert found["query"]["described"] == "“red”"
     assert [place["id"] for place in found["places"]] == [place.place for place in expected.places()]
