@@ -116,8 +116,8 @@ def _tell(heat: HeatMap, map_file: Path, picture: Path) -> str:
         where = f" ({format_point(float(lon[0, 0]), float(lat[0, 0]))})"
     sides = ", ".join(f"{side} px" for side in heat.windows_px)
     place = f"column {col:.0f}, row {row:.0f}{where}"
-    if heat.is_foreign:
-        said = f"no confident match for “{heat.query}”: the model knows none of the words; least unlike it is {place}"
+    if heat.doubt:
+        said = f"no confident match for “{heat.query}”: {heat.doubt}; least unlike it is {place}"
     elif heat.relevance is None or heat.state is None:
         said = f"“{heat.query}” fits best at {place}; whether it is there at all cannot be judged by this model"
     elif heat.matches:

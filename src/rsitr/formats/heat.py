@@ -39,9 +39,9 @@ class HeatMap:
         windows_px: sides of the windows, smallest first.
         n_windows: windows that were encoded.
         relevance: how surely the best windows show what the words say, 0 to 1; None where that cannot be judged: the
-            model is not calibrated, or knows none of the words.
+            model is not calibrated, or there is a doubt.
         threshold: relevance below which nothing here is said to match.
-        is_foreign: the model knows none of the words.
+        doubt: why nothing can be sure: the words, or the pixels; None where something can.
     """
 
     path: Path | str
@@ -53,12 +53,12 @@ class HeatMap:
     n_windows: int
     relevance: float | None
     threshold: float
-    is_foreign: bool = False
+    doubt: str | None = None
 
     @property
     def state(self) -> State | None:
         """What is said of the scene: `matches`, `unsure` or `nothing`; None where the model is not calibrated."""
-        return "unsure" if self.is_foreign else judge(self.relevance, threshold=self.threshold)
+        return "unsure" if self.doubt else judge(self.relevance, threshold=self.threshold)
 
     @property
     def matches(self) -> bool:

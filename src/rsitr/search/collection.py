@@ -18,6 +18,7 @@ from rsitr.search.query import Query
 from rsitr.search.references import References
 from rsitr.search.relevance import AskedPart, estimate_relevance
 from rsitr.search.scenery import Scenery
+from rsitr.search.suitability import find_unsuitable
 from rsitr.types import Encoder, FloatArray, Hit, ImageArray, Tile
 
 if TYPE_CHECKING:
@@ -103,11 +104,15 @@ class Collection:
         return read_calibration(self.folder.path, fingerprint=encoder.fingerprint) or own
 
     def relevance(self, query: Query, asked: Sequence[AskedPart], hits: Sequence[Hit]) -> Sequence[float | None]:
-        """How surely hits are what was asked for; None where the model is not calibrated or knows none of the words."""
+        """How surely hits are what was asked for.
+
+        None where the model is not calibrated or knows none of the words, and for tiles whose pixels can show nothing.
+        """
         if not hits or self.calibration is None or self.is_foreign(query):
             return [None] * len(hits)
         vectors = self.vectors([hit.tile.tile for hit in hits])
-        return list(estimate_relevance(asked, tiles=vectors, calibration=self.calibration))
+        found = estimate_relevance(asked, tiles=vectors, calibration=self.calibration)
+        return [None if find_unsuitable(hit.tile) else value for hit, value in zip(hits, found, strict=True)]
 
     def unknown_words(self, query: Query) -> dict[str, tuple[str, ...]]:
         """The words of a query that its model does not know, each with the nearest that it knows."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rsitr import geo
 from rsitr.calibration import Calibration
 from rsitr.errors import QueryError, SceneError
-from rsitr.formats import HeatMap
+from rsitr.formats import HeatMap, format_gsd
 from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
 from rsitr.types import Encoder, FloatArray
 
@@ -65,11 +65,13 @@ def locate(
     query = encoder.encode_texts([words]).global_emb[0]
     calibration: Calibration | None = getattr(encoder, "calibration", None)  # not every encoder is one of ours
     lexicon = getattr(encoder, "lexicon", None)
-    is_foreign = lexicon is not None and lexicon.is_foreign(words)
+    doubt = "the model knows none of the words" if lexicon is not None and lexicon.is_foreign(words) else None
     best: FloatArray | None = None  # relevance rises with the cosine: the nearest window's is the highest
     with geo.open_reader(scene) as reader:
         found = reader.scene
         gsd_m = found.ground.gsd_m if found.ground else None
+        if gsd_m is not None and gsd_m > geo.COARSEST_GSD_M:
+            doubt = f"{format_gsd(gsd_m)} can show nothing to a model"
         base = tile_px or geo.choose_tile_px(model_px=encoder.image_size_px, gsd_m=gsd_m)
         sides = _sides(base, scales, short=min(found.width, found.height))
         windows = [
@@ -97,9 +99,9 @@ def locate(
         picture=picture.image,
         windows_px=sides,
         n_windows=n_encoded,
-        relevance=None if calibration is None or is_foreign else max(_judge(query, best, calibration)),
+        relevance=None if calibration is None or doubt else max(_judge(query, best, calibration)),
         threshold=threshold,
-        is_foreign=is_foreign,
+        doubt=doubt,
     )
 
 

@@ -24,11 +24,13 @@ def say_outcome(result: SearchResult, *, n_all: int, are_shown: bool = True) -> 
     """
     if not result.hits:
         return "no tile lies within these limits" if n_all else "this index holds no tiles yet"
-    unknown = say_unknown(result.unknown)
+    unknown = "; ".join(filter(None, [say_unknown(result.unknown), _say_unsuitable(result.unsuitable, len(result))]))
     if result.is_foreign:
         return f"no confident match for {result.query.describe()}: {unknown}, so no hit is to be trusted"
     if result.state == "matches":
         return unknown
+    if result.relevance is None and result.unsuitable:
+        return f"no confident match for {result.query.describe()}: {unknown}"
     if result.state is None:
         return (
             f"whether anything here matches {result.query.describe()} cannot be said: {result.model} is not calibrated "
@@ -51,6 +53,13 @@ def say_unknown(words: Mapping[str, tuple[str, ...]]) -> str:
     if not told:
         return ""
     return f"the model does not know {', '.join(told[:-1])}{' and ' if len(told) > 1 else ''}{told[-1]}"
+
+
+def _say_unsuitable(reasons: Sequence[str], n_hits: int) -> str:
+    if not reasons:
+        return ""
+    count = "all hits" if len(reasons) == n_hits else f"{len(reasons)} of {n_hits} hits"
+    return f"{count} are of pixels that can show nothing to a model ({reasons[0]}), and are not judged"
 
 
 def _either(words: Sequence[str]) -> str:

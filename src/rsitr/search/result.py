@@ -11,6 +11,7 @@ from rsitr.formats import Answer, AskedRecord, HitStage, PartRecord, Place
 from rsitr.search.places import merge_hits
 from rsitr.search.query import Query
 from rsitr.search.relevance import JUDGED, THRESHOLD
+from rsitr.search.suitability import find_unsuitable
 from rsitr.types import Hit
 
 __all__ = ["SearchResult"]
@@ -69,7 +70,14 @@ class SearchResult:
         """What is said of the answer: `matches`, `unsure` or `nothing`; None where the model is not calibrated."""
         if not self.hits:
             return "nothing"
-        return "unsure" if self.is_foreign else judge(self.relevance, threshold=self.threshold)
+        if self.is_foreign or (self.relevance is None and self.unsuitable):
+            return "unsure"
+        return judge(self.relevance, threshold=self.threshold)
+
+    @property
+    def unsuitable(self) -> list[str]:
+        """Of hits whose pixels can show nothing to a model: why; they have no relevance."""
+        return [why for hit in self.hits if (why := find_unsuitable(hit.tile)) is not None]
 
     @property
     def is_judged(self) -> bool:
