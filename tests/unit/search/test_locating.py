@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
-from rasterio.transform import from_origin
+from rasterio.transform import Affine
 
 from fakes import ColourEncoder, FewWords
 from rasters import UTM_14N, quadrants, write_all_nodata, write_gcps, write_utm
@@ -87,7 +87,7 @@ def test_words_that_the_model_does_not_know_are_found_nowhere_for_sure(
 
 
 def test_pixels_too_coarse_for_a_model_show_nothing_for_sure(tmp_path: Path, encoder: ColourEncoder) -> None:
-    scene = write_utm(tmp_path / "coarse.tif", transform=from_origin(500_000.0, 5_200_000.0, 100.0, 100.0))
+    scene = write_utm(tmp_path / "coarse.tif", transform=Affine(100.0, 0.0, 500_000.0, 0.0, -100.0, 5_200_000.0))
     heat = locate(scene, "red", encoder=encoder)
     assert (heat.state, heat.relevance, heat.doubt) == ("unsure", None, "100 m per pixel can show nothing to a model")
 
