@@ -60,6 +60,7 @@ class Engine:
         self._searches = Workers("search", threads=settings.workers, limit=settings.queue_size, metrics=metrics)
         self._renders = Workers("pictures", threads=PICTURE_THREADS, limit=PICTURE_QUEUE, metrics=metrics)
         self._warming: threading.Thread | None = None
+        self.suggestions = tuple(settings.suggestions)
 
     def start(self) -> None:
         """Load the model in a thread of its own; until it is there, searches are answered 503."""
@@ -129,6 +130,8 @@ class Engine:
                 found = index.search(WARM_WORDS, k=1)
                 found.places()
                 index.refine(found.query, [Mark(found.hits[0].tile.tile, True)])
+            # Nothing is offered that this very index denies.
+            self.suggestions = tuple(words for words in self.suggestions if index.search(words, k=1).matches)
         except RsitrError as error:
             self.status, self.detail = "failed", str(error)
             LOG.error("the model cannot be loaded", extra={"fields": {"detail": str(error)}})

@@ -53,7 +53,7 @@ class ServiceSettings(BaseSettings):
         picture_expiry_s: how long they are kept.
         cache_bytes: memory for rendered pictures of tiles and scenes.
         shutdown_s: what is under way may take so long when the service is told to stop.
-        suggestions: searches that the page offers to begin with.
+        suggestions: searches that the page offers to begin with, as far as the index has answers to them.
         log_level: what is logged.
     """
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,8 @@ def test_the_index_that_was_handed_over_is_searched_after_warming_too(
             time.sleep(0.01)
         assert {hit["scene"] for hit in search(client, text="blue", k=13)["hits"]} == {"other.png"}
         assert client.get("/api/index").json()["name"] == "other"
+
+
+def test_no_search_is_offered_that_the_index_denies(make_client: Callable[..., TestClient]) -> None:
+    client = make_client(suggestions=("red", "white", "green"))
+    assert client.get("/api/index").json()["suggestions"] == ["red", "green"]

@@ -65,7 +65,7 @@ async def get_index(request: Request, engine: EngineOf) -> Response:
             "max_upload_px": settings.max_upload_px,
         },
         "can_write": can_write(request),
-        "suggestions": list(settings.suggestions),
+        "suggestions": list(engine.suggestions),
     }
     return json_response(content)
 
