@@ -14,7 +14,16 @@ from rsitr.errors import ModelError
 from rsitr.files import write_file
 from rsitr.types import FloatArray
 
-__all__ = ["CALIBRATION_FILE", "Calibration", "RelevanceFit", "State", "judge", "read_calibration", "write_calibration"]
+__all__ = [
+    "CALIBRATION_FILE",
+    "DENIED",
+    "Calibration",
+    "RelevanceFit",
+    "State",
+    "judge",
+    "read_calibration",
+    "write_calibration",
+]
 
 CALIBRATION_FILE = "calibration.safetensors"
 DENIED = 0.2

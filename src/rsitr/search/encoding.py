@@ -50,6 +50,11 @@ class EncodedQuery:
         return [(part.weight, part.value) for part in self.query.parts if part.kind == "words"]
 
     @property
+    def has_unwanted(self) -> bool:
+        """Whether something is not wanted, and something is."""
+        return any(part.weight < 0 for part in self.parts) and any(part.weight > 0 for part in self.parts)
+
+    @property
     def asked(self) -> list[AskedPart]:
         """The parts as relevance is estimated from them."""
         return [AskedPart(part.global_emb, part.is_text, part.weight) for part in self.parts]

@@ -20,7 +20,7 @@ from rsitr.search.detectors import (
     load_detector,
     save_detector,
 )
-from rsitr.search.encoding import encode_query
+from rsitr.search.encoding import EncodedQuery, encode_query
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
 from rsitr.search.limits import Limits
 from rsitr.search.loading import Models
@@ -29,6 +29,8 @@ from rsitr.search.ranking import CandidateRanker, RankingSettings, explain_stage
 from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
+from rsitr.search.suitability import find_unsuitable
+from rsitr.search.unwanted import search_without
 from rsitr.types import Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
 
 if TYPE_CHECKING:
@@ -136,7 +138,8 @@ class Index:
         """Find the tiles that fit words, an example picture, a tile found before, or a mixture of them.
 
         Candidates are the tiles with the highest cosine of the query's and the tile's global vector; they are then
-        ranked as `ranking` says. The query's vector is the weighted sum of its parts' unit vectors. Filters are applied
+        ranked as `ranking` says. The query's vector is the weighted sum of its parts' unit vectors; what is unwanted
+        lowers what shows it (`rsitr.search.unwanted`), unless a re-ranking is asked for. Filters are applied
         before ranking: the k hits are the best of all tiles that pass.
 
         Args:
@@ -180,6 +183,10 @@ class Index:
         settings = ranking or RankingSettings()
         mixture = self.encoder.mixture
         encoded = encode_query(query, self._collection, with_tokens=settings.local and bool(mixture.beta))
+        if settings.rerank is None and not (settings.local and mixture.beta) and encoded.has_unwanted:
+            found = self._answer_without(encoded)
+            if found is not None:
+                return self._result(query, found[0], stages=found[1], threshold=threshold)
         begun = time.perf_counter()
         candidates = self._folder.store.search(encoded.vector, k=max(query.k, settings.n_candidates), where=query.where)
         found_s = time.perf_counter() - begun
@@ -195,6 +202,21 @@ class Index:
         ]
         stages = explain_stages(ranked, order=order[: query.k])
         return self._result(query, hits, stages=stages, threshold=threshold)
+
+    def _answer_without(self, encoded: EncodedQuery) -> tuple[list[Hit], tuple[HitStage, ...]] | None:
+        """Hits by what is wanted, those with what is not below; None where the model is not calibrated."""
+        calibration, query, store = self._collection.calibration, encoded.query, self._folder.store
+        if calibration is None or self._collection.is_foreign(query):
+            return None
+        hits, stages = search_without(
+            encoded,
+            k=max(query.k, JUDGED),
+            find=lambda vector, k: store.search(vector, k=k, where=query.where),
+            vectors=store.vectors,
+            calibration=calibration,
+        )
+        judged = [replace(hit, relevance=None) if find_unsuitable(hit.tile) else hit for hit in hits]
+        return judged, tuple(replace(stage, scores=stage.scores[: query.k]) for stage in stages)
 
     def detect(
         self,

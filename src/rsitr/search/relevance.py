@@ -12,7 +12,8 @@ Nothing in it depends on what else is in the collection, so that one tile is jud
 with s, so that percentages never contradict the order of hits. How a tile prefers the query to other captions was
 tried as a third kind of evidence: it found no more and broke that order.
 
-Of several parts, the log-odds of wanted ones are averaged by their weights; each unwanted one takes its own share away.
+Of several parts, the log-odds of wanted ones are averaged by their weights; each unwanted one takes its own
+probability away, where it is said to be there at all (0.2 and more), so that nothing else is moved.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsitr.calibration import Calibration, RelevanceFit
+from rsitr.calibration import DENIED, Calibration, RelevanceFit
 from rsitr.types import FloatArray
 
 __all__ = ["JUDGED", "THRESHOLD", "AskedPart", "estimate_relevance", "relevance_evidence"]
@@ -61,7 +62,8 @@ def estimate_relevance(parts: Sequence[AskedPart], *, tiles: FloatArray, calibra
     relevance = _sigmoid(logits)
     for part in parts:
         if part.weight < 0:
-            relevance = relevance * (1.0 - _sigmoid(_logits(part, tiles, calibration)))
+            shown = (_sigmoid(_logits(part, tiles, calibration)) - DENIED) / (1.0 - DENIED)
+            relevance = relevance * (1.0 - np.clip(shown, 0.0, 1.0))
     return [float(value) for value in relevance]
 
 
