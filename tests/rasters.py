@@ -149,9 +149,9 @@ def write_corrupt(path: Path) -> Path:
     return path
 
 
-def write_dateline(path: Path) -> Path:
-    """A scene in UTM zone 1 whose west lies beyond the antimeridian: about 179.7 east to 179.9 west."""
-    transform = from_origin(280_000.0, 5_600_000.0, 200.0, 200.0)
+def write_dateline(path: Path, *, gsd_m: float = 200.0) -> Path:
+    """A scene in UTM zone 1 across the antimeridian; with 200 m pixels from about 179.9 east to 179.7 west."""
+    transform = from_origin(287_260.0 - 36.3 * gsd_m, 5_600_000.0, gsd_m, gsd_m)
     return write_raster(path, quadrants(), crs="EPSG:32601", transform=transform)
 
 

@@ -45,7 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def scenes(tmp_path: Path) -> Path:
     write_utm(tmp_path / "scenes" / "naip_20160816.tif")
-    write_dateline(tmp_path / "scenes" / "sub" / "dateline.tif")
+    write_dateline(tmp_path / "scenes" / "sub" / "dateline.tif", gsd_m=20.0)
     return tmp_path / "scenes"
 
 
@@ -78,7 +78,7 @@ def test_index_search_and_info_end_to_end(run: Run, scenes: Path, tmp_path: Path
     for expected in (
         "colour (28 wide, fingerprint c0104rc0104r)",
         "64 px, overlap 0.5",
-        "5 m per pixel to 200 m per pixel",
+        "5 m per pixel to 20 m per pixel",
     ):
         assert expected in out
 

@@ -152,7 +152,7 @@ def test_the_page_has_a_map_with_coordinates(index: Index, result: SearchResult)
     page = Page(html)
     assert page.tags.count("svg") == 1
     assert page.tags.count("title") == 1 + 12  # the page's, and an outline's for each hit but the photo
-    assert page.words.count("Relevance") == 13
+    assert page.words.count("Relevance") == sum(hit.relevance is not None for hit in result) > 5
     assert "relevance 0." not in html
     near = draw_sheet(index, index.search("red", sensor="NAIP", k=2)).html
     assert {"47.035° N", "47.034° N"} & set(Page(near).words)
