@@ -31,13 +31,15 @@ class Format(StrEnum):
     GEOJSON = "geojson"
     CSV = "csv"
     PARQUET = "parquet"
+    GPKG = "gpkg"
+    KML = "kml"
     STAC = "stac"
     HTML = "html"
 
     @property
     def is_single(self) -> bool:
         """A file of this format holds one answer; those of a file of queries go to a folder."""
-        return self in {Format.GEOJSON, Format.PARQUET, Format.STAC, Format.HTML}
+        return self not in {Format.TABLE, Format.JSON, Format.CSV}
 
 
 SUFFIXES = {
@@ -47,12 +49,17 @@ SUFFIXES = {
     ".csv": Format.CSV,
     ".parquet": Format.PARQUET,
     ".geoparquet": Format.PARQUET,
+    ".gpkg": Format.GPKG,
+    ".kml": Format.KML,
     ".html": Format.HTML,
     ".htm": Format.HTML,
     ".txt": Format.TABLE,
 }
 STAC_SUFFIX = ".stac.json"
-ENDINGS = {Format.GEOJSON: "geojson", Format.PARQUET: "parquet", Format.STAC: "stac.json", Format.HTML: "html"}
+ENDINGS = {
+    **{Format.GEOJSON: "geojson", Format.PARQUET: "parquet", Format.GPKG: "gpkg", Format.KML: "kml"},
+    **{Format.STAC: "stac.json", Format.HTML: "html"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +123,8 @@ def _choose_format(named: Format | None, out: Path | None) -> Format:
 
 def _require_out(out: Path | None, chosen: Format, *, is_batch: bool) -> None:
     if out is None:
-        if chosen is Format.PARQUET:
-            raise QueryError("parquet is no text for the screen: name a file with --out")
+        if chosen in {Format.PARQUET, Format.GPKG}:
+            raise QueryError(f"{chosen} is no text for the screen: name a file with --out")
         if chosen is Format.HTML and is_batch:
             raise QueryError("html is a page for each query: name a folder for those of --queries with --out")
     elif not (is_batch and chosen.is_single):
@@ -173,13 +180,17 @@ def _write_text(answers: Sequence[Answer], layout: Layout) -> str:
 
 
 def _write_single(answer: Answer, chosen: Format, opened: Index) -> Rendered:
-    from rsitr.formats import make_sheet, to_geojson, to_geoparquet
+    from rsitr.formats import make_sheet, to_geojson, to_geoparquet, to_layer
 
     if chosen is Format.HTML:
         sheet = make_sheet(answer, pictures=opened)
         return Rendered(sheet.html, sheet.missing)
     if chosen is Format.GEOJSON:
         return Rendered(to_geojson(answer))
+    if chosen is Format.GPKG:
+        return Rendered(to_layer(answer, "GPKG"))
+    if chosen is Format.KML:
+        return Rendered(to_layer(answer, "KML").decode("utf-8"))
     return Rendered(to_geoparquet(answer)) if chosen is Format.PARQUET else _write_stac([answer], opened)
 
 

@@ -44,7 +44,9 @@ def search(
     bbox: str | None = typer.Option(
         None, metavar="W,S,E,N", help="Only tiles that meet this box in degrees; west > east crosses the antimeridian."
     ),
-    area: Path | None = typer.Option(None, metavar="FILE", help="Only tiles that meet the polygons of this GeoJSON."),
+    area: Path | None = typer.Option(
+        None, metavar="FILE", help="Only tiles that meet these polygons: GeoJSON, GPKG, SHP, KML, WKT."
+    ),
     scene: str | None = typer.Option(None, metavar="GLOB", help="Only tiles of scenes whose names match, e.g. 2016/*."),
     since: str | None = typer.Option(
         None, metavar="DAY", help="Only tiles taken on this day or later, e.g. 2016-08-16, 2016-08 or 2016."
@@ -75,7 +77,7 @@ def search(
         None,
         metavar="FILE",
         help="Write to a file instead of the screen; its ending names the format. The answers to --queries are a "
-        "folder with a file for each, as geojson, parquet, stac or html.",
+        "folder with a file for each, as geojson, parquet, gpkg, kml, stac or html.",
     ),
     model: str | None = typer.Option(
         None, metavar="MODEL", help="Where the index's model is now, if its recorded name no longer leads to it."

@@ -4,6 +4,7 @@ from rsitr.formats.answer import Answer, HitStage
 from rsitr.formats.document import to_json, to_json_line
 from rsitr.formats.geojson import collect_features, to_geojson
 from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
+from rsitr.formats.layers import to_layer
 from rsitr.formats.parquet import to_geoparquet
 from rsitr.formats.places import Place, Sighting, outline_box, outline_geometry, ring_geometry
 from rsitr.formats.records import (
@@ -75,6 +76,7 @@ __all__ = [
     "to_geoparquet",
     "to_json",
     "to_json_line",
+    "to_layer",
     "to_stac",
     "write_heat_map",
 ]

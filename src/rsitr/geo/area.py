@@ -1,10 +1,10 @@
-"""Areas of interest: polygons from GeoJSON, to search within."""
+"""Areas of interest: polygons from GeoJSON, GeoPackage, shapefile, KML or WKT, to search within."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,67 @@ from rsitr.types import Area, Ring
 __all__ = ["area_from_geojson", "area_shape", "read_area"]
 
 LONGEST_BYTES = 64 * 2**20
+LAYERS = frozenset({".gpkg", ".shp", ".kml", ".fgb", ".gml"})
+"""Endings of files that GDAL reads."""
 
 
 def read_area(path: Path) -> Area:
-    """The polygons of a GeoJSON file, whatever stands around them: features, collections, geometries.
+    """The polygons of a file, whatever stands around them.
+
+    GeoJSON, unless the ending says GeoPackage (.gpkg), shapefile (.shp), KML (.kml), FlatGeobuf (.fgb), GML (.gml) or
+    well-known text (.wkt). Other coordinates than degrees are converted; well-known text is in degrees.
 
     Raises:
-        QueryError: the file cannot be read, is no GeoJSON, or holds no polygon on Earth.
+        QueryError: the file cannot be read, is of another kind, or holds no polygon on Earth.
     """
     try:
         if path.stat().st_size > LONGEST_BYTES:
             raise QueryError(f"{path}: larger than {LONGEST_BYTES >> 20} MB; simplify the outline first")
+        if path.suffix.lower() in LAYERS:
+            return _from_geometries(_read_layers(path), path)
+        if path.suffix.lower() == ".wkt":
+            return _from_geometries([shapely.from_wkt(path.read_text(encoding="utf-8-sig"))], path)
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise QueryError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except shapely.errors.GEOSException as error:
+        raise QueryError(f"{path}: this is no well-known text ({error})") from error
     except ValueError as error:
         raise QueryError(f"{path}: this is no GeoJSON ({error}); `ogr2ogr` converts other formats") from error
     try:
         return area_from_geojson(found)
+    except QueryError as error:
+        raise QueryError(f"{path}: {error}") from error
+
+
+def _read_layers(path: Path) -> list[BaseGeometry]:
+    """All geometries of a file, in degrees."""
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
+    from pyproj import CRS, Transformer
+    from pyproj.exceptions import CRSError
+
+    found: list[BaseGeometry] = []
+    try:
+        for layer, _ in pyogrio.list_layers(path):
+            about, _, shapes, _ = pyogrio.raw.read(path, layer=layer, columns=[], force_2d=True)
+            geometries = shapely.from_wkb(shapes)
+            if about["crs"] is not None and not CRS(about["crs"]).is_geographic:
+                to_degrees = Transformer.from_crs(about["crs"], "OGC:CRS84", always_xy=True)
+                geometries = shapely.transform(geometries, to_degrees.transform, interleaved=False)
+            found += [geometry for geometry in geometries if geometry is not None]
+    except (DataSourceError, DataLayerError, CRSError, ValueError) as error:
+        raise QueryError(f"{path}: cannot be read as {path.suffix} ({error})") from error
+    return found
+
+
+def _from_geometries(geometries: Iterable[BaseGeometry], path: Path) -> Area:
+    collection = {
+        "type": "GeometryCollection",
+        "geometries": [shapely.geometry.mapping(geometry) for geometry in geometries],
+    }
+    try:
+        return area_from_geojson(collection)
     except QueryError as error:
         raise QueryError(f"{path}: {error}") from error
 

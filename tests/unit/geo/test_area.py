@@ -1,4 +1,4 @@
-"""Areas of interest from GeoJSON."""
+"""Areas of interest from files of several kinds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import pytest
+import shapely
 
 from rsitr.errors import QueryError
 from rsitr.geo import area_from_geojson, area_shape, read_area
@@ -70,9 +72,9 @@ def test_what_is_no_area(found: Any, said: str, tmp_path: Path) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="cannot be read"):
         read_area(tmp_path / "missing.geojson")
-    (tmp_path / "area.shp").write_bytes(b"\x00\x00\x27\x0a")
+    (tmp_path / "area.tab").write_bytes(b"\x00\x00\x27\x0a")
     with pytest.raises(QueryError, match=r"this is no GeoJSON .* `ogr2ogr` converts"):
-        read_area(tmp_path / "area.shp")
+        read_area(tmp_path / "area.tab")
 
 
 @pytest.mark.parametrize(
@@ -96,3 +98,36 @@ def test_collections_within_collections_without_end_are_refused() -> None:
         found = {"type": "GeometryCollection", "geometries": [found]}
     with pytest.raises(QueryError, match="no GeoJSON"):
         area_from_geojson(found)
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "shp", "kml", "fgb", "wkt"])
+def test_polygons_of_other_programs_are_read(tmp_path: Path, ending: str) -> None:
+    square = shapely.Polygon(SQUARE, [HOLE])
+    path = tmp_path / f"area.{ending}"
+    if ending == "wkt":
+        path.write_text(square.wkt, encoding="utf-8")
+    else:
+        frame = geopandas.GeoDataFrame({"Name": ["a"]}, geometry=[square], crs="EPSG:4326")
+        frame.to_file(path, driver={"kml": "LIBKML"}.get(ending))
+    assert area_shape(read_area(path)).equals(square)
+
+
+def test_other_coordinates_become_degrees(tmp_path: Path) -> None:
+    square = shapely.box(500_000, 5_000_000, 510_000, 5_010_000)
+    geopandas.GeoDataFrame(geometry=[square], crs="EPSG:32632").to_file(tmp_path / "utm.gpkg")
+    west, south, east, north = area_shape(read_area(tmp_path / "utm.gpkg")).bounds
+    assert (west, south) == pytest.approx((9.0, 45.15), abs=0.01)
+    assert (east, north) == pytest.approx((9.13, 45.24), abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.gpkg", b"no database"), ("a.wkt", b"POLYGON ((0"), ("a.shp", b"")])
+def test_what_is_no_layer_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(QueryError, match=name):
+        read_area(tmp_path / name)
+
+
+def test_a_layer_without_polygons_is_refused(tmp_path: Path) -> None:
+    geopandas.GeoDataFrame(geometry=[shapely.Point(1, 1)], crs="EPSG:4326").to_file(tmp_path / "points.gpkg")
+    with pytest.raises(QueryError, match=r"points\.gpkg: no polygon in it"):
+        read_area(tmp_path / "points.gpkg")

@@ -1,0 +1,111 @@
+"""Answers as layers for geographic information systems: GeoPackage and KML, written by GDAL."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, Literal
+
+import shapely
+
+from rsitr.formats.answer import Answer
+from rsitr.formats.places import ring_geometry
+
+__all__ = ["LayerFormat", "to_layer"]
+
+LayerFormat = Literal["GPKG", "KML"]
+DRIVERS = {"GPKG": "GPKG", "KML": "LIBKML"}
+LAYER = "rsitr"
+
+
+def to_layer(answer: Answer, form: LayerFormat) -> bytes:
+    """A file with one layer in OGC:CRS84: a row for each place, or for each hit of an answer without places.
+
+    Every row carries what was asked, the model, what is said of the answer, and its own relevance. What has no known
+    place on Earth is a row without an outline in a GeoPackage, and is left out of KML, which knows no such thing.
+    """
+    import pyarrow as pa
+    import pyogrio
+
+    rows = [_common(answer) | row for row in (_hits(answer) if answer.places is None else _places(answer))]
+    if form == "KML":
+        rows = [row | {"Name": f"{row['rank']}. {answer.query.text or ''}".strip()} for row in rows if row["geometry"]]
+    schema = pa.schema([(name, kind) for name, kind in _schema(answer, form).items()])
+    file = io.BytesIO()
+    pyogrio.write_arrow(
+        pa.Table.from_pylist(rows, schema=schema),
+        file,
+        driver=DRIVERS[form],
+        layer=LAYER,
+        geometry_name="geometry",
+        geometry_type="Unknown",
+        crs="OGC:CRS84",
+    )
+    return file.getvalue()
+
+
+def _schema(answer: Answer, form: LayerFormat) -> dict[str, Any]:
+    import pyarrow as pa
+
+    text, number, count, day = pa.string(), pa.float64(), pa.int32(), pa.date32()
+    one = {"tile": text, "scene": text, "date": day, "gsd_m": number, "sensor": text}
+    several = {"place": text, "first_date": day, "last_date": day, "n_tiles": count, "sightings": text}
+    return {
+        **({"Name": text} if form == "KML" else {}),
+        **{"query": text, "model": text, "state": text, "threshold": number},
+        **{"rank": count, "score": number, "relevance": number},
+        **(one if answer.places is None else several),
+        "geometry": pa.binary(),
+    }
+
+
+def _common(answer: Answer) -> dict[str, Any]:
+    return {
+        "query": answer.query.described,
+        "model": answer.model,
+        "state": answer.state,
+        "threshold": answer.threshold,
+    }
+
+
+def _hits(answer: Answer) -> list[dict[str, Any]]:
+    return [
+        {
+            "rank": hit.rank,
+            "score": hit.score,
+            "relevance": hit.relevance,
+            "tile": hit.tile.tile,
+            "scene": hit.tile.scene,
+            "date": hit.tile.date,
+            "gsd_m": hit.tile.gsd_m,
+            "sensor": hit.tile.sensor,
+            "geometry": _wkb(ring_geometry(hit.tile.footprint)),
+        }
+        for hit in answer.hits
+    ]
+
+
+def _places(answer: Answer) -> list[dict[str, Any]]:
+    return [
+        {
+            "rank": place.rank,
+            "score": place.score,
+            "relevance": place.relevance,
+            "place": place.place,
+            "first_date": min(place.dates, default=None),
+            "last_date": max(place.dates, default=None),
+            "n_tiles": place.n_tiles,
+            "sightings": json.dumps(
+                [
+                    {"date": sighting.date.isoformat() if sighting.date else None, "scene": sighting.scene}
+                    for sighting in place.sightings
+                ]
+            ),
+            "geometry": None if place.outline is None else shapely.to_wkb(place.outline),
+        }
+        for place in answer.places or ()
+    ]
+
+
+def _wkb(geometry: dict[str, Any] | None) -> bytes | None:
+    return None if geometry is None else bytes(shapely.to_wkb(shapely.geometry.shape(geometry)))
