@@ -1,4 +1,4 @@
-"""From tiles to places: hits that touch become one outline, and the same ground on several days one place.
+"""From tiles to places: hits that match and touch become one outline, the same ground on several days one place.
 
 Our own rules. Within a scene, windows that overlap or share an edge belong together, whatever their scale; of different
 scenes, outlines do when they share at least half of the smaller one and their tiles show ground of comparable size: a
@@ -32,23 +32,32 @@ LEAST_GAP_DEG = 1e-6
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
-def merge_hits(hits: Sequence[Hit], *, merge: bool = True) -> tuple[Place, ...]:
+def merge_hits(hits: Sequence[Hit], *, merge: bool = True, threshold: float = 0.0) -> tuple[Place, ...]:
     """Hits as places, best first.
 
     Args:
         hits: of one search.
         merge: False makes a place of every hit.
+        threshold: relevance from which hits are joined; each below is a place of its own, so that no place grows by
+            what does not match. Hits of unknown relevance are joined.
     """
+    if not merge:
+        return tuple(_place([_sighting([hit])], rank=rank) for rank, hit in enumerate(hits, start=1))
+    matching = [hit for hit in hits if hit.relevance is None or hit.relevance >= threshold]
+    alone = [[_sighting([hit])] for hit in hits if hit.relevance is not None and hit.relevance < threshold]
+    groups = sorted([*_merge(matching), *alone], key=lambda group: min(hit.rank for seen in group for hit in seen.hits))
+    return tuple(_place(group, rank=rank) for rank, group in enumerate(groups, start=1))
+
+
+def _merge(hits: Sequence[Hit]) -> list[list[Sighting]]:
     sightings: list[Sighting] = []
     for _, of_scene in groupby(
         sorted(hits, key=lambda hit: (hit.tile.scene, hit.rank)), key=lambda hit: hit.tile.scene
     ):
         found = list(of_scene)
-        groups = _touching(found) if merge else [[i] for i in range(len(found))]
-        sightings += [_sighting([found[i] for i in group]) for group in groups]
+        sightings += [_sighting([found[i] for i in group]) for group in _touching(found)]
     sightings.sort(key=lambda seen: seen.hits[0].rank)
-    groups = _sharing(sightings) if merge else [[i] for i in range(len(sightings))]
-    return tuple(_place([sightings[i] for i in group], rank=rank) for rank, group in enumerate(groups, start=1))
+    return [[sightings[i] for i in group] for group in _sharing(sightings)] if sightings else []
 
 
 def _sighting(hits: Sequence[Hit]) -> Sighting:

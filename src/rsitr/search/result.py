@@ -91,8 +91,8 @@ class SearchResult:
         return next((stage.name for stage in reversed(later) if any(score is not None for score in stage.scores)), None)
 
     def places(self, *, merge: bool = True) -> tuple[Place, ...]:
-        """The hits as places on the ground; without `merge`, each hit is one."""
-        return merge_hits(self.hits, merge=merge)
+        """The hits as places on the ground, those that match joined where they touch; without `merge`, each is one."""
+        return merge_hits(self.hits, merge=merge, threshold=self.threshold)
 
     def keep_matches(self) -> SearchResult:
         """The result with those hits alone whose relevance reaches the threshold; they keep their ranks.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime
 import io
 import json
@@ -274,3 +275,13 @@ def test_places_of_a_raster_from_0_to_360_degrees_have_boxes() -> None:
     (place,) = result.places()
     (feature,) = json.loads(to_geojson(result.to_answer(places=(place,))))["features"]
     assert feature["bbox"] == pytest.approx([0.0, 0.0, -150.0, 10.0])
+
+
+def test_a_place_does_not_grow_by_what_does_not_match() -> None:
+    row = hits([tile("a.tif", 100 * i, 0) for i in (0, 2, 1, 3)])
+    sure = [dataclasses.replace(hit, relevance=value) for hit, value in zip(row, (0.9, 0.8, 0.3, None), strict=True)]
+    places = merge_hits(sure, threshold=0.5)
+    assert [[hit.rank for seen in place.sightings for hit in seen.hits] for place in places] == [[1], [2, 4], [3]]
+    assert [place.rank for place in places] == [1, 2, 3]
+    assert len(merge_hits(sure)) == 1
+    assert len(merge_hits(sure[:2] + sure[3:], threshold=0.5)) == len(places) - 1, "no more hits, no fewer places"
