@@ -301,7 +301,7 @@ def test_locate_reads_from_a_server(run: Run, index: Path, tmp_path: Path) -> No
         (["search", "{index}", "--queries", "{tmp}/q", "--out", "{tmp}/x.geojson"], "--format geojson --out {tmp}/x"),
         (["search", "{index}", "--queries", "{tmp}/q", "--format", "html"], "html is a page for each query"),
         (["search", "{index}", "red", "--format", "parquet"], "parquet is no text for the screen"),
-        (["search", "{index}", "red", "--out", "{tmp}/x.dxf"], "x.gpkg: its ending names no format; known are .json,"),
+        (["search", "{index}", "red", "--out", "{tmp}/x.dxf"], "x.dxf: its ending names no format; known are .json,"),
         (["search", "{index}", "red", "--out", "{tmp}/x"], "x: its ending names no format"),
         (["search", "{index}", "red", "--detector", "x"], "--detector looks for what it has learned"),
         (["search", "{index}", "--detector", "../x"], "there is no detector '../x'"),
