@@ -233,6 +233,7 @@ class TileFilter:
         sensor: taken by this sensor, whatever the case of its letters.
         area: the footprint meets one of these polygons.
         scene: the scene's name in the index matches this pattern (`*`, `?`, `[abc]`; `*` crosses folders).
+        gsd_m: a pixel is so many metres wide on the ground, from and to.
     """
 
     bbox: BBox | None = None
@@ -241,6 +242,7 @@ class TileFilter:
     sensor: str | None = None
     area: Area | None = None
     scene: str | None = None
+    gsd_m: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

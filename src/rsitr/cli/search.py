@@ -53,6 +53,7 @@ def search(
     ),
     until: str | None = typer.Option(None, metavar="DAY", help="Only tiles taken on this day or earlier."),
     sensor: str | None = typer.Option(None, metavar="NAME", help="Only tiles of this sensor."),
+    gsd: str | None = typer.Option(None, metavar="MIN,MAX", help="Only pixels of so many metres on the ground."),
     candidates: int = typer.Option(100, metavar="N", help="Tiles that the second stage of ranking looks at."),
     rerank: str | None = typer.Option(
         None,
@@ -101,7 +102,7 @@ def search(
     ranking = RankingSettings(
         n_candidates=candidates, local=local, rerank=rerank, codes=not exact_local, budget_s=budget_s
     )
-    where = _read_limits(bbox=bbox, area=area, scene=scene, since=since, until=until, sensor=sensor)
+    where = _read_limits(bbox=bbox, area=area, scene=scene, since=since, until=until, sensor=sensor, gsd=gsd)
     parts = _read_parts(words, image=image, like=like, plus=plus, minus=minus)
     if detector is not None and (rerank or explain_ranking):
         raise QueryError("--detector ranks by what it has learned: leave out --rerank and --explain-ranking")
@@ -236,10 +237,17 @@ def _read_parts(
 
 
 def _read_limits(
-    *, bbox: str | None, area: Path | None, scene: str | None, since: str | None, until: str | None, sensor: str | None
+    *,
+    bbox: str | None,
+    area: Path | None,
+    scene: str | None,
+    since: str | None,
+    until: str | None,
+    sensor: str | None,
+    gsd: str | None,
 ) -> TileFilter:
     from rsitr.geo import read_area
-    from rsitr.search import parse_bbox, parse_day
+    from rsitr.search import parse_bbox, parse_day, parse_gsd
     from rsitr.types import TileFilter
 
     return TileFilter(
@@ -249,4 +257,5 @@ def _read_limits(
         since=None if since is None else parse_day(since, name="--since", is_last=False),
         until=None if until is None else parse_day(until, name="--until", is_last=True),
         sensor=sensor,
+        gsd_m=None if gsd is None else parse_gsd(gsd, name="--gsd"),
     )

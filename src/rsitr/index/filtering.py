@@ -54,6 +54,7 @@ class TileColumns:
     Attributes:
         boxes: (4, n) west, south, east, north; NaN where a tile has no place.
         days: (n,) days since 1970; NaN where unknown.
+        gsd_m: (n,) metres per pixel; NaN where unknown.
         scenes: the scene of each tile.
         sensors: the sensor of each tile.
         footprints: Arrow column of WKB outlines.
@@ -61,6 +62,7 @@ class TileColumns:
 
     boxes: NDArray[np.float64]
     days: NDArray[np.float32]
+    gsd_m: NDArray[np.float32]
     scenes: Names
     sensors: Names
     footprints: Any
@@ -71,6 +73,7 @@ class TileColumns:
         return cls(
             boxes=np.stack([numbers(table[side]) for side in BBOX]),
             days=numbers(table["day"].cast("float32")),
+            gsd_m=numbers(table["gsd_m"].cast("float32")),
             scenes=Names.from_column(table["scene"]),
             sensors=Names.from_column(table["sensor"]),
             footprints=table["footprint"],
@@ -99,6 +102,9 @@ class TileColumns:
             masks.append(self.days >= (where.since - EPOCH).days)
         if where.until is not None:
             masks.append(self.days <= (where.until - EPOCH).days)
+        if where.gsd_m is not None:
+            finest, coarsest = where.gsd_m
+            masks.append((self.gsd_m >= np.float32(finest)) & (self.gsd_m <= np.float32(coarsest)))
         if where.bbox is not None:
             masks.append(self._meet(where.bbox))
         area = None if where.area is None else area_shape(where.area)

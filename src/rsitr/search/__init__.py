@@ -23,7 +23,7 @@ from rsitr.search.detectors import (
 )
 from rsitr.search.feedback import Mark, fit_head, read_marks
 from rsitr.search.index import Index
-from rsitr.search.limits import Limits, check_filter, parse_bbox, parse_day
+from rsitr.search.limits import Limits, check_filter, parse_bbox, parse_day, parse_gsd
 from rsitr.search.locating import locate
 from rsitr.search.outcome import say_limits, say_outcome
 from rsitr.search.places import merge_hits
@@ -71,6 +71,7 @@ __all__ = [
     "merge_hits",
     "parse_bbox",
     "parse_day",
+    "parse_gsd",
     "parse_weight",
     "read_example",
     "read_marks",

@@ -12,7 +12,7 @@ from typing import TypedDict
 from rsitr.errors import QueryError
 from rsitr.types import BBox, TileFilter
 
-__all__ = ["Limits", "check_filter", "parse_bbox", "parse_day"]
+__all__ = ["Limits", "check_filter", "parse_bbox", "parse_day", "parse_gsd"]
 
 MONTH = re.compile(r"(\d{4})(?:-(\d{2}))?")
 
@@ -24,6 +24,25 @@ class Limits(TypedDict, total=False):
     since: datetime.date | None
     until: datetime.date | None
     sensor: str | None
+    gsd_m: tuple[float, float] | None
+
+
+def parse_gsd(text: str, *, name: str) -> tuple[float, float]:
+    """The finest and the coarsest pixels, in metres on the ground.
+
+    >>> parse_gsd("0.1,5", name="--gsd")
+    (0.1, 5.0)
+
+    Raises:
+        QueryError: it is not two numbers, or not in this order.
+    """
+    try:
+        finest, coarsest = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise QueryError(
+            f"{name} takes the finest and the coarsest pixels in metres, e.g. 0.1,5, not {text!r}"
+        ) from error
+    return _checked_gsd((finest, coarsest))
 
 
 def parse_day(text: str, *, name: str, is_last: bool) -> datetime.date:
@@ -74,7 +93,7 @@ def check_filter(where: TileFilter) -> TileFilter:
     """A filter that can be met.
 
     Raises:
-        QueryError: a box that is none, or days that are none or in the wrong order.
+        QueryError: a box that is none, or days or sizes of pixels that are none or in the wrong order.
     """
     for name in ("since", "until"):
         day = getattr(where, name)
@@ -82,7 +101,18 @@ def check_filter(where: TileFilter) -> TileFilter:
             raise QueryError(f"{name} is a day, datetime.date(2016, 8, 31) for one, not {day!r}")
     if where.since and where.until and where.since > where.until:
         raise QueryError(f"no day is on or after {where.since.isoformat()} and on or before {where.until.isoformat()}")
+    if where.gsd_m is not None:
+        where = dataclasses.replace(where, gsd_m=_checked_gsd(where.gsd_m))
     return where if where.bbox is None else dataclasses.replace(where, bbox=_checked_box(where.bbox))
+
+
+def _checked_gsd(gsd_m: tuple[float, float]) -> tuple[float, float]:
+    finest, coarsest = gsd_m
+    if not 0 <= finest <= coarsest < math.inf:
+        raise QueryError(
+            f"pixels are from the finest to the coarsest in metres, e.g. 0.1,5, not {finest:g},{coarsest:g}"
+        )
+    return float(finest), float(coarsest)
 
 
 def _checked_box(bbox: BBox) -> BBox:

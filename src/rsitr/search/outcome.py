@@ -76,6 +76,7 @@ def say_limits(where: TileFilter, *, count: Callable[[TileFilter], int], scenes:
     """
     days = sorted(scene.date for scene in scenes if scene.date is not None)
     sensors = sorted({scene.sensor for scene in scenes if scene.sensor})
+    sizes = [scene.gsd_m for scene in scenes if scene.gsd_m is not None]
     box = enclosing_bbox(scene.bbox for scene in scenes if scene.bbox is not None)
     period = " ".join(
         [*([f"since {where.since}"] if where.since else []), *([f"until {where.until}"] if where.until else [])]
@@ -87,6 +88,8 @@ def say_limits(where: TileFilter, *, count: Callable[[TileFilter], int], scenes:
         (period, TileFilter(since=where.since, until=where.until), period, there),
         (where.scene, TileFilter(scene=where.scene), f"of a scene called {where.scene}",
          f"scenes are called {_listed([scene.scene for scene in scenes])}"),
+        (where.gsd_m, TileFilter(gsd_m=where.gsd_m), "of pixels of that size",
+         f"pixels are of {_span(sizes)} m" if sizes else "no size is known"),
         (where.bbox, TileFilter(bbox=where.bbox), "in the box", _cover(box)),
         (where.area, TileFilter(area=where.area), "in the area", _cover(box)),
     ]  # fmt: skip
@@ -97,6 +100,10 @@ def say_limits(where: TileFilter, *, count: Callable[[TileFilter], int], scenes:
         return "; ".join(empty)
     each = ", ".join(f"{n:,} {'are' if n > 1 else 'is'} {name}" for n, (_, name, _) in zip(counts, given, strict=True))
     return f"{each}, but none meets all of these limits"
+
+
+def _span(sizes: Sequence[float]) -> str:
+    return f"{format_number(min(sizes))} to {format_number(max(sizes))}"
 
 
 def _listed(names: Sequence[str]) -> str:

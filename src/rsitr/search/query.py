@@ -117,6 +117,7 @@ class Query:
             f"by {where.sensor}" if where.sensor else "",
             "within an area" if where.area else "",
             f"in {where.scene}" if where.scene else "",
+            "with pixels of {:g} to {:g} m".format(*where.gsd_m) if where.gsd_m else "",
         ]
         return " ".join([wanted, *(limit for limit in limits if limit)])
 

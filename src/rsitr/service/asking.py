@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rsitr.errors import QueryError
 from rsitr.geo import area_from_geojson
-from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query, parse_bbox, parse_day
+from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query, parse_bbox, parse_day, parse_gsd
 from rsitr.service.schemas import MarkBody, PartBody, RankingBody, SearchBody, SearchParams
 from rsitr.service.settings import ServiceSettings
 from rsitr.types import Area, BBox, ImageArray, TileFilter
@@ -99,13 +99,14 @@ def body_of(params: SearchParams) -> SearchBody:
     """A search in a URL as the same search in a body.
 
     Raises:
-        QueryError: the box is none.
+        QueryError: the box is none, or the sizes of pixels are.
     """
     return SearchBody.model_validate(
         {
             "text": params.q,
             "not": params.unwanted,
             "bbox": None if params.bbox is None else list(parse_bbox(params.bbox, name="bbox")),
+            "gsd_m": None if params.gsd_m is None else list(parse_gsd(params.gsd_m, name="gsd_m")),
             **params.model_dump(include={"like", "detector", "since", "until", "sensor", "scene"}),
             **params.model_dump(include={"k", "places", "threshold"}),
         }
@@ -124,6 +125,7 @@ def _read_filter(body: SearchBody) -> TileFilter:
             since=None if body.since is None else parse_day(body.since, name="since", is_last=False),
             until=None if body.until is None else parse_day(body.until, name="until", is_last=True),
             sensor=body.sensor,
+            gsd_m=None if body.gsd_m is None else (body.gsd_m[0], body.gsd_m[1]),
             scene=body.scene,
         )
     )

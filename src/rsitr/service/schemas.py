@@ -27,6 +27,7 @@ Day = Annotated[
     str, Field(max_length=40, description="A day, a month or a year.", examples=["2016-08-16", "2016-08", "2016"])
 ]
 Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Metres = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
 
@@ -91,6 +92,9 @@ class SearchBody(_Body):
     since: Day | None = None
     until: Day | None = None
     sensor: Name | None = None
+    gsd_m: Annotated[list[Metres], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="The finest and the coarsest pixels, in metres on the ground."
+    )
     scene: Name | None = Field(default=None, description="A pattern for scenes' names, e.g. `2016/*`.")
     k: Annotated[int, Field(ge=1, le=100_000)] = 24
     places: bool = Field(default=True, description="Merge tiles that touch, and the same ground on several days.")
@@ -112,6 +116,7 @@ class SearchParams(BaseModel):
     since: Day | None = None
     until: Day | None = None
     sensor: Name | None = None
+    gsd_m: Annotated[str, Field(max_length=100)] | None = Field(default=None, examples=["0.1,5"])
     scene: Name | None = None
     k: Annotated[int, Field(ge=1, le=100_000)] = 24
     places: bool = True

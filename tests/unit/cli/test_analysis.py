@@ -300,6 +300,11 @@ def test_locate_reads_from_a_server(run: Run, index: Path, tmp_path: Path) -> No
         (["search", "{index}", "--queries", "{tmp}/none"], "none: cannot be read"),
         (["search", "{index}", "--queries", "{tmp}/q", "--out", "{tmp}/x.geojson"], "--format geojson --out {tmp}/x"),
         (["search", "{index}", "--queries", "{tmp}/q", "--format", "html"], "html is a page for each query"),
+        (["search", "{index}", "red", "--gsd", "5"], "--gsd takes the finest and the coarsest pixels in metres"),
+        (
+            ["search", "{index}", "red", "--gsd", "5,1"],
+            "the finest to the coarsest in metres, e.g. 0.1,5, not 5,1",
+        ),
         (["search", "{index}", "red", "--format", "parquet"], "parquet is no text for the screen"),
         (["search", "{index}", "red", "--out", "{tmp}/x.dxf"], "x.dxf: its ending names no format; known are .json,"),
         (["search", "{index}", "red", "--out", "{tmp}/x"], "x: its ending names no format"),

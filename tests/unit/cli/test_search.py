@@ -210,6 +210,7 @@ def test_no_hits_is_said(run: Run, index: Path) -> None:
             ("--since", "2017", "--bbox", "-100,40,-90,50"),
             "none is since 2017-01-01 (days run from 2016-08-16 to 2016-08-16)",
         ),
+        (("--gsd", "0.1,1"), "none is of pixels of that size (pixels are of 5 to 20 m)"),
         (("--scene", "x*"), "none is of a scene called x* (scenes are called naip_20160816.tif, sub/dateline.tif)"),
         (
             ("--scene", "sub/*", "--until", "2016"),

@@ -166,6 +166,26 @@ def testboxes_agree_with_walking_over_longitudes(tmp_path_factory: pytest.TempPa
         assert cells(other) <= cells(box)
 
 
+def test_sizes_of_pixels_filter_and_what_is_unknown_fails(store: LanceStore) -> None:
+    sizes = {"a": 0.1, "b": 5.0, "c": 30.0, "d": None}
+    store.put(
+        [entry(name, 1) for name in sizes],
+        [tile(name, 0, gsd_m=gsd_m) for name, gsd_m in sizes.items()],
+        vectors(len(sizes)),
+    )
+
+    def found(finest: float, coarsest: float) -> set[str]:
+        where = TileFilter(gsd_m=(finest, coarsest))
+        hits = store.search(vectors(1)[0], k=9, where=where)
+        assert store.count(where) == len(hits)
+        return {hit.tile.scene for hit in hits}
+
+    assert found(0.1, 5.0) == {"a", "b"}
+    assert found(5.0, 5.0) == {"b"}
+    assert found(0.0, 1000.0) == {"a", "b", "c"}
+    assert found(6.0, 7.0) == set()
+
+
 def test_days_and_sensors_filter_and_what_is_unknown_fails(store: LanceStore) -> None:
     days = {"a": datetime.date(2010, 6, 29), "b": datetime.date(2016, 8, 16), "c": None}
     tiles = [tile(name, 0, date=day, sensor=None if name == "c" else f"NAIP-{name}") for name, day in days.items()]

@@ -71,6 +71,8 @@ def test_filters(client: TestClient) -> None:
     assert scenes(since="2020-01") == scenes(since="2018") == {"deep/values_20200101.tif"}
     assert scenes(until="2016") == scenes(until="2016-08") == {"north_20160816.tif"}
     assert scenes(sensor="naip") == {"north_20160816.tif"}
+    assert "north_20160816.tif" in scenes(gsd_m=[1, 6])
+    assert not scenes(gsd_m=[0.01, 0.02])
     assert scenes(scene="deep/*") == {"deep/values_20200101.tif"}
     ring = [[-99.2, 47.0], [-99.1, 47.0], [-99.1, 47.1], [-99.2, 47.1], [-99.2, 47.0]]
     inside = scenes(area={"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}})
