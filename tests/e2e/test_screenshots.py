@@ -14,6 +14,11 @@ from browser import DESKTOP, PHONE, Page
 
 MOST_BYTES = 300_000
 QUALITY = 82
+# Those below the fold are loaded when they are scrolled to.
+PICTURES = """
+    const isSeen = i => { const r = i.getBoundingClientRect(); return r.top < innerHeight && r.bottom > 0; };
+    return [...document.querySelectorAll('.results img, .detail img')].filter(isSeen).every(i => i.complete);
+"""
 
 
 @pytest.fixture
@@ -25,8 +30,7 @@ def album(tmp_path: Path) -> Path:
 
 def keep(page: Page, path: Path) -> None:
     """Save what the page shows, once its pictures are there."""
-    pictures = "return [...document.querySelectorAll('.results img, .detail img')].every(i => i.complete)"
-    page.wait(lambda: page.run(pictures), "pictures are missing")
+    page.wait(lambda: page.run(PICTURES), "pictures are missing")
     page.wait_for_overviews()
     page.run("document.activeElement?.blur()")
     picture = Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB")

@@ -38,26 +38,35 @@ def merge_hits(hits: Sequence[Hit], *, merge: bool = True, threshold: float = 0.
     Args:
         hits: of one search.
         merge: False makes a place of every hit.
-        threshold: relevance from which hits are joined; each below is a place of its own, so that no place grows by
-            what does not match. Hits of unknown relevance are joined.
+        threshold: relevance from which hits are joined; each below is a place of its own, or of the same ground
+            on other days, so that no place grows by what does not match. Hits of unknown relevance are joined.
     """
     if not merge:
         return tuple(_place([_sighting([hit])], rank=rank) for rank, hit in enumerate(hits, start=1))
     matching = [hit for hit in hits if hit.relevance is None or hit.relevance >= threshold]
-    alone = [[_sighting([hit])] for hit in hits if hit.relevance is not None and hit.relevance < threshold]
-    groups = sorted([*_merge(matching), *alone], key=lambda group: min(hit.rank for seen in group for hit in seen.hits))
+    others = [_sighting([hit]) for hit in hits if hit.relevance is not None and hit.relevance < threshold]
+    groups = sorted([*_share(_join_neighbours(matching)), *_share(others)], key=_best_rank)
     return tuple(_place(group, rank=rank) for rank, group in enumerate(groups, start=1))
 
 
-def _merge(hits: Sequence[Hit]) -> list[list[Sighting]]:
+def _join_neighbours(hits: Sequence[Hit]) -> list[Sighting]:
     sightings: list[Sighting] = []
     for _, of_scene in groupby(
         sorted(hits, key=lambda hit: (hit.tile.scene, hit.rank)), key=lambda hit: hit.tile.scene
     ):
         found = list(of_scene)
         sightings += [_sighting([found[i] for i in group]) for group in _touching(found)]
-    sightings.sort(key=lambda seen: seen.hits[0].rank)
-    return [[sightings[i] for i in group] for group in _sharing(sightings)] if sightings else []
+    return sightings
+
+
+def _share(sightings: Sequence[Sighting]) -> list[list[Sighting]]:
+    """Groups of the same ground."""
+    ordered = sorted(sightings, key=lambda seen: seen.hits[0].rank)
+    return [[ordered[i] for i in group] for group in _sharing(ordered)] if ordered else []
+
+
+def _best_rank(group: Sequence[Sighting]) -> int:
+    return min(seen.hits[0].rank for seen in group)
 
 
 def _sighting(hits: Sequence[Hit]) -> Sighting:
