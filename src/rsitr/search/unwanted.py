@@ -67,8 +67,10 @@ def search_without(
         for rank, place in enumerate(order.tolist(), start=1)
     ]
     took_s = time.perf_counter() - begun
+    is_cut = n_left < k and len(found) == size
+    note = f"most of the {size:,} tiles that fit best show what is not wanted; no more were looked at" if is_cut else ""
     stages = (
-        HitStage("global", tuple(float(scores[place]) for place in order), 0.0, f"{len(found):,} tiles"),
-        HitStage(STAGE, tuple(float(relevance[place]) for place in order), took_s, ""),
+        HitStage("global", tuple(float(scores[place]) for place in order), 0.0, ""),
+        HitStage(STAGE, tuple(float(relevance[place]) for place in order), took_s, note),
     )
     return hits, stages

@@ -62,9 +62,13 @@ def test_more_is_looked_at_where_most_is_unwanted(
     monkeypatch.setattr("rsitr.search.unwanted.FIRST", 1)
     monkeypatch.setattr("rsitr.search.unwanted.GROWTH", 2)
     monkeypatch.setattr("rsitr.search.index.JUDGED", 1)
-    assert index.search("red", minus="green", k=1).stages[0].note == "2 tiles"
+    assert index.search("red", minus="green", k=1).stages[1].note == ""
     monkeypatch.setattr("rsitr.search.unwanted.SHOWS", 1.1)
-    assert index.search("red", minus="green", k=1).stages[0].note == "5 tiles", "all that there are"
+    assert index.search("red", minus="green", k=1).stages[1].note == "", "all that there are were looked at"
+    monkeypatch.setattr("rsitr.search.unwanted.MOST", 3)
+    assert index.search("red", minus="green", k=1).stages[1].note == (
+        "most of the 3 tiles that fit best show what is not wanted; no more were looked at"
+    )
 
 
 def test_without_a_calibration_or_with_a_re_ranking_vectors_are_subtracted(
