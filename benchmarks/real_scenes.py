@@ -3,11 +3,13 @@
     python benchmarks/real_scenes.py [--data-root DATA] [--model lookout] [--beside compact] [--sheets FOLDER]
 
 `real_scenes.csv` says of 301 windows of DATA/geotiff (about 40 m, 200 m and 1 km wide, where the pixels allow) which of
-15 things they show. It was written by looking at the scenes, before any model was asked; what could not be told from
-the picture is "unsure" there, and counts neither way. Each thing is asked for by its plain name. Prints precision at 5
-and 10 (of a thing that fewer windows show, at as many) and the area under the ROC curve, by word and on average, for
-the model and what stands beside it. `--sheets` draws what each found best, right or wrong. For measuring alone: nothing
-is ever trained on these windows. Exits with 1 below a mean precision@5 of 0.75 or AUC of 0.85, 2 without data.
+15 things they show. It was written by looking at the scenes, before any model was asked, but for one rule: that a green
+field may be grass (unsure) was added after the first measurement, which raised lookout's mean AUC from 0.745 to 0.762.
+What could not be told from the picture is "unsure" there, and counts neither way. Each thing is asked for by its plain
+name. Prints precision at 5 and 10 (of a thing that fewer windows show, at as many) and the area under the ROC curve, by
+word and on average, for the model and what stands beside it. `--sheets` draws what each found best, right or wrong. For
+measuring alone: nothing is ever trained on these windows. Exits with 1 below a mean precision@5 of 0.75 or AUC of 0.85,
+2 without data.
 """
 
 from __future__ import annotations

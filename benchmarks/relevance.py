@@ -2,7 +2,8 @@
 
     python benchmarks/relevance.py [--data-root DATA] [--model lookout] [--figure FILE.png]
 
-On RSICD validation, of which the packaged calibrations have seen nothing, by class (30 names, as people say them):
+On RSICD validation, of which the fit of the packaged calibrations has seen nothing (the kind of evidence was chosen
+with it in view), by class (30 names, as people say them):
 
 (a) every class is asked for among all pictures, and among all but its own: the best hit's relevance should be high
     in the first case and low in the second (area under the ROC curve);
@@ -31,7 +32,7 @@ from PIL import Image
 
 from real_scenes import read_windows
 from rsitr.calibration import Calibration, judge
-from rsitr.data import load_dataset
+from rsitr.data import CaptionedImage, load_dataset
 from rsitr.data.collection import find_data_root
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.models import load_model
@@ -81,6 +82,14 @@ class Judge:
         return float(self.relevance(query, hits).max())
 
 
+def read_tiles(encoder: Encoder, root: Path) -> tuple[list[CaptionedImage], NDArray[np.str_], FloatArray]:
+    """The labelled pictures of RSICD validation: themselves, their classes (n,), their vectors (n, dim)."""
+    images = [image for image in load_dataset(f"rsicd:{root / 'rsicd'}").split("val") if image.label]
+    batches = [images[at : at + 64] for at in range(0, len(images), 64)]
+    vectors = [encoder.encode_images([read_picture(image.path) for image in batch]).global_emb for batch in batches]
+    return images, np.array([image.label for image in images]), np.concatenate(vectors)
+
+
 def auc(high: FloatArray, low: FloatArray) -> float:
     """How often one of the first is above one of the second; ties count half."""
     return float((high[:, None] > low[None]).mean() + 0.5 * (high[:, None] == low[None]).mean())
@@ -122,14 +131,7 @@ def main() -> int:  # noqa: PLR0915 - one experiment after the other
         print(f"{encoder.name} is not calibrated: rsitr calibrate", file=sys.stderr)
         return 2
     product = Judge(encoder, encoder.calibration)
-    images = [image for image in load_dataset(f"rsicd:{root / 'rsicd'}").split("val") if image.label]
-    labels = np.array([image.label for image in images])
-    tiles = np.concatenate(
-        [
-            encoder.encode_images([read_picture(image.path) for image in images[at : at + 64]]).global_emb
-            for at in range(0, len(images), 64)
-        ]
-    )
+    images, labels, tiles = read_tiles(encoder, root)
     names = sorted(set(labels))
     queries = {name: product.ask(NAMES.get(name, name)) for name in names}
     wrong: list[str] = []

@@ -27,7 +27,6 @@ __all__ = [
     "Mixture",
     "OpenStore",
     "Progress",
-    "RelevanceFit",
     "Ring",
     "SceneEntry",
     "Store",
@@ -114,21 +113,6 @@ class Mixture:
 
 
 GLOBAL_ONLY = Mixture(alpha=1.0, beta=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class RelevanceFit:
-    """How evidence becomes relevance for one model: see :mod:`rsitr.search.relevance`.
-
-    Attributes:
-        intercept: log-odds where both kinds of evidence are 0.
-        by_collection: weight of how the collection sees the query.
-        by_tile: weight of how the tile sees it.
-    """
-
-    intercept: float
-    by_collection: float
-    by_tile: float
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import shapely
 
 from rsitr.formats.answer import Answer
+from rsitr.formats.parquet import place_row
 from rsitr.formats.places import ring_geometry
 
 __all__ = ["LayerFormat", "to_layer"]
@@ -86,25 +87,9 @@ def _hits(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _places(answer: Answer) -> list[dict[str, Any]]:
-    return [
-        {
-            "rank": place.rank,
-            "score": place.score,
-            "relevance": place.relevance,
-            "place": place.place,
-            "first_date": min(place.dates, default=None),
-            "last_date": max(place.dates, default=None),
-            "n_tiles": place.n_tiles,
-            "sightings": json.dumps(
-                [
-                    {"date": sighting.date.isoformat() if sighting.date else None, "scene": sighting.scene}
-                    for sighting in place.sightings
-                ]
-            ),
-            "geometry": None if place.outline is None else shapely.to_wkb(place.outline),
-        }
-        for place in answer.places or ()
-    ]
+    """As in GeoParquet; a layer has no lists, so the time line is JSON."""
+    rows = [place_row(place) for place in answer.places or ()]
+    return [row | {"sightings": json.dumps(row["sightings"], default=str, ensure_ascii=False)} for row in rows]
 
 
 def _wkb(geometry: dict[str, Any] | None) -> bytes | None:

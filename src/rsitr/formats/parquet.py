@@ -13,7 +13,7 @@ from rsitr.formats.geojson import about
 from rsitr.formats.places import Place, outline_box
 from rsitr.geo import enclosing_bbox
 
-__all__ = ["to_geoparquet"]
+__all__ = ["place_row", "to_geoparquet"]
 
 
 def to_geoparquet(answer: Answer) -> bytes:
@@ -43,7 +43,7 @@ def to_geoparquet(answer: Answer) -> bytes:
             *(("sightings", pa.list_(seen)), ("geometry", pa.binary())),
         ]
     )
-    rows = [{"query": answer.query.described, **_row(place)} for place in answer.places]
+    rows = [{"query": answer.query.described, **place_row(place)} for place in answer.places]
     outlines = [place.outline for place in answer.places if place.outline is not None]
     column = {
         "encoding": "WKB",
@@ -59,8 +59,8 @@ def to_geoparquet(answer: Answer) -> bytes:
     return file.getvalue()
 
 
-def _row(place: Place) -> dict[str, Any]:
-    """Scores in full and days as days, which text has not."""
+def place_row(place: Place) -> dict[str, Any]:
+    """A place as a row of a table: scores in full, days as days, the outline as WKB."""
     return {
         "place": place.place,
         "rank": place.rank,

@@ -73,10 +73,10 @@ def format_area(area_km2: float) -> str:
 
 
 def say_state(state: State, described: str, *, what: str, relevance: float | None, threshold: float) -> str:
-    """What is said of an answer, in words; "no confident match" is not "nothing here".
+    """What is said of an answer that does not match, in words; "no confident match" is not "nothing here".
 
     Args:
-        state: of the answer.
+        state: of the answer, `unsure` or `nothing`.
         described: what was asked for.
         what: whose relevance is told, e.g. `hit`.
         relevance: the best.
@@ -85,6 +85,5 @@ def say_state(state: State, described: str, *, what: str, relevance: float | Non
     >>> say_state("unsure", "“pond”", what="hit", relevance=0.341, threshold=0.5)
     "no confident match for “pond”: the best hit's relevance is 0.34, below 0.5"
     """
-    begun = {"matches": "found", "unsure": "no confident match for", "nothing": "nothing here matches"}[state]
-    side = "not below" if state == "matches" else "below"
-    return f"{begun} {described}: the best {what}'s relevance is {relevance or 0.0:.2f}, {side} {threshold:g}"
+    begun = "no confident match for" if state == "unsure" else "nothing here matches"
+    return f"{begun} {described}: the best {what}'s relevance is {relevance or 0.0:.2f}, below {threshold:g}"
