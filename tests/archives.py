@@ -22,7 +22,7 @@ def write_archive(folder: Path, encoder: ColourEncoder) -> Path:
         folder / "scenes" / "deep" / "values_20200101.tif",
         np.moveaxis(np.tile(np.linspace(0, 3000, 128).astype(np.uint16), (1, 128, 1)), 2, 2),
     )
-    write_dateline(folder / "scenes" / "<b>dateline.tif")
+    write_dateline(folder / "scenes" / "<b>dateline.tif", gsd_m=20.0)
     Image.fromarray(np.moveaxis(quadrants(64, 64, names=("yellow",) * 4), 0, -1)).save(folder / "scenes" / "photo.png")
     ingest([folder / "scenes"], into=folder / "index", encoder=encoder, settings=Settings(tile_px=64))
     return folder / "index"

@@ -198,12 +198,14 @@ class Hit:
         score: higher is better.
         rank: from 1.
         relevance: how surely it is what was asked for, 0 to 1; None where that was not estimated.
+        mark: whether a person has called it right (True) or wrong; None where nobody has.
     """
 
     tile: Tile
     score: float
     rank: int
     relevance: float | None = None
+    mark: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +218,11 @@ class TileFilter:
         until: acquired on this day or earlier.
         sensor: taken by this sensor, whatever the case of its letters.
         area: the footprint meets one of these polygons.
-        scene: the scene's name in the index matches this pattern (`*`, `?`, `[abc]`; `*` crosses folders).
+        scene: the scene's name in the index matches this pattern (`*`, `?`, `[abc]`; `*` crosses folders), or one of
+            several.
         gsd_m: a pixel is so many metres wide on the ground, from and to.
+        is_suitable: its pixels can show something to a model: they are not coarser than models read, nor too few. Here
+            what is unknown of a tile passes.
     """
 
     bbox: BBox | None = None
@@ -225,8 +230,9 @@ class TileFilter:
     until: datetime.date | None = None
     sensor: str | None = None
     area: Area | None = None
-    scene: str | None = None
+    scene: str | tuple[str, ...] | None = None
     gsd_m: tuple[float, float] | None = None
+    is_suitable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,10 @@ def assess(
     labels: Path | None = typer.Option(None, metavar="FILE", help="A CSV with tile, label and perhaps query."),
     depth: str = typer.Option("5,10,20", "-k", metavar="K,...", help="Depths of precision."),
     to_label: Path | None = typer.Option(
-        None, metavar="FILE", help="Write the hits without a label as a CSV to be filled in."
+        None,
+        metavar="FILE",
+        help="Write the hits without a label: as a page on which labels are given by key (.html), or as a CSV to be "
+        "filled in. --labels reads what either gives.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
@@ -62,7 +65,7 @@ def run_assess(
     encoder: Encoder | None = None,
 ) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of the indexes' models."""
-    from rsitr.search import Index, label_hits, make_query, read_marks, read_queries, to_label_csv
+    from rsitr.search import Index, label_hits, make_query, read_marks, read_queries
     from rsitr.types import TileFilter
 
     if to_label is not None:
@@ -75,21 +78,33 @@ def run_assess(
         raise QueryError("nothing to assess: give queries with --query WORDS or --queries FILE")
     marks = [] if labels is None else read_marks(labels)
     found: list[Assessment] = []
-    open_hits: dict[tuple[str, str], Labelled] = {}
+    open_hits: dict[tuple[str, str], tuple[Labelled, Index]] = {}
     for path in indexes:
         opened = Index.open(path, encoder=encoder, device=device)
         results = _answer(opened, asked)
         marks += _ask(results, label_hits(results, marks)) if labels is None and to_label is None else []
         labelled = label_hits(results, marks)
-        open_hits |= {(entry.query, entry.hit.tile.tile): entry for entry in labelled if entry.right is None}
+        open_hits |= {(entry.query, entry.hit.tile.tile): (entry, opened) for entry in labelled if entry.right is None}
         found.append(_assess(opened, labelled, ks=ks, path=path))
     if to_label is not None:
-        write_file(to_label, to_label_csv(open_hits.values()))
+        _write_to_label(to_label, list(open_hits.values()))
     _print(found, as_json=as_json)
     if open_hits:
         where = f"; they are in {to_label}" if to_label else "; --to-label FILE writes them"
         sys.stderr.write(f"{len(open_hits)} hits have no label and count neither way{where}\n")
     return 1 if open_hits else 0
+
+
+def _write_to_label(path: Path, open_hits: Sequence[tuple[Labelled, Index]]) -> None:
+    from rsitr.formats import make_label_page
+    from rsitr.search import to_label_csv
+
+    if path.suffix.lower() not in {".html", ".htm"}:
+        write_file(path, to_label_csv(entry for entry, _ in open_hits))
+        return
+    page, missing = make_label_page([(entry.query, entry.hit, opened) for entry, opened in open_hits])
+    write_file(path, page)
+    sys.stderr.write("".join(f"{line}\n" for line in missing))
 
 
 def _answer(opened: Index, asked: Sequence[Query]) -> list[SearchResult]:

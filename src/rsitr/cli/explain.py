@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rsitr.models.fusion.attention import WordMaps
+    from rsitr.types import Encoder, ImageArray
 
 
 def explain(
@@ -22,7 +26,10 @@ def explain(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
-    """Draw where each word looks: cross-attention of a fusion model, or a dual encoder's word-patch similarity."""
+    """Draw where words are: where each looks in a fusion model, or which pieces of the picture fit in a dual encoder.
+
+    A dual encoder's patches have all seen the whole picture, so pieces of it are encoded one by one.
+    """
     from rsitr.cli.output import console
     from rsitr.errors import ConfigError
     from rsitr.evaluation.heatmaps import draw_heatmaps
@@ -30,7 +37,7 @@ def explain(
     from rsitr.geo import read_picture
     from rsitr.models import load_model
     from rsitr.models.fusion import is_fusion, load_fusion
-    from rsitr.models.fusion.attention import WordMaps, attention_maps, similarity_maps
+    from rsitr.models.fusion.attention import attention_maps
 
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--out {out}: heat maps are written as PNG; name a file that ends in .png")
@@ -41,9 +48,18 @@ def explain(
         if is_fusion(name):
             maps[name] = attention_maps(load_fusion(name, device=device, half=False), picture, words, layer=layer)
         else:
-            maps[name] = similarity_maps(load_model(name, device=device), picture, words)
+            maps[name] = _map_pieces(load_model(name, device=device), picture, words)
     write_file(out, draw_heatmaps(picture, maps, text=words))
     screen = console(sys.stderr)
     for name, found in maps.items():
         screen.print(f"{name}: score {found.score:.3f}, {len(found.words)} words, {found.kind}")
     screen.print(f"written to {out}")
+
+
+def _map_pieces(encoder: Encoder, picture: ImageArray, words: str) -> WordMaps:
+    from rsitr.models.fusion.attention import WordMaps
+    from rsitr.search import map_words
+
+    found = map_words(encoder, picture, words)
+    score = float(encoder.encode_images([picture]).global_emb[0] @ encoder.encode_texts([words]).global_emb[0])
+    return WordMaps(words=(words,), maps=found[None], score=score, kind="cosine of the words and pieces")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["FeedbackRequest", "feedback", "run_feedback"]
 
 ASKED_ABOUT = 20
+EXAMPLES = 3
+"""Tiles marked right that a list names."""
 
 
 def feedback(
@@ -33,6 +35,7 @@ def feedback(
     k: int = typer.Option(10, "-k", metavar="N", help="Hits shown that were not marked yet."),
     listed: bool = typer.Option(False, "--list", help="List the detectors of the index."),
     delete: str | None = typer.Option(None, metavar="NAME", help="Delete a detector."),
+    rename: tuple[str, str] | None = typer.Option(None, metavar="NAME NEW", help="Give a detector another name."),
     save_marks: Path | None = typer.Option(None, metavar="FILE", help="Write the marks that were given, as CSV."),
     model: str | None = typer.Option(None, metavar="MODEL", help="Where the index's model is now."),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
@@ -45,8 +48,8 @@ def feedback(
     """
     if save_marks is not None:
         require_writable(save_marks)
-    if listed or delete is not None:
-        raise typer.Exit(_manage(index, delete=delete))
+    if listed or delete is not None or rename is not None:
+        raise typer.Exit(_manage(index, delete=delete, rename=rename))
     if name is None:
         raise QueryError("name the detector that is to learn: --name NAME")
     query = _read_query(words, image=image, k=max(k, ASKED_ABOUT))
@@ -101,12 +104,14 @@ def run_feedback(request: FeedbackRequest) -> int:
     return 0
 
 
-def _manage(index: Path, *, delete: str | None) -> int:
-    """Delete a detector, if one is named, and list the others."""
+def _manage(index: Path, *, delete: str | None, rename: tuple[str, str] | None) -> int:
+    """Delete or rename a detector, if one is named, and list all that there are."""
     from rsitr.index import open_index
-    from rsitr.search import delete_detector
+    from rsitr.search import delete_detector, rename_detector
 
     folder = open_index(index).path
+    if rename is not None:
+        rename_detector(folder, *rename)
     if delete is not None:
         delete_detector(folder, delete)
     return _print_list(folder)
@@ -148,7 +153,8 @@ def _learn_and_show(opened: Index, name: str, *, query: Query, given: list[Mark]
         day = hit.tile.date.isoformat() if hit.tile.date else "unknown"
         table.add_row(f"{hit.relevance or 0.0:.2f}", day, format_place(hit.tile.bbox), hit.tile.tile)
     out = console()
-    out.print(f"{name}: learned from {len(learned.right)} right and {len(learned.wrong)} wrong tiles.")
+    precision = "" if learned.precision is None else f" Precision on marks left out: {learned.precision:.0%}."
+    out.print(f"{name}: learned from {len(learned.right)} right and {len(learned.wrong)} wrong tiles.{precision}")
     if learned.gone:
         out.print(
             f"Let go of {len(learned.gone)} earlier marks, whose tiles have left the index: {learned.gone[0]} ..."
@@ -166,9 +172,14 @@ def _print_list(folder: Path) -> int:
     if not detectors and not damaged:
         sys.stderr.write(f"{folder}: no detectors yet\n")
         return 0
-    table = make_table("name", "from", "right", "wrong", title=f"Detectors of {folder}", numbers=("right", "wrong"))
+    columns = ("name", "from", "right", "wrong", "precision", "examples")
+    table = make_table(*columns, title=f"Detectors of {folder}", numbers=columns[2:5])
     for detector in detectors:
-        table.add_row(detector.name, detector.query, str(len(detector.right)), str(len(detector.wrong)))
+        precision = "" if detector.precision is None else f"{detector.precision:.0%}"
+        counts = (str(len(detector.right)), str(len(detector.wrong)), precision)
+        table.add_row(detector.name, detector.query, *counts, "\n".join(detector.right[:EXAMPLES]))
+    table.caption = "Precision: of the marked tiles that it finds without having learned from them, so many are right."
+    table.caption_justify = "left"
     console().print(table)
     return 1 if damaged else 0
 

@@ -79,6 +79,7 @@ class Layout:
         named: the format, unless the file's ending says it.
         out: the file, or of several answers perhaps a folder; None for the screen.
         places: whether hits are merged.
+        timeline: whether places tell what every scene shows of their ground.
         explain: whether tables show the stages of ranking (JSON always tells them).
         is_batch: the results are of a file of queries: JSON is a line for each, CSV has a column `query`, and of the
             formats that hold one answer there is a file for each, or on the screen one collection, since two after
@@ -92,6 +93,7 @@ class Layout:
     named: Format | None = None
     out: Path | None = None
     places: bool = False
+    timeline: bool = False
     explain: bool = False
     is_batch: bool = False
 
@@ -166,8 +168,8 @@ def render(results: Sequence[SearchResult], layout: Layout, *, opened: Index) ->
 
 def _to_answer(result: SearchResult, layout: Layout) -> Answer:
     if layout.format in {Format.PARQUET, Format.STAC}:  # of places alone: unmerged, each hit is one
-        return result.to_answer(places=result.places(merge=layout.places))
-    return result.to_answer(places=result.places() if layout.places else None)
+        return result.to_answer(places=result.places(merge=layout.places, timeline=layout.timeline))
+    return result.to_answer(places=result.places(timeline=layout.timeline) if layout.places else None)
 
 
 def _write_text(answers: Sequence[Answer], layout: Layout) -> str:
@@ -207,7 +209,9 @@ def _write_stac(answers: Sequence[Answer], opened: Index) -> Rendered:
 
 def format_tables(result: SearchResult, layout: Layout) -> str:
     """The hits or places as a table for people, and the stages of ranking as another."""
-    tables = [_format_places(result) if layout.places else _format_hits(result)]
+    places = result.places(timeline=layout.timeline) if layout.places else None
+    tables = [_format_hits(result) if places is None else _format_places(result, places)]
+    tables += [_format_timeline(place) for place in places or () if place.timeline]
     if layout.explain:
         tables.append(_format_stages(result))
     target = console(to_file=layout.out is not None)
@@ -234,15 +238,26 @@ def _format_hits(result: SearchResult) -> Table:
     return table
 
 
-def _format_places(result: SearchResult) -> Table:
+def _format_places(result: SearchResult, places: Sequence[Place]) -> Table:
     columns = ("rank", "score", "relevance", "tiles", "days", "place", "best tile")
     table = make_table(*columns, title=result.query.describe(), numbers=columns[:4])
-    for place in result.places():
+    for place in places:
         days = ", ".join(day.isoformat() for day in place.dates) or "unknown"
         cells = (f"{place.score:.3f}", _format_relevance(place.relevance), str(place.n_tiles), days, _where(place))
         table.add_row(str(place.rank), *cells, place.place)
     table.caption = _verdict(result)
     table.caption_justify = "left"
+    return table
+
+
+def _format_timeline(place: Place) -> Table:
+    """What the scenes show of a place's spot, day by day."""
+    columns = ("day", "scene", "score", "relevance", "matches")
+    table = make_table(*columns, title=f"Place {place.rank} over time", numbers=columns[2:4])
+    for seen in place.timeline or ():
+        day = seen.tile.date.isoformat() if seen.tile.date else "unknown"
+        verdict = "" if seen.matches is None else "yes" if seen.matches else "no"
+        table.add_row(day, seen.tile.scene, f"{seen.score:.3f}", _format_relevance(seen.relevance), verdict)
     return table
 
 
@@ -259,10 +274,7 @@ def _format_stages(result: SearchResult) -> Table:
 def _where(place: Place) -> str:
     from rsitr.formats import format_point
 
-    if place.outline is None:
-        return "no known place"
-    point = place.outline.representative_point()
-    return format_point(point.x, point.y)
+    return "no known place" if place.position is None else format_point(*place.position)
 
 
 def _format_relevance(relevance: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import progress_bar
+from rsitr.cli.output import progress_bar, require_folder
 from rsitr.cli.rendering import Format, Layout, Rendered, render
-from rsitr.errors import QueryError
+from rsitr.errors import QueryError, SceneError
 from rsitr.files import write_file
 
 if TYPE_CHECKING:
@@ -47,13 +48,20 @@ def search(
     area: Path | None = typer.Option(
         None, metavar="FILE", help="Only tiles that meet these polygons: GeoJSON, GPKG, SHP, KML, WKT."
     ),
-    scene: str | None = typer.Option(None, metavar="GLOB", help="Only tiles of scenes whose names match, e.g. 2016/*."),
+    scene: list[str] = typer.Option(
+        [], metavar="GLOB", help="Only tiles of scenes whose names match, e.g. 2016/*. May be repeated."
+    ),
     since: str | None = typer.Option(
         None, metavar="DAY", help="Only tiles taken on this day or later, e.g. 2016-08-16, 2016-08 or 2016."
     ),
     until: str | None = typer.Option(None, metavar="DAY", help="Only tiles taken on this day or earlier."),
     sensor: str | None = typer.Option(None, metavar="NAME", help="Only tiles of this sensor."),
     gsd: str | None = typer.Option(None, metavar="MIN,MAX", help="Only pixels of so many metres on the ground."),
+    every: bool = typer.Option(
+        False,
+        "--all",
+        help="Also tiles whose pixels can show nothing to a model, and every file of the same ground and day.",
+    ),
     candidates: int = typer.Option(100, metavar="N", help="Tiles that the second stage of ranking looks at."),
     rerank: str | None = typer.Option(
         None,
@@ -71,6 +79,12 @@ def search(
         False, "--only-matches", help="Leave out hits below the threshold, in whatever format."
     ),
     places: bool = typer.Option(False, help="Merge hits that touch, and the same ground on several days, into places."),
+    timeline: bool = typer.Option(
+        False, "--timeline", help="With --places: what every scene shows of the same ground, matching or not."
+    ),
+    chips: Path | None = typer.Option(
+        None, metavar="FOLDER", help="Write each hit as a file with its scene's own pixels: GeoTIFF, or PNG."
+    ),
     output_format: Format | None = typer.Option(
         None, "--format", help="[default: by the ending of --out, else table]", show_default=False
     ),
@@ -95,8 +109,15 @@ def search(
     from rsitr.search import RankingSettings, check_threshold
 
     layout = Layout(
-        named=output_format, out=out, places=places, explain=explain_ranking, is_batch=queries is not None
-    )  # fmt: skip
+        named=output_format,
+        out=out,
+        places=places or timeline,
+        timeline=timeline,
+        explain=explain_ranking,
+        is_batch=queries is not None,
+    )
+    if chips is not None:
+        require_folder(chips, option="--chips")
     _require_most(k)
     check_threshold(threshold, name="--threshold")
     ranking = RankingSettings(
@@ -108,11 +129,12 @@ def search(
         raise QueryError("--detector ranks by what it has learned: leave out --rerank and --explain-ranking")
     request = SearchRequest(
         index=index,
-        queries=_read_queries(parts, file=queries, detector=detector, k=k, where=where),
+        queries=_read_queries(parts, file=queries, detector=detector, k=k, where=where, every=every),
         ranking=ranking,
         threshold=threshold,
         only_matches=only_matches,
         layout=layout,
+        chips=chips,
         model=model,
         device=device,
         root=root,
@@ -131,6 +153,7 @@ class SearchRequest:
         threshold: relevance below which nothing is said to match.
         only_matches: leave out hits below it.
         layout: how the answers are written.
+        chips: a folder for the hits' own pixels; None writes none.
         model: where the index's model is now.
         device: where it runs.
         root: where the scenes lie now.
@@ -142,6 +165,7 @@ class SearchRequest:
     threshold: float
     only_matches: bool
     layout: Layout
+    chips: Path | None
     model: str | None
     device: str | None
     root: Path | None
@@ -161,13 +185,14 @@ def run_search(request: SearchRequest) -> int:
     shown = [result.keep_matches() for result in results] if request.only_matches else results
     rendered = render(shown, request.layout, opened=opened)
     _write(rendered, request.layout.out, n_hits=sum(len(result) for result in shown))
-    for note in (*rendered.missing, *_notes(results, opened, only_matches=request.only_matches)):
+    missing = [*rendered.missing, *_write_chips(shown, request.chips, opened=opened)]
+    for note in (*missing, *_notes(results, opened, only_matches=request.only_matches)):
         sys.stderr.write(f"{note}\n")
-    return 1 if rendered.missing else 0
+    return 1 if missing else 0
 
 
 def _read_queries(
-    parts: list[Part], *, file: Path | None, detector: str | None, k: int, where: TileFilter
+    parts: list[Part], *, file: Path | None, detector: str | None, k: int, where: TileFilter, every: bool
 ) -> tuple[Query, ...]:
     """What is asked: a query of these parts, or those of a file, or a detector."""
     from rsitr.search import Part, make_query, read_queries
@@ -175,14 +200,14 @@ def _read_queries(
     if file is not None:
         if parts or detector:
             raise QueryError("--queries takes its queries from the file: leave out words, examples and --detector")
-        found = read_queries(file, k=k, where=where)
+        found = read_queries(file, k=k, where=where, every=every)
         _require_most(max(query.k for query in found))
         return tuple(found)
     if detector is None:
-        return (make_query(parts=parts, k=k, where=where),)
+        return (make_query(parts=parts, k=k, where=where, every=every),)
     if parts:
         raise QueryError("--detector looks for what it has learned: leave out words and examples")
-    return (make_query(parts=[Part("detector", detector)], k=k, where=where),)
+    return (make_query(parts=[Part("detector", detector)], k=k, where=where, every=every),)
 
 
 def _require_most(k: int) -> None:
@@ -203,21 +228,50 @@ def _write(rendered: Rendered, out: Path | None, *, n_hits: int) -> None:
     sys.stderr.write(f"{n_hits} hits written to {out}\n")
 
 
+def _write_chips(results: list[SearchResult], folder: Path | None, *, opened: Index) -> list[str]:
+    """Write the hits' own pixels; what is missing, a line for each."""
+    from rsitr.geo.files import name_of
+
+    if folder is None:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    missing: list[str] = []
+    n_written = 0
+    with progress_bar() as bar:
+        task = bar.add_task("chips", total=sum(len(result) for result in results))
+        for number, result in enumerate(results, start=1):
+            prefix = f"{number:04d}-" if len(results) > 1 else ""
+            for hit in result:
+                name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(name_of(hit.tile.scene)).stem)[:80]
+                try:
+                    opened.write_chip(hit.tile, folder / f"{prefix}{hit.rank:04d}-{name}")
+                    n_written += 1
+                except SceneError as error:
+                    missing.append(f"no chip of hit {hit.rank}: {error}")
+                bar.advance(task)
+    sys.stderr.write(f"{n_written} chips written to {folder}\n")
+    return missing
+
+
 def _notes(results: list[SearchResult], opened: Index, *, only_matches: bool) -> list[str]:
     """What a person should know beside the hits."""
     from rsitr.index import open_index
-    from rsitr.search import say_limits, say_outcome
+    from rsitr.search import say_left_out, say_limits, say_outcome
 
     notes: list[str] = []
     for result in results:
         outcome = say_outcome(result, n_all=len(opened), are_shown=not only_matches)
-        if outcome and not result.hits and len(opened):
+        if outcome and not result.hits and len(opened) and not result.n_hopeless:
             count = open_index(opened.path).store.count
             outcome += f": {say_limits(result.query.where, count=count, scenes=opened.scenes())}"
+        if result.n_hopeless and not result.hits:
+            outcome += "; --all shows them"
         if outcome:
             notes.append(outcome if result.hits or len(opened) else f"{opened.path}: {outcome}")
         if only_matches and result.hits and result.relevance is None:
             notes.append(f"{result.query.describe()}: relevance could not be judged, so no hit was left out")
+        if left_out := say_left_out(result):
+            notes.append(f"{left_out}; --all shows them")
         notes += [f"ranking, stage {stage.name}: {stage.note}" for stage in result.stages if stage.note]
     return notes
 
@@ -240,7 +294,7 @@ def _read_limits(
     *,
     bbox: str | None,
     area: Path | None,
-    scene: str | None,
+    scene: list[str],
     since: str | None,
     until: str | None,
     sensor: str | None,
@@ -253,7 +307,7 @@ def _read_limits(
     return TileFilter(
         bbox=None if bbox is None else parse_bbox(bbox, name="--bbox"),
         area=None if area is None else read_area(area),
-        scene=scene,
+        scene=(scene[0] if len(scene) == 1 else tuple(scene)) if scene else None,
         since=None if since is None else parse_day(since, name="--since", is_last=False),
         until=None if until is None else parse_day(until, name="--until", is_last=True),
         sensor=sensor,

@@ -4,12 +4,14 @@ from rsitr.formats.answer import Answer, HitStage
 from rsitr.formats.document import to_json, to_json_line
 from rsitr.formats.geojson import collect_features, to_geojson
 from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
+from rsitr.formats.labels import make_label_page
 from rsitr.formats.layers import to_layer
 from rsitr.formats.parquet import to_geoparquet
-from rsitr.formats.places import Place, Sighting, outline_box, outline_geometry, ring_geometry
+from rsitr.formats.places import Moment, Place, Sighting, outline_box, outline_geometry, ring_geometry
 from rsitr.formats.records import (
     AskedRecord,
     HitRecord,
+    MomentRecord,
     PartRecord,
     PlaceRecord,
     QueryRecord,
@@ -19,12 +21,14 @@ from rsitr.formats.records import (
     StageRecord,
     TileRecord,
     Verdict,
+    name_mark,
     plain,
     round_box,
     round_score,
 )
 from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
 from rsitr.formats.stac import to_stac
+from rsitr.formats.suitability import find_unsuitable, say_suitability
 from rsitr.formats.table import to_csv
 from rsitr.formats.text import (
     format_area,
@@ -43,6 +47,8 @@ __all__ = [
     "HeatMap",
     "HitRecord",
     "HitStage",
+    "Moment",
+    "MomentRecord",
     "PartRecord",
     "PictureSource",
     "Place",
@@ -57,13 +63,16 @@ __all__ = [
     "Verdict",
     "collect_features",
     "draw_heat_map",
+    "find_unsuitable",
     "format_area",
     "format_extent",
     "format_gsd",
     "format_number",
     "format_place",
     "format_point",
+    "make_label_page",
     "make_sheet",
+    "name_mark",
     "outline_box",
     "outline_geometry",
     "plain",
@@ -71,6 +80,7 @@ __all__ = [
     "round_box",
     "round_score",
     "say_state",
+    "say_suitability",
     "to_csv",
     "to_geojson",
     "to_geoparquet",

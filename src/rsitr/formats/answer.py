@@ -32,6 +32,8 @@ class Answer(Verdict):
         index: name of the index.
         model: name of the model.
         stages: how the hits were ranked.
+        n_unsuitable: tiles within the limits that were left out, since their pixels can show nothing to a model.
+        n_copies: tiles that were left out, since better hits show the same ground of the same day.
         sorted_by: the stage that has sorted the hits anew after their scores; None where they are in their order.
     """
 
@@ -41,6 +43,8 @@ class Answer(Verdict):
     index: str
     model: str
     stages: tuple[HitStage, ...] = ()
+    n_unsuitable: int = 0
+    n_copies: int = 0
     sorted_by: str | None = None
 
     def value_of(self, hit: Hit) -> float | None:

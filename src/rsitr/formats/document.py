@@ -15,10 +15,13 @@ __all__ = ["HIT", "PLACE", "to_json", "to_json_line"]
 QUERY = ("text", "image", "parts", "k", "bbox", "area", "scene", "since", "until", "sensor")
 HIT = (
     *("rank", "score", "relevance", "tile", "scene", "path", "window_px", "date", "gsd_m", "sensor"),
-    *("sorted_by", "sorted_by_value"),
+    *("suitability", "mark", "sorted_by", "sorted_by_value"),
 )
 """What files tell of a hit but its outline, in order."""
-PLACE = ("place", "rank", "score", "relevance", "n_tiles", "first_date", "last_date", "sightings")
+PLACE = (
+    *("place", "rank", "score", "relevance", "lon", "lat", "suitability", "mark", "n_tiles", "first_date", "last_date"),
+    *("sightings", "timeline"),
+)
 """What files tell of a place but its outline, in order."""
 
 
@@ -39,6 +42,8 @@ def _as_dict(answer: Answer) -> dict[str, Any]:
         "index": answer.index,
         "model": answer.model,
         "n_tiles": answer.n_tiles,
+        "n_unsuitable": answer.n_unsuitable,
+        "n_copies": answer.n_copies,
         "matches": answer.matches,
         "state": answer.state,
         "relevance": round_score(answer.relevance),

@@ -49,6 +49,7 @@ def about(answer: Answer) -> dict[str, Any]:
     """What was asked, and whether anything matches."""
     return {
         "query": answer.query.described,
+        "model": answer.model,
         "matches": answer.matches,
         "state": answer.state,
         "relevance": round_score(answer.relevance),

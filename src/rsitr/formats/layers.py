@@ -11,6 +11,8 @@ import shapely
 from rsitr.formats.answer import Answer
 from rsitr.formats.parquet import place_row
 from rsitr.formats.places import ring_geometry
+from rsitr.formats.records import name_mark
+from rsitr.formats.suitability import say_suitability
 
 __all__ = ["LayerFormat", "to_layer"]
 
@@ -50,11 +52,14 @@ def _schema(answer: Answer, form: LayerFormat) -> dict[str, Any]:
 
     text, number, count, day = pa.string(), pa.float64(), pa.int32(), pa.date32()
     one = {"tile": text, "scene": text, "date": day, "gsd_m": number, "sensor": text}
-    several = {"place": text, "first_date": day, "last_date": day, "n_tiles": count, "sightings": text}
+    several = {
+        **{"place": text, "lon": number, "lat": number},
+        **{"first_date": day, "last_date": day, "n_tiles": count, "sightings": text, "timeline": text},
+    }
     return {
         **({"Name": text} if form == "KML" else {}),
         **{"query": text, "model": text, "state": text, "threshold": number},
-        **{"rank": count, "score": number, "relevance": number},
+        **{"rank": count, "score": number, "relevance": number, "suitability": text, "mark": text},
         **(one if answer.places is None else several),
         "geometry": pa.binary(),
     }
@@ -75,6 +80,8 @@ def _hits(answer: Answer) -> list[dict[str, Any]]:
             "rank": hit.rank,
             "score": hit.score,
             "relevance": hit.relevance,
+            "suitability": say_suitability(hit.tile),
+            "mark": name_mark(hit.mark),
             "tile": hit.tile.tile,
             "scene": hit.tile.scene,
             "date": hit.tile.date,
@@ -87,9 +94,13 @@ def _hits(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _places(answer: Answer) -> list[dict[str, Any]]:
-    """As in GeoParquet; a layer has no lists, so the time line is JSON."""
+    """As in GeoParquet; a layer has no lists, so the sightings and the time line are JSON."""
     rows = [place_row(place) for place in answer.places or ()]
-    return [row | {"sightings": json.dumps(row["sightings"], default=str, ensure_ascii=False)} for row in rows]
+    lists = ("sightings", "timeline")
+    return [
+        row | {name: row[name] and json.dumps(row[name], default=str, ensure_ascii=False) for name in lists}
+        for row in rows
+    ]
 
 
 def _wkb(geometry: dict[str, Any] | None) -> bytes | None:

@@ -11,6 +11,8 @@ import shapely
 from rsitr.formats.answer import Answer
 from rsitr.formats.geojson import about
 from rsitr.formats.places import Place, outline_box
+from rsitr.formats.records import name_mark
+from rsitr.formats.suitability import say_suitability
 from rsitr.geo import enclosing_bbox
 
 __all__ = ["place_row", "to_geoparquet"]
@@ -35,15 +37,23 @@ def to_geoparquet(answer: Answer) -> bytes:
             *(("score", pa.float64()), ("relevance", pa.float64()), ("tiles", pa.list_(pa.string()))),
         ]
     )
-    schema = pa.schema(
+    moment = pa.struct(
         [
-            *(("query", pa.string()), ("place", pa.string()), ("rank", pa.int32())),
-            *(("score", pa.float64()), ("relevance", pa.float64())),
-            *(("first_date", pa.date32()), ("last_date", pa.date32()), ("n_tiles", pa.int32())),
-            *(("sightings", pa.list_(seen)), ("geometry", pa.binary())),
+            *(("date", pa.date32()), ("scene", pa.string()), ("sensor", pa.string())),
+            *(("score", pa.float64()), ("relevance", pa.float64()), ("matches", pa.bool_()), ("tile", pa.string())),
         ]
     )
-    rows = [{"query": answer.query.described, **place_row(place)} for place in answer.places]
+    schema = pa.schema(
+        [
+            *(("query", pa.string()), ("model", pa.string()), ("state", pa.string())),
+            *(("place", pa.string()), ("rank", pa.int32()), ("score", pa.float64()), ("relevance", pa.float64())),
+            *(("lon", pa.float64()), ("lat", pa.float64()), ("suitability", pa.string()), ("mark", pa.string())),
+            *(("first_date", pa.date32()), ("last_date", pa.date32()), ("n_tiles", pa.int32())),
+            *(("sightings", pa.list_(seen)), ("timeline", pa.list_(moment)), ("geometry", pa.binary())),
+        ]
+    )
+    told = {"query": answer.query.described, "model": answer.model, "state": answer.state}
+    rows = [told | place_row(place) for place in answer.places]
     outlines = [place.outline for place in answer.places if place.outline is not None]
     column = {
         "encoding": "WKB",
@@ -61,8 +71,13 @@ def to_geoparquet(answer: Answer) -> bytes:
 
 def place_row(place: Place) -> dict[str, Any]:
     """A place as a row of a table: scores in full, days as days, the outline as WKB."""
+    lon, lat = place.position or (None, None)
     return {
         "place": place.place,
+        "lon": lon,
+        "lat": lat,
+        "suitability": say_suitability(place.best.tile),
+        "mark": name_mark(place.best.mark),
         "rank": place.rank,
         "score": place.score,
         "relevance": place.relevance,
@@ -79,6 +94,19 @@ def place_row(place: Place) -> dict[str, Any]:
                 "tiles": [hit.tile.tile for hit in sighting.hits],
             }
             for sighting in place.sightings
+        ],
+        "timeline": place.timeline
+        and [
+            {
+                "date": moment.tile.date,
+                "scene": moment.tile.scene,
+                "sensor": moment.tile.sensor,
+                "score": moment.score,
+                "relevance": moment.relevance,
+                "matches": moment.matches,
+                "tile": moment.tile.tile,
+            }
+            for moment in place.timeline
         ],
         "geometry": None if place.outline is None else shapely.to_wkb(place.outline),
     }

@@ -10,10 +10,10 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsitr.geo import enclosing_bbox, geojson_geometry
-from rsitr.types import BBox, Hit, Ring
+from rsitr.geo import bbox_centre, enclosing_bbox, geojson_geometry
+from rsitr.types import BBox, Hit, Ring, Tile
 
-__all__ = ["DEGREE_DIGITS", "Place", "Sighting", "outline_box", "outline_geometry", "ring_geometry"]
+__all__ = ["DEGREE_DIGITS", "Moment", "Place", "Sighting", "outline_box", "outline_geometry", "ring_geometry"]
 
 DEGREE_DIGITS = 7  # about a centimetre
 
@@ -26,7 +26,7 @@ class Sighting:
         scene: path of the scene in the index.
         date: day of acquisition, or None.
         sensor: as the scene names it, or None.
-        hits: its tiles that were found, best first.
+        hits: its tiles that match, best first.
         outline: within -180..180 and counter-clockwise; None where the scene has no known place on Earth.
         window_px: (column, row, width, height) around the hits' windows.
     """
@@ -50,18 +50,39 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A spot as one scene that covers it shows it, whether it matches there or not.
+
+    Attributes:
+        tile: that of the scene which covers the spot best.
+        window_px: of that same spot in the scene's pixels: (column, row, width, height).
+        score: of the tile.
+        relevance: of the tile; None where that was not estimated.
+        matches: whether it reaches the threshold; None where that is not known.
+    """
+
+    tile: Tile
+    window_px: tuple[int, int, int, int]
+    score: float
+    relevance: float | None
+    matches: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Ground that answers a query.
 
     Attributes:
         rank: from 1.
-        outline: of all its sightings together; None where it has no known place on Earth.
-        sightings: by day, undated ones last: its time line.
+        outline: as its best sighting shows it; None where it has no known place on Earth.
+        sightings: where it matches, by day, undated ones last.
+        timeline: the ground of its best tile in every scene that covers it, by day, if that was asked for.
     """
 
     rank: int
     outline: BaseGeometry | None
     sightings: tuple[Sighting, ...]
+    timeline: tuple[Moment, ...] | None = None
 
     @property
     def best(self) -> Hit:
@@ -72,6 +93,12 @@ class Place:
     def place(self) -> str:
         """Its id, that of its best tile: what `--like` takes."""
         return self.best.tile.tile
+
+    @property
+    def position(self) -> tuple[float, float] | None:
+        """Longitude and latitude of the middle of its best tile; None where it has no known place on Earth."""
+        bbox = self.best.tile.bbox
+        return None if bbox is None else bbox_centre(bbox)
 
     @property
     def score(self) -> float:
@@ -85,7 +112,7 @@ class Place:
 
     @property
     def n_tiles(self) -> int:
-        """Tiles that were found."""
+        """Tiles that make it up, those that match beyond the hits that were asked for included."""
         return sum(len(sighting.hits) for sighting in self.sightings)
 
     @property

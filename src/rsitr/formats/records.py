@@ -10,15 +10,17 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import PurePosixPath
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from rsitr.calibration import State
-from rsitr.formats.places import DEGREE_DIGITS, Place, Sighting, ring_geometry
-from rsitr.types import Area, BBox, Hit, SceneEntry, Tile
+from rsitr.formats.places import DEGREE_DIGITS, Moment, Place, Sighting, ring_geometry
+from rsitr.formats.suitability import say_suitability
+from rsitr.types import Area, Hit, SceneEntry, Tile
 
 __all__ = [
     "AskedRecord",
     "HitRecord",
+    "MomentRecord",
     "PartRecord",
     "PlaceRecord",
     "QueryRecord",
@@ -28,6 +30,7 @@ __all__ = [
     "StageRecord",
     "TileRecord",
     "Verdict",
+    "name_mark",
     "plain",
     "round_box",
     "round_score",
@@ -74,10 +77,14 @@ class TileRecord:
 class HitRecord(TileRecord, Scored):
     """A hit in a file: here `scene` is the name of the scene's file, and `path` where it is in the index.
 
+    `suitability` is `good`, or why its pixels can show nothing to a model; `mark` is what a person called it.
+
     `sorted_by_value` is what the hit was sorted by: its score, or what the stage `sorted_by` said of it.
     """
 
     path: str
+    suitability: str
+    mark: Literal["right", "wrong"] | None
     sorted_by: str
     sorted_by_value: float | None
 
@@ -87,6 +94,8 @@ class HitRecord(TileRecord, Scored):
         return HitRecord(
             **vars(TileRecord.of(hit.tile)) | {"scene": PurePosixPath(hit.tile.scene).name},
             path=hit.tile.scene,
+            suitability=say_suitability(hit.tile),
+            mark=name_mark(hit.mark),
             rank=hit.rank,
             score=round_score(hit.score),
             relevance=round_score(hit.relevance),
@@ -122,20 +131,61 @@ class SightingRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MomentRecord:
+    """A spot as one scene shows it, whether it matches there or not; `window_px` is of that same ground."""
+
+    date: str | None
+    scene: str
+    sensor: str | None
+    score: float
+    relevance: float | None
+    matches: bool | None
+    tile: str
+    window_px: list[int]
+
+    @classmethod
+    def of(cls, moment: Moment) -> MomentRecord:
+        """Of a moment of a time line."""
+        return MomentRecord(
+            date=_day(moment.tile.date),
+            scene=moment.tile.scene,
+            sensor=moment.tile.sensor,
+            score=round_score(moment.score),
+            relevance=round_score(moment.relevance),
+            matches=moment.matches,
+            tile=moment.tile.tile,
+            window_px=list(moment.window_px),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlaceRecord(Scored):
-    """Ground that answers a query, with its time line; `place` is its id, that of its best tile."""
+    """Ground that answers a query; `place` is its id, that of its best tile, whose middle `lon` and `lat` are.
+
+    `timeline` is what every scene that covers that tile shows there; null where it was not asked for.
+    """
 
     place: str
+    lon: float | None
+    lat: float | None
+    suitability: str
+    mark: Literal["right", "wrong"] | None
     n_tiles: int
     first_date: str | None
     last_date: str | None
     sightings: list[SightingRecord]
+    timeline: list[MomentRecord] | None
 
     @classmethod
     def of(cls, place: Place) -> PlaceRecord:
         """Of a place."""
+        lon, lat = place.position or (None, None)
         return PlaceRecord(
             place=place.place,
+            lon=_degrees(lon),
+            lat=_degrees(lat),
+            suitability=say_suitability(place.best.tile),
+            mark=name_mark(place.best.mark),
             rank=place.rank,
             score=round_score(place.score),
             relevance=round_score(place.relevance),
@@ -143,6 +193,7 @@ class PlaceRecord(Scored):
             first_date=_day(min(place.dates, default=None)),
             last_date=_day(max(place.dates, default=None)),
             sightings=[SightingRecord.of(sighting) for sighting in place.sightings],
+            timeline=None if place.timeline is None else [MomentRecord.of(moment) for moment in place.timeline],
         )
 
 
@@ -205,7 +256,7 @@ class QueryRecord:
     since: str | None
     until: str | None
     sensor: str | None
-    scene: str | None
+    scene: str | list[str] | None
     described: str
 
 
@@ -256,13 +307,22 @@ def round_score(value: float | None) -> float | None:
     return None if value is None else round(value, SCORE_DIGITS)
 
 
-def round_box(bbox: BBox | Sequence[float] | None) -> list[float] | None:
+def round_box(bbox: Sequence[float] | None) -> list[float] | None:
     """A box as it is written."""
     return None if bbox is None else [round(side, DEGREE_DIGITS) for side in bbox]
 
 
 def _day(date: datetime.date | None) -> str | None:
     return None if date is None else date.isoformat()
+
+
+def name_mark(mark: bool | None) -> Literal["right", "wrong"] | None:
+    """What a person called a hit, in a word."""
+    return None if mark is None else "right" if mark else "wrong"
+
+
+def _degrees(side: float | None) -> float | None:
+    return None if side is None else round(side, DEGREE_DIGITS)
 
 
 def _metres(gsd_m: float | None) -> float | None:

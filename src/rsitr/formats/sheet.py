@@ -121,6 +121,18 @@ def _place_card(place: Place, answer: Answer, album: _Album) -> dict[str, Any]:
         }
         for seen in place.sightings
     ]
+    if place.timeline is not None:
+        days = [
+            {
+                "day": moment.tile.date.isoformat() if moment.tile.date else "undated",
+                "score": _format_relevance(moment.relevance) or f"{moment.score:.3f}",
+                "picture": album.show(
+                    dataclasses.replace(moment.tile, window_px=moment.window_px), f"place {place.rank}"
+                ),
+                "shown": bool(moment.matches),
+            }
+            for moment in place.timeline
+        ]
     return _card(place.best, answer, pictures[shown]) | {
         "rank": place.rank,
         "relevance": _format_relevance(place.relevance),

@@ -11,7 +11,8 @@ import shapely
 
 from rsitr.formats.answer import Answer
 from rsitr.formats.places import DEGREE_DIGITS, Place, Sighting, outline_box
-from rsitr.formats.records import SightingRecord
+from rsitr.formats.records import SightingRecord, name_mark
+from rsitr.formats.suitability import say_suitability
 from rsitr.geo import bbox_centre
 from rsitr.types import Hit
 
@@ -19,29 +20,32 @@ __all__ = ["to_csv"]
 
 HIT_COLUMNS = (
     *("rank", "score", "relevance", "tile", "scene", "path", "date", "gsd_m", "sensor", "lon", "lat"),
-    *("west", "south", "east", "north", "col", "row", "width", "height", "sorted_by", "sorted_by_value"),
+    *("west", "south", "east", "north", "col", "row", "width", "height", "suitability", "mark"),
+    *("sorted_by", "sorted_by_value", "query", "model", "state"),
 )
 SIGHTING_COLUMNS = (
     *("query", "rank", "score", "relevance", "place", "date", "scene", "sensor", "n_tiles", "lon", "lat"),
     *("west", "south", "east", "north", "col", "row", "width", "height", "wkt"),
+    *("suitability", "mark", "model", "state"),
 )
 SIDES = ("west", "south", "east", "north")
 WINDOW = ("col", "row", "width", "height")
 
 
 def to_csv(answers: Answer | Sequence[Answer]) -> str:
-    """The places, or else the hits. A column says what was asked, except of the hits of one answer."""
+    """The places, or else the hits. Columns say what was asked, by which model, and what is said of the answer."""
     several = not isinstance(answers, Answer)
     listed = [answers] if isinstance(answers, Answer) else list(answers)
     if any(answer.places is not None for answer in listed):
         columns: Sequence[str] = SIGHTING_COLUMNS
     else:
-        columns = ("query", *HIT_COLUMNS) if several else HIT_COLUMNS
+        columns = ("query", *(name for name in HIT_COLUMNS if name != "query")) if several else HIT_COLUMNS
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for answer in listed:
-        writer.writerows({"query": answer.query.described, **line} for line in _lines(answer))
+        told = {"query": answer.query.described, "model": answer.model, "state": answer.state}
+        writer.writerows(told | line for line in _lines(answer))
     return text.getvalue()
 
 
@@ -67,15 +71,17 @@ def _sighting_line(place: Place, sighting: Sighting) -> dict[str, Any]:
         "rank": place.rank,
         "place": place.place,
         "n_tiles": len(sighting.hits),
+        "suitability": say_suitability(sighting.hits[0].tile),
+        "mark": name_mark(sighting.hits[0].mark),
         **dict(zip(WINDOW, sighting.window_px, strict=True)),
     }
     outline = sighting.outline
     if outline is None:
         return line
-    point = outline.representative_point()
+    lon, lat = bbox_centre(sighting.hits[0].tile.bbox or outline.bounds)
     return line | {
-        "lon": round(point.x, DEGREE_DIGITS),
-        "lat": round(point.y, DEGREE_DIGITS),
+        "lon": round(lon, DEGREE_DIGITS),
+        "lat": round(lat, DEGREE_DIGITS),
         **dict(zip(SIDES, outline_box(outline) or (), strict=True)),
         "wkt": shapely.to_wkt(outline, rounding_precision=DEGREE_DIGITS),
     }

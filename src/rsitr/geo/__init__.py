@@ -28,6 +28,7 @@ from rsitr.geo.tiling import COARSEST_GSD_M, SMALLEST_PX, Window, choose_tile_px
 from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
+    from rsitr.geo.chips import write_chip
     from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
     from rsitr.geo.placement import Ground, Placement
     from rsitr.geo.scene import Scene, open_scene
@@ -69,9 +70,11 @@ __all__ = [
     "read_window",
     "ring_shape",
     "stat_source",
+    "write_chip",
 ]
 
 _LAZY = {
+    "write_chip": "rsitr.geo.chips",
     **dict.fromkeys(("SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"), "rsitr.geo.pixels"),
     **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),
     **dict.fromkeys(("Scene", "open_scene"), "rsitr.geo.scene"),

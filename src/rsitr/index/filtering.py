@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from rsitr.geo import area_shape, bbox_shape, cut_shape
+from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, area_shape, bbox_shape, cut_shape
 from rsitr.index.rows import BBOX, EPOCH, numbers, take
 from rsitr.types import BBox, TileFilter
 
@@ -55,6 +55,7 @@ class TileColumns:
         boxes: (4, n) west, south, east, north; NaN where a tile has no place.
         days: (n,) days since 1970; NaN where unknown.
         gsd_m: (n,) metres per pixel; NaN where unknown.
+        sides_px: (n,) the shorter side of each tile's window.
         scenes: the scene of each tile.
         sensors: the sensor of each tile.
         footprints: Arrow column of WKB outlines.
@@ -63,6 +64,7 @@ class TileColumns:
     boxes: NDArray[np.float64]
     days: NDArray[np.float32]
     gsd_m: NDArray[np.float32]
+    sides_px: NDArray[np.int32]
     scenes: Names
     sensors: Names
     footprints: Any
@@ -74,6 +76,7 @@ class TileColumns:
             boxes=np.stack([numbers(table[side]) for side in BBOX]),
             days=numbers(table["day"].cast("float32")),
             gsd_m=numbers(table["gsd_m"].cast("float32")),
+            sides_px=np.minimum(numbers(table["width"]), numbers(table["height"])),
             scenes=Names.from_column(table["scene"]),
             sensors=Names.from_column(table["sensor"]),
             footprints=table["footprint"],
@@ -87,6 +90,12 @@ class TileColumns:
         """Tiles across the antimeridian."""
         return np.flatnonzero(self.boxes[0] > self.boxes[2])
 
+    @cached_property
+    def _suitable(self) -> Mask | None:
+        """Tiles whose pixels can show something to a model; None where all can."""
+        mask: Mask = ~(self.gsd_m > np.float32(COARSEST_GSD_M)) & (self.sides_px >= SMALLEST_PX)
+        return None if mask.all() else mask
+
     def passing(self, where: TileFilter | None) -> Rows | None:
         """Rows of the tiles that pass, ascending; None where nothing is asked, which all do."""
         if where is None or where == TileFilter():
@@ -94,6 +103,8 @@ class TileColumns:
         masks: list[Mask] = []
         if where.scene is not None:
             masks.append(self.scenes.which(_matching(where.scene, self.scenes.names)))
+        if where.is_suitable and self._suitable is not None:
+            masks.append(self._suitable)
         if where.sensor is not None:
             wanted = where.sensor.casefold()
             masks.append(self.sensors.which(np.array([name.casefold() == wanted for name in self.sensors.names])))
@@ -110,6 +121,8 @@ class TileColumns:
         area = None if where.area is None else area_shape(where.area)
         if area is not None:
             masks.append(self._near(area))
+        if not masks:
+            return None
         rows: Rows = np.flatnonzero(np.logical_and.reduce(masks))
         if where.bbox is not None:
             rows = self._within(rows, where.bbox)
@@ -169,8 +182,11 @@ def boxes_inside(boxes: NDArray[np.float64], bbox: BBox) -> Mask:
     return inside
 
 
-def _matching(scene: str, names: Sequence[str]) -> Mask:
-    """Which names are meant: the one that is exactly so called, or else those that fit the pattern."""
+def _matching(scene: str | Sequence[str], names: Sequence[str]) -> Mask:
+    """Which names are meant: the one that is exactly so called, or else those that fit the pattern; or of several."""
+    if not isinstance(scene, str):
+        any_of: Mask = np.logical_or.reduce([_matching(one, names) for one in scene])
+        return any_of
     if scene in names:
         return np.array([name == scene for name in names], dtype=bool)
     pattern = re.compile(fnmatch.translate(scene))

@@ -20,12 +20,14 @@ from rsitr.search.detectors import (
     list_detectors,
     load_detector,
     load_detectors,
+    rename_detector,
 )
+from rsitr.search.explaining import map_words
 from rsitr.search.feedback import Mark, fit_head, read_marks
 from rsitr.search.index import Index
 from rsitr.search.limits import Limits, check_filter, parse_bbox, parse_day, parse_gsd
 from rsitr.search.locating import locate
-from rsitr.search.outcome import say_limits, say_outcome
+from rsitr.search.outcome import say_left_out, say_limits, say_outcome
 from rsitr.search.places import merge_hits
 from rsitr.search.query import Part, Query, check_threshold, make_query, parse_weight
 from rsitr.search.ranking import RankingSettings
@@ -68,6 +70,7 @@ __all__ = [
     "load_detectors",
     "locate",
     "make_query",
+    "map_words",
     "merge_hits",
     "parse_bbox",
     "parse_day",
@@ -77,6 +80,8 @@ __all__ = [
     "read_marks",
     "read_queries",
     "recommend",
+    "rename_detector",
+    "say_left_out",
     "say_limits",
     "say_outcome",
     "to_label_csv",

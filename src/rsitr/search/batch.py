@@ -54,7 +54,7 @@ def read_example(text: str, *, folder: Path | None = None) -> Part:
     return example_part(location if folder is None or geo.is_url(location) else folder / location, weight)
 
 
-def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:
+def read_queries(path: Path, *, k: int, where: TileFilter, every: bool = False) -> list[Query]:
     """Read a file of queries.
 
     Blank lines and lines that begin with `#` are passed over. In a `.jsonl` file every line is an object with one or
@@ -65,6 +65,7 @@ def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:
         path: the file.
         k: hits of a query that names no number.
         where: the filter of all of them.
+        every: as `make_query` takes it.
 
     Raises:
         QueryError: the file cannot be read, holds no query, or one that makes no sense; the message names the line.
@@ -87,7 +88,7 @@ def read_queries(path: Path, *, k: int, where: TileFilter) -> list[Query]:
         try:
             asked: Mapping[str, Any] = _parse(line) if is_json else {"text": line}
             parts = [part for name in FIELDS[:4] for part in _parts(asked.get(name), name, folder=path.parent)]
-            found.append(make_query(parts=parts, k=_count(asked.get("k", k)), where=where))
+            found.append(make_query(parts=parts, k=_count(asked.get("k", k)), where=where, every=every))
         except QueryError as error:
             raise QueryError(f"{path}, line {number}: {error}") from error
     if not found:

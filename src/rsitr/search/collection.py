@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.calibration import Calibration, read_calibration
+from rsitr.formats import find_unsuitable
 from rsitr.index import IndexFolder
 from rsitr.search.codes import LocalCoder, load_coder
 from rsitr.search.loading import Models
@@ -18,7 +19,6 @@ from rsitr.search.query import Query
 from rsitr.search.references import References
 from rsitr.search.relevance import AskedPart, estimate_relevance
 from rsitr.search.scenery import Scenery
-from rsitr.search.suitability import find_unsuitable
 from rsitr.types import Encoder, FloatArray, Hit, ImageArray, Tile
 
 if TYPE_CHECKING:

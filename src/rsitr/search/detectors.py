@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ from rsitr.types import FloatArray, Hit, TileFilter
 __all__ = [
     "Detector",
     "Find",
-    "apply_detector",
     "changing",
     "delete_detector",
     "find_all",
@@ -28,6 +27,8 @@ __all__ = [
     "list_detectors",
     "load_detector",
     "load_detectors",
+    "rename_detector",
+    "require_same_model",
     "save_detector",
 ]
 
@@ -53,6 +54,8 @@ class Detector:
         right: tiles that were marked right.
         wrong: tiles that were marked wrong.
         gone: tiles that were marked earlier, and had left the index when it last learned: their marks were let go.
+        precision: share of right ones among the marked tiles that it finds without having learned from them; None where
+            the marks are too few to say.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Detector:
     right: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    precision: float | None = None
 
     def __post_init__(self) -> None:
         """Raises QueryError for a name that could not be a file's, or weights that say nothing."""
@@ -178,6 +182,23 @@ def delete_detector(folder: Path, name: str) -> None:
             raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from error
 
 
+def rename_detector(folder: Path, name: str, new: str) -> Detector:
+    """Give a detector another name.
+
+    Raises:
+        QueryError: there is none of this name, or one of the new name, or that cannot be one.
+        StoreError: its file is damaged, or cannot be written.
+    """
+    _require(folder, name)
+    with changing(folder):
+        renamed = replace(load_detector(folder, name), name=new)
+        if new in list_detectors(folder):
+            raise QueryError(f"{folder}: there is a detector {new!r} already; delete it, or choose another name")
+        save_detector(folder, renamed)
+        _path(folder, name).unlink()
+    return renamed
+
+
 def find_in_scenes(
     index: IndexFolder,
     scenes: Collection[str],
@@ -200,34 +221,32 @@ def find_in_scenes(
 
 
 def find_all(index: IndexFolder, detector: Detector, *, threshold: float) -> list[Hit]:
-    """All tiles whose relevance reaches the threshold, best first."""
-    k = LOOK_AT
-    while True:
-        hits = apply_detector(index, detector, k=k, where=TileFilter())
-        above = [hit for hit in hits if (hit.relevance or 0.0) >= threshold]
-        if len(above) < len(hits) or len(hits) < k:
-            return above
-        k *= 4
-
-
-def apply_detector(index: IndexFolder, detector: Detector, *, k: int, where: TileFilter) -> list[Hit]:
-    """The k best tiles, with relevance.
+    """All tiles whose relevance reaches the threshold but those that were marked wrong, best first.
 
     Raises:
         StoreError: the detector was learned with another model.
     """
+    require_same_model(detector, index)
+    wrong = set(detector.wrong)
+    k = LOOK_AT
+    while True:
+        hits = index.store.search(detector.direction, k=k, where=TileFilter(is_suitable=True))
+        relevance = detector.relevance(np.array([hit.score for hit in hits], dtype=np.float32))
+        judged = [replace(hit, relevance=value) for hit, value in zip(hits, relevance, strict=True)]
+        above = [hit for hit in judged if (hit.relevance or 0.0) >= threshold]
+        if len(above) < len(hits) or len(hits) < k:
+            return [hit for hit in above if hit.tile.tile not in wrong]
+        k *= 4
+
+
+def require_same_model(detector: Detector, index: IndexFolder) -> None:
+    """Raises StoreError unless the detector was learned with the model that made the index."""
     made_by = index.manifest.model
     if detector.fingerprint != made_by.fingerprint or len(detector.weights) != made_by.dim:
         raise StoreError(
             f"{index.path}: the detector {detector.name!r} was learned with another model than the index's "
             f"{made_by.name!r}; mark hits again with `rsitr feedback`"
         )
-    hits = index.store.search(detector.direction, k=k, where=where)
-    relevance = detector.relevance(np.array([hit.score for hit in hits], dtype=np.float32))
-    return [
-        Hit(tile=hit.tile, score=hit.score, rank=hit.rank, relevance=found)
-        for hit, found in zip(hits, relevance, strict=True)
-    ]
 
 
 def _require(folder: Path, name: str) -> None:

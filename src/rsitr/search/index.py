@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from rsitr.errors import MissingError, QueryError
-from rsitr.formats import HitStage
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
+from rsitr.search.answering import Answering, Found
 from rsitr.search.collection import Collection
 from rsitr.search.detectors import (
     Detector,
-    apply_detector,
     changing,
     list_detectors,
     load_detector,
     save_detector,
 )
-from rsitr.search.encoding import EncodedQuery, encode_query
-from rsitr.search.feedback import BACKGROUND_TILES, Mark, last_marks, learn_detector, push_away
+from rsitr.search.encoding import encode_query
+from rsitr.search.feedback import BACKGROUND_TILES, Mark, learn_detector
 from rsitr.search.limits import Limits
 from rsitr.search.loading import Models
 from rsitr.search.query import Part, Query, check_threshold, make_query
-from rsitr.search.ranking import CandidateRanker, RankingSettings, explain_stages
+from rsitr.search.ranking import RankingSettings
 from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
-from rsitr.search.suitability import find_unsuitable
-from rsitr.search.unwanted import search_without
-from rsitr.types import Encoder, FloatArray, Hit, ImageArray, SceneEntry, Tile, TileFilter
+from rsitr.types import Encoder, FloatArray, ImageArray, SceneEntry, Tile, TileFilter
 
 if TYPE_CHECKING:
     from rsitr.geo import WindowPixels
@@ -53,6 +48,7 @@ class Index:
         self._folder = folder
         self._device = device
         self._collection = Collection(folder, Models(folder, encoder=encoder, model=model, device=device))
+        self._answering = Answering(folder, self._collection)
 
     @classmethod
     def open(
@@ -131,6 +127,7 @@ class Index:
         parts: Sequence[Part] = (),
         where: TileFilter | None = None,
         k: int = 10,
+        every: bool = False,
         ranking: RankingSettings | None = None,
         threshold: float = THRESHOLD,
         **limits: Unpack[Limits],
@@ -150,6 +147,8 @@ class Index:
             parts: further parts with weights of their own.
             where: which tiles may answer.
             k: at most so many hits.
+            every: also tiles whose pixels can show nothing to a model, and every file of the same ground and day; else
+                these are left out, and counted (`SearchResult.n_hopeless`, `n_copies`).
             ranking: stages after the first.
             threshold: relevance below which nothing is said to match.
             limits: of `where`, given apart; they take the place of its own. `bbox`: only tiles whose footprint meets
@@ -161,7 +160,9 @@ class Index:
             SceneError: the example cannot be read.
             StoreError: a tile of `like` is not in the index.
         """
-        query = make_query(text=text, image=image, like=like, minus=minus, parts=parts, k=k, where=where, **limits)
+        query = make_query(
+            text=text, image=image, like=like, minus=minus, parts=parts, k=k, where=where, every=every, **limits
+        )
         return self.answer(query, ranking=ranking, threshold=threshold)
 
     def answer(
@@ -177,46 +178,12 @@ class Index:
         A query for a detector is answered as `detect` does, one with marks as `refine` does.
         """
         if query.detector is not None:
-            return self.detect(query.detector, where=query.where, k=query.k, threshold=threshold)
+            return self._result(
+                query, self._answering.by_detector(query, self._detector(query.detector)), threshold=threshold
+            )  # fmt: skip
         if marks:
             return self.refine(query, marks, threshold=threshold)
-        settings = ranking or RankingSettings()
-        mixture = self.encoder.mixture
-        encoded = encode_query(query, self._collection, with_tokens=settings.local and bool(mixture.beta))
-        if settings.rerank is None and not (settings.local and mixture.beta) and encoded.has_unwanted:
-            found = self._answer_without(encoded)
-            if found is not None:
-                return self._result(query, found[0], stages=found[1], threshold=threshold)
-        begun = time.perf_counter()
-        candidates = self._folder.store.search(encoded.vector, k=max(query.k, settings.n_candidates), where=query.where)
-        found_s = time.perf_counter() - begun
-        ranker = CandidateRanker(candidates, query=encoded, index=self._collection)
-        ranked = ranker.rank(settings, mixture=mixture, found_s=found_s)
-        # However many hits are asked for, the answer is judged by the same tiles.
-        order = ranked.order[: max(query.k, JUDGED)]
-        chosen = [candidates[position] for position in order]
-        relevance = self._collection.relevance(query, encoded.asked, chosen)
-        hits = [
-            Hit(tile=hit.tile, score=float(ranked.scores[position]), rank=rank, relevance=found)
-            for rank, (position, hit, found) in enumerate(zip(order, chosen, relevance, strict=True), start=1)
-        ]
-        stages = explain_stages(ranked, order=order[: query.k])
-        return self._result(query, hits, stages=stages, threshold=threshold)
-
-    def _answer_without(self, encoded: EncodedQuery) -> tuple[list[Hit], tuple[HitStage, ...]] | None:
-        """Hits by what is wanted, those with what is not below; None where the model is not calibrated."""
-        calibration, query, store = self._collection.calibration, encoded.query, self._folder.store
-        if calibration is None or self._collection.is_foreign(query):
-            return None
-        hits, stages = search_without(
-            encoded,
-            k=max(query.k, JUDGED),
-            find=lambda vector, k: store.search(vector, k=k, where=query.where),
-            vectors=store.vectors,
-            calibration=calibration,
-        )
-        judged = [replace(hit, relevance=None) if find_unsuitable(hit.tile) else hit for hit in hits]
-        return judged, tuple(replace(stage, scores=stage.scores[: query.k]) for stage in stages)
+        return self._result(query, self._answering.by_query(query, ranking or RankingSettings()), threshold=threshold)
 
     def detect(
         self,
@@ -224,18 +191,21 @@ class Index:
         *,
         where: TileFilter | None = None,
         k: int = 10,
+        every: bool = False,
         threshold: float = THRESHOLD,
     ) -> SearchResult:
-        """The tiles that a detector calls most relevant; needs no model.
+        """The tiles that a detector calls most relevant; needs no model. What was marked wrong is none, right is first.
 
         Raises:
             QueryError: there is no detector of this name, or k or the filter makes no sense.
             StoreError: it was learned with another model.
         """
-        found = detector if isinstance(detector, Detector) else load_detector(self._folder.path, detector)
-        query = make_query(parts=[Part("detector", found.name)], k=k, where=where)
-        hits = apply_detector(self._folder, found, k=max(k, JUDGED), where=query.where)
-        return self._result(query, hits, threshold=threshold)
+        found = detector if isinstance(detector, Detector) else self._detector(detector)
+        query = make_query(parts=[Part("detector", found.name)], k=k, where=where, every=every)
+        return self._result(query, self._answering.by_detector(query, found), threshold=threshold)
+
+    def _detector(self, name: str) -> Detector:
+        return load_detector(self._folder.path, name)
 
     def learn(self, name: str, *, query: Query, marks: Sequence[Mark]) -> Detector:
         """Learn a detector from marks and keep it with the index; marks of one of the same name are added to.
@@ -260,6 +230,7 @@ class Index:
                 background=folder.store.sample(BACKGROUND_TILES),
                 fingerprint=folder.manifest.model.fingerprint,
                 gone=[tile for tile, _ in earlier if tile not in there],
+                is_measured=True,
             )
             save_detector(folder.path, learned)
         return learned
@@ -288,22 +259,7 @@ class Index:
         """
         if not marks:
             raise QueryError("nothing is marked right or wrong: mark a hit to refine the search")
-        store, encoded = self._folder.store, encode_query(query, self._collection)
-        start = encoded.vector
-        vectors = store.vectors([mark.tile for mark in marks])
-        background, n_wanted = store.sample(BACKGROUND_TILES), max(query.k, JUDGED)
-        if any(marks[row].right for row in last_marks(marks)):
-            learned = learn_detector(
-                "refined", query=query.describe(), start=start, marks=marks, vectors=vectors, background=background,
-                fingerprint=self.model.fingerprint,
-            )  # fmt: skip
-            hits = apply_detector(self._folder, learned, k=n_wanted, where=query.where)
-        else:
-            vector = push_away(start, wrong=vectors, background=background)
-            found = store.search(vector, k=n_wanted, where=query.where)
-            relevance = self._collection.relevance(query, encoded.asked, found)
-            hits = [replace(hit, relevance=seen) for hit, seen in zip(found, relevance, strict=True)]
-        return self._result(query, hits, threshold=threshold)
+        return self._result(query, self._answering.by_marks(query, marks), threshold=threshold)
 
     def encode(self, query: Query) -> FloatArray:
         """The unit vector (dim,) that a query is searched with.
@@ -322,6 +278,18 @@ class Index:
             SceneError: the scene is not where the index expects it, cannot be read, or has changed its size.
         """
         return self._collection.scenery.picture(tile, max_px=max_px, context=context)
+
+    def write_chip(self, tile: Tile, stem: Path) -> Path:
+        """Write a tile as a file of its own with the scene's own pixels: a GeoTIFF, or a PNG where it has no place.
+
+        Args:
+            tile: of this index.
+            stem: the file, without its ending.
+
+        Raises:
+            SceneError: the scene is not where the index expects it, or cannot be read; or the file cannot be written.
+        """
+        return self._collection.scenery.write_chip(tile, stem)
 
     def overview(self, scene: str, *, max_px: int = 1024) -> WindowPixels:
         """A whole scene as a picture, and where it has data; its longer side is at most `max_px`.
@@ -356,20 +324,21 @@ class Index:
         """What the index holds, in numbers."""
         return summarise(self._folder)
 
-    def _result(
-        self, query: Query, hits: Sequence[Hit], *, threshold: float, stages: tuple[HitStage, ...] = ()
-    ) -> SearchResult:
+    def _result(self, query: Query, found: Found, *, threshold: float) -> SearchResult:
         """The answer, whose hits may be more than were asked for: it is judged by the best."""
         is_detector = query.detector is not None  # which needs no model
+        n_tiles = self._folder.store.count(query.limits)
         return SearchResult(
             query=query,
-            hits=tuple(hits[: query.k]),
-            n_tiles=self._folder.store.count(query.where),
+            hits=found.hits[: query.k],
+            n_tiles=n_tiles,
             index=self.name,
             model=self.model.name,
             threshold=check_threshold(threshold),
-            stages=stages,
-            judged=tuple(hits[:JUDGED]),
+            stages=found.stages,
+            judged=found.hits[:JUDGED],
             unknown={} if is_detector else self._collection.unknown_words(query),
             is_foreign=not is_detector and self._collection.is_foreign(query),
+            n_hopeless=0 if query.every else self._folder.store.count(query.where) - n_tiles,
+            found=found,
         )

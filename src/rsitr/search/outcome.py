@@ -9,7 +9,7 @@ from rsitr.geo import enclosing_bbox
 from rsitr.search.result import SearchResult
 from rsitr.types import BBox, SceneEntry, TileFilter
 
-__all__ = ["say_limits", "say_outcome", "say_unknown"]
+__all__ = ["say_left_out", "say_limits", "say_outcome", "say_unknown"]
 
 NAMED = 8
 
@@ -23,7 +23,7 @@ def say_outcome(result: SearchResult, *, n_all: int, are_shown: bool = True) -> 
         are_shown: whether hits are shown that don't match.
     """
     if not result.hits:
-        return "no tile lies within these limits" if n_all else "this index holds no tiles yet"
+        return _say_empty(result, n_all=n_all)
     unknown = "; ".join(filter(None, [say_unknown(result.unknown), _say_unsuitable(result.unsuitable, len(result))]))
     if result.is_foreign:
         return f"no confident match for {result.query.describe()}: {unknown}, so no hit is to be trusted"
@@ -41,6 +41,27 @@ def say_outcome(result: SearchResult, *, n_all: int, are_shown: bool = True) -> 
         result.state, result.query.describe(), what="hit", relevance=result.relevance, threshold=result.threshold
     )
     return said + shown + (f"; {unknown}" if unknown else "")
+
+
+def _say_empty(result: SearchResult, *, n_all: int) -> str:
+    if result.n_hopeless:
+        return (
+            f"no confident match for {result.query.describe()}: the pixels of all {result.n_hopeless:,} tiles within "
+            "these limits can show nothing to a model"
+        )
+    return "no tile lies within these limits" if n_all else "this index holds no tiles yet"
+
+
+def say_left_out(result: SearchResult) -> str:
+    """Which tiles were left out though they lie within the limits; empty where none were."""
+    said = []
+    if result.n_hopeless and result.hits:
+        tiles = "tile, whose" if result.n_hopeless == 1 else "tiles, whose"
+        said.append(f"{result.n_hopeless:,} {tiles} pixels can show nothing to a model")
+    if result.n_copies:
+        tiles = "tile, which shows" if result.n_copies == 1 else "tiles, which show"
+        said.append(f"{result.n_copies:,} {tiles} the ground of a better hit on the same day")
+    return f"left out: {' and '.join(said)}" if said else ""
 
 
 def say_unknown(words: Mapping[str, tuple[str, ...]]) -> str:

@@ -1,8 +1,13 @@
-"""From tiles to places: hits that match and touch become one outline, the same ground on several days one place.
+"""From tiles to places: hits that match, joined around the peaks of their relevance; each place with its days.
 
-Our own rules. Within a scene, windows that overlap or share an edge belong together, whatever their scale; of different
-scenes, outlines do when they share at least half of the smaller one and their tiles show ground of comparable size: a
-tile of 20 km lies over many places of 100 m and is none of them.
+Our own rules. Within a scene, windows that overlap or share an edge belong together, whatever their scale, as far as
+they match: taken from the best down, each joins the place of the best window that it touches. Where two places meet,
+they become one unless relevance falls between them to less than four fifths of the lower peak's. Of different scenes,
+places do when they share at least half of the smaller one and their tiles show ground of comparable size: a tile of
+20 km lies over many places of 100 m and is none of them. Each is compared with the best one alone, so that no chain
+leads from a street to a country.
+
+All that is made of the tiles that match, however many hits were asked for: more hits show more places, and change none.
 """
 
 from __future__ import annotations
@@ -22,6 +27,8 @@ from rsitr.types import Hit
 
 __all__ = ["merge_hits"]
 
+SADDLE = 0.8
+"""Part of the lower peak's relevance that stays between two peaks of one place."""
 SHARED = 0.5
 """Part of the smaller outline that two scenes' outlines share when they show the same ground."""
 COMPARABLE = 16.0
@@ -32,21 +39,31 @@ LEAST_GAP_DEG = 1e-6
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
-def merge_hits(hits: Sequence[Hit], *, merge: bool = True, threshold: float = 0.0) -> tuple[Place, ...]:
+def merge_hits(
+    hits: Sequence[Hit], *, merge: bool = True, threshold: float = 0.0, further: Sequence[Hit] = ()
+) -> tuple[Place, ...]:
     """Hits as places, best first.
 
     Args:
         hits: of one search.
         merge: False makes a place of every hit.
-        threshold: relevance from which hits are joined; each below is a place of its own, or of the same ground
-            on other days, so that no place grows by what does not match. Hits of unknown relevance are joined.
+        threshold: relevance from which hits are joined; each below, or of unknown relevance, is a place of its own, or
+            of the same ground on other days, so that no place grows by what does not match.
+        further: the same list of hits with more at its end: these belong to places that they touch, and found none.
     """
     if not merge:
         return tuple(_place([_sighting([hit])], rank=rank) for rank, hit in enumerate(hits, start=1))
-    matching = [hit for hit in hits if hit.relevance is None or hit.relevance >= threshold]
-    others = [_sighting([hit]) for hit in hits if hit.relevance is not None and hit.relevance < threshold]
+    whole = further if len(further) > len(hits) else hits
+    matching = [hit for hit in whole if _matches(hit, threshold)]
+    others = [_sighting([hit]) for hit in hits if not _matches(hit, threshold)]
     groups = sorted([*_share(_join_neighbours(matching)), *_share(others)], key=_best_rank)
-    return tuple(_place(group, rank=rank) for rank, group in enumerate(groups, start=1))
+    last = max((hit.rank for hit in hits), default=0)
+    shown = [group for group in groups if _best_rank(group) <= last]
+    return tuple(_place(group, rank=rank) for rank, group in enumerate(shown, start=1))
+
+
+def _matches(hit: Hit, threshold: float) -> bool:
+    return hit.relevance is not None and hit.relevance >= threshold
 
 
 def _join_neighbours(hits: Sequence[Hit]) -> list[Sighting]:
@@ -55,12 +72,12 @@ def _join_neighbours(hits: Sequence[Hit]) -> list[Sighting]:
         sorted(hits, key=lambda hit: (hit.tile.scene, hit.rank)), key=lambda hit: hit.tile.scene
     ):
         found = list(of_scene)
-        sightings += [_sighting([found[i] for i in group]) for group in _touching(found)]
+        sightings += [_sighting([found[i] for i in group]) for group in _around_peaks(found)]
     return sightings
 
 
 def _share(sightings: Sequence[Sighting]) -> list[list[Sighting]]:
-    """Groups of the same ground."""
+    """Groups of the same ground, the best first in each."""
     ordered = sorted(sightings, key=lambda seen: seen.hits[0].rank)
     return [[ordered[i] for i in group] for group in _sharing(ordered)] if ordered else []
 
@@ -87,13 +104,10 @@ def _sighting(hits: Sequence[Hit]) -> Sighting:
 
 
 def _place(sightings: Sequence[Sighting], *, rank: int) -> Place:
+    """A place of its sightings, whose outline is that of the best: the others show about the same ground."""
+    best = min(sightings, key=lambda seen: seen.hits[0].rank)
     ordered = sorted(sightings, key=lambda seen: (seen.date is None, seen.date or datetime.date.min, seen.scene))
-    outlines = [seen.outline for seen in ordered if seen.outline is not None]
-    return Place(
-        rank=rank,
-        outline=_join(outlines, gap_deg=LEAST_GAP_DEG) if outlines else None,
-        sightings=tuple(ordered),
-    )
+    return Place(rank=rank, outline=best.outline, sightings=tuple(ordered))
 
 
 def _join(shapes: Sequence[BaseGeometry], *, gap_deg: float) -> BaseGeometry:
@@ -109,45 +123,64 @@ def _tidy(shape: BaseGeometry) -> BaseGeometry:
     return shapely.orient_polygons(shapely.set_precision(shape, PRECISION_DEG))
 
 
-def _touching(hits: Sequence[Hit]) -> list[list[int]]:
-    """Groups of windows that overlap or share part of an edge; a corner alone is no contact."""
+def _around_peaks(hits: Sequence[Hit]) -> list[list[int]]:
+    """Groups of windows of a scene around the peaks of relevance; a corner alone is no contact.
+
+    Args:
+        hits: that match, best first.
+    """
+    relevance = [hit.relevance or 0.0 for hit in hits]
+    better = _better_neighbours(hits)
+    peak = list(range(len(hits)))  # of the group that a window belongs to
+
+    def find(i: int) -> int:
+        while peak[i] != i:
+            i = peak[i]
+        return i
+
+    for i in range(len(hits)):
+        if not better[i]:
+            continue
+        peak[i] = home = find(better[i][0])
+        for other in {find(j) for j in better[i]} - {home}:
+            high, low = sorted((find(home), other))  # the better peak comes first
+            if high != low and relevance[i] >= SADDLE * relevance[low]:
+                peak[low] = high
+    groups: dict[int, list[int]] = {}
+    for i in range(len(hits)):
+        groups.setdefault(find(i), []).append(i)
+    return list(groups.values())
+
+
+def _better_neighbours(hits: Sequence[Hit]) -> list[list[int]]:
+    """Of each window, those before it in the list that it overlaps or shares part of an edge with, best first."""
     boxes = np.array([hit.tile.window_px for hit in hits], dtype=np.float64)
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    group = np.arange(len(hits))
+    better: list[list[int]] = [[] for _ in hits]
     for i, others in _meeting(shapely.box(*low.T, *high.T)):
         overlap = np.minimum(high[i], high[others]) - np.maximum(low[i], low[others])
         for j in others[(overlap > 0).any(axis=1)]:
-            _join_groups(group, i, j)
-    return _members(group)
+            better[j].append(i)
+    return better
 
 
 def _sharing(sightings: Sequence[Sighting]) -> list[list[int]]:
-    """Groups of outlines of several scenes that show the same ground; the best ranked choose first."""
+    """Groups of outlines of several scenes that show the same ground as the best ranked of them."""
     placed = np.array([i for i, sighting in enumerate(sightings) if sighting.outline is not None], dtype=np.int64)
     shapes = np.array([sightings[i].outline for i in placed], dtype=object)
     area = shapely.area(shapes)
     scene = np.unique([sightings[i].scene for i in placed], return_inverse=True)[1]
-    # Of each group, the largest of its sightings' smallest tiles and the smallest of their largest: while these are
-    # comparable, any two of its sightings have tiles that are, and no chain leads from a street to a country.
-    sizes = np.array([_tile_sizes(sightings[i]) for i in placed]).reshape(-1, 2)
-    group = np.arange(len(placed))
-
-    def may_join(i: int, others: NDArray[np.int64]) -> NDArray[np.bool_]:
-        least, most = sizes[group[i]], sizes[group[others]]
-        comparable = np.maximum(least[0], most[:, 0]) <= COMPARABLE * np.minimum(least[1], most[:, 1])
-        found: NDArray[np.bool_] = comparable & (group[i] != group[others]) & (scene[i] != scene[others])
-        return found
-
+    smallest, largest = np.array([_tile_sizes(sightings[i]) for i in placed]).reshape(-1, 2).T
+    founder = np.arange(len(placed))
     for i, others in _meeting(shapes):
-        open_to = others[may_join(i, others)]
-        common = shapely.area(shapely.intersection(shapes[i], shapes[open_to]))
-        for j in open_to[common >= SHARED * np.minimum(area[i], area[open_to])]:
-            if may_join(i, j[None])[0]:
-                one, two = sizes[group[i]], sizes[group[j]]
-                joined = max(one[0], two[0]), min(one[1], two[1])
-                sizes[_join_groups(group, i, j)] = joined
+        if founder[i] != i:
+            continue
+        comparable = np.maximum(smallest[i], smallest[others]) <= COMPARABLE * np.minimum(largest[i], largest[others])
+        free = others[comparable & (founder[others] == others) & (scene[others] != scene[i])]
+        common = shapely.area(shapely.intersection(shapes[i], shapes[free]))
+        founder[free[common >= SHARED * np.minimum(area[i], area[free])]] = i
     whole = np.arange(len(sightings))
-    whole[placed] = placed[group]
+    whole[placed] = placed[founder]
     return _members(whole)
 
 
@@ -159,14 +192,6 @@ def _meeting(shapes: NDArray[np.object_]) -> Iterator[tuple[int, NDArray[np.int6
         later = np.sort(found[found > i])
         if len(later):
             yield i, later
-
-
-def _join_groups(group: NDArray[np.int64], one: int, other: int) -> int:
-    """Make one group of those of two positions, in place; a group goes by its first position, which is returned."""
-    low, high = sorted((int(group[one]), int(group[other])))
-    if low != high:
-        group[group == high] = low
-    return low
 
 
 def _members(group: NDArray[np.int64]) -> list[list[int]]:

@@ -79,11 +79,18 @@ class Query:
         parts: what is looked for: the weighted sum of the parts' unit vectors.
         k: how many hits at most.
         where: which tiles may answer.
+        every: also tiles whose pixels can show nothing to a model, and every file of the same ground and day.
     """
 
     parts: tuple[Part, ...]
     k: int
     where: TileFilter
+    every: bool = False
+
+    @property
+    def limits(self) -> TileFilter:
+        """The filter that tiles have to pass: `where`, and unless every one is wanted, that they can show something."""
+        return self.where if self.every else dataclasses.replace(self.where, is_suitable=True)
 
     @property
     def text(self) -> str | None:
@@ -116,7 +123,7 @@ class Query:
             f"until {where.until.isoformat()}" if where.until else "",
             f"by {where.sensor}" if where.sensor else "",
             "within an area" if where.area else "",
-            f"in {where.scene}" if where.scene else "",
+            f"in {where.scene if isinstance(where.scene, str) else ', '.join(where.scene)}" if where.scene else "",
             "with pixels of {:g} to {:g} m".format(*where.gsd_m) if where.gsd_m else "",
         ]
         return " ".join([wanted, *(limit for limit in limits if limit)])
@@ -131,6 +138,7 @@ def make_query(
     parts: Sequence[Part] = (),
     k: int,
     where: TileFilter | None = None,
+    every: bool = False,
     **limits: Unpack[Limits],
 ) -> Query:
     """Check a query; `limits` take the place of those in `where`.
@@ -157,7 +165,7 @@ def make_query(
         raise QueryError(f"k is the number of hits wanted, at least 1, not {k}")
     given = {name: value for name, value in limits.items() if value is not None}
     limited = dataclasses.replace(where or TileFilter(), **given)  # type: ignore[arg-type]  # its own fields
-    return Query(parts=found, k=k, where=check_filter(limited))
+    return Query(parts=found, k=k, where=check_filter(limited), every=every)
 
 
 def check_threshold(threshold: float, *, name: str = "the threshold") -> float:

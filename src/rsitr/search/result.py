@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rsitr.calibration import State, judge
-from rsitr.formats import Answer, AskedRecord, HitStage, PartRecord, Place
+from rsitr.formats import Answer, AskedRecord, HitStage, PartRecord, Place, find_unsuitable
+from rsitr.search.answering import Found
 from rsitr.search.places import merge_hits
 from rsitr.search.query import Query
 from rsitr.search.relevance import JUDGED, THRESHOLD
-from rsitr.search.suitability import find_unsuitable
 from rsitr.types import Hit
 
 __all__ = ["SearchResult"]
@@ -35,6 +35,8 @@ class SearchResult:
         unknown: words of the query that the model does not know, each with the nearest that it knows.
         is_foreign: whether it knows none of the words: then nothing is sure.
         judged: the tiles by which it is judged whether anything matches: the best ten, however many hits were wanted.
+        n_hopeless: tiles within the limits that were left out, since their pixels can show nothing to a model.
+        found: what else can be asked of the search.
     """
 
     query: Query
@@ -47,6 +49,8 @@ class SearchResult:
     judged: tuple[Hit, ...] = ()
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_foreign: bool = False
+    n_hopeless: int = 0
+    found: Found | None = field(default=None, compare=False, repr=False)
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -69,7 +73,7 @@ class SearchResult:
     def state(self) -> State | None:
         """What is said of the answer: `matches`, `unsure` or `nothing`; None where the model is not calibrated."""
         if not self.hits:
-            return "nothing"
+            return "unsure" if self.n_hopeless else "nothing"
         if self.is_foreign or (self.relevance is None and self.unsuitable):
             return "unsure"
         return judge(self.relevance, threshold=self.threshold)
@@ -90,9 +94,31 @@ class SearchResult:
         later = [stage for stage in self.stages if stage.name not in SCORING_STAGES]
         return next((stage.name for stage in reversed(later) if any(score is not None for score in stage.scores)), None)
 
-    def places(self, *, merge: bool = True) -> tuple[Place, ...]:
-        """The hits as places on the ground, those that match joined where they touch; without `merge`, each is one."""
-        return merge_hits(self.hits, merge=merge, threshold=self.threshold)
+    @property
+    def n_copies(self) -> int:
+        """Tiles that would stand among the hits, and were left out: better ones show the same ground and day."""
+        return 0 if self.found is None else self.found.n_copies
+
+    def places(self, *, merge: bool = True, timeline: bool = False) -> tuple[Place, ...]:
+        """The hits as places on the ground, those that match joined around their peaks; best first.
+
+        Args:
+            merge: False makes a place of every hit.
+            timeline: tell of each what every scene that covers it shows of the same ground.
+        """
+        further: Sequence[Hit] = ()
+        if merge and self.found is not None and self._may_go_on:
+            further = self.found.further()
+        places = merge_hits(self.hits, merge=merge, threshold=self.threshold, further=further)
+        if not timeline or self.found is None:
+            return places
+        return tuple(self.found.follow(place, self.threshold) for place in places)
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether tiles beyond the hits may match as well: the last of these does."""
+        last = self.hits[-1].relevance if self.hits else None
+        return last is not None and last >= self.threshold
 
     def keep_matches(self) -> SearchResult:
         """The result with those hits alone whose relevance reaches the threshold; they keep their ranks.
@@ -117,7 +143,7 @@ class SearchResult:
             since=where.since.isoformat() if where.since else None,
             until=where.until.isoformat() if where.until else None,
             sensor=where.sensor,
-            scene=where.scene,
+            scene=list(where.scene) if isinstance(where.scene, tuple) else where.scene,
             described=self.query.describe(),
         )
         return Answer(
@@ -132,5 +158,7 @@ class SearchResult:
             relevance=self.relevance,
             threshold=self.threshold,
             stages=self.stages,
+            n_unsuitable=self.n_hopeless,
+            n_copies=self.n_copies,
             sorted_by=self.sorted_by,
         )

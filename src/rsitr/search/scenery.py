@@ -12,7 +12,7 @@ import numpy as np
 from rsitr import geo
 from rsitr.errors import MissingError, SceneError
 from rsitr.index import IndexFolder
-from rsitr.types import ImageArray, SceneEntry, Tile
+from rsitr.types import ImageArray, Ring, SceneEntry, Tile
 
 __all__ = ["Corners", "Scenery", "widen"]
 
@@ -81,6 +81,49 @@ class Scenery:
         path, shown = self._unchanged_path(entry), self._folder.manifest.settings
         with geo.open_reader(path, stretch=entry.stretch, bands=shown.bands, page=shown.page) as reader:
             return reader.read(reader.scene.whole, max_px=max_px)
+
+    def write_chip(self, tile: Tile, stem: Path) -> Path:
+        """Write the window of a tile as a file, named with the ending that it needs (`rsitr.geo.write_chip`).
+
+        Raises:
+            MissingError: its scene is not in the index.
+            SceneError: the scene cannot be read or has changed its size, or the file cannot be written.
+        """
+        entry, shown = self.entry(tile.scene), self._folder.manifest.settings
+        path = self._unchanged_path(entry)
+        return geo.write_chip(
+            path, tile.window_px, stem, stretch=entry.stretch, bands=shown.bands, page=shown.page
+        )  # fmt: skip
+
+    def find_window(self, tile: Tile, ring: Ring) -> geo.Window:
+        """The window of a tile's scene that shows the ground within an outline, as far as the scene reaches.
+
+        That of the tile itself where the scene has no known place, or where it cannot be read.
+        """
+        try:
+            entry = self.entry(tile.scene)
+            page = self._folder.manifest.settings.page
+            placement = geo.open_scene(self._unchanged_path(entry), page=page).placement
+        except (MissingError, SceneError):
+            return tile.window_px
+        if placement is None:
+            return tile.window_px
+        col, row, width, height = tile.window_px
+        cols, rows = np.array([[col, col + width, col]], float), np.array([[row, row, row + height]], float)
+        lon, lat = placement.locate(cols, rows)
+        # Near one tile, degrees are as good as linear in pixels.
+        lon = np.where(lon - lon[0, 0] > 180, lon - 360, np.where(lon - lon[0, 0] < -180, lon + 360, lon))
+        frame = np.array([lon[0, 1:] - lon[0, 0], lat[0, 1:] - lat[0, 0]])
+        if not np.isfinite(frame).all() or abs(np.linalg.det(frame)) < 1e-18:
+            return tile.window_px
+        points = np.array(ring)
+        points[:, 0] += 360 * np.round((lon[0, 0] - points[:, 0]) / 360)
+        across, down = np.linalg.solve(frame, points.T - [[lon[0, 0]], [lat[0, 0]]])
+        across, down = col + across * width, row + down * height
+        wide, high = entry.size_px
+        left, right = (int(np.clip(round(side), 0, wide)) for side in (across.min(), across.max()))
+        top, bottom = (int(np.clip(round(side), 0, high)) for side in (down.min(), down.max()))
+        return (left, top, right - left, bottom - top) if right > left and bottom > top else tile.window_px
 
     def _unchanged_path(self, entry: SceneEntry) -> Path | str:
         """Where a scene lies; its size gives away another file. Times of change don't: copies have their own."""

@@ -9,21 +9,25 @@ from urllib.parse import quote
 from rsitr.formats import (
     Answer,
     HitStage,
+    MomentRecord,
     Place,
     QueryRecord,
     SceneRecord,
     Sighting,
     SightingRecord,
     TileRecord,
+    name_mark,
     outline_box,
     outline_geometry,
     ring_geometry,
     round_box,
     round_score,
+    say_suitability,
 )
 from rsitr.search import Corners
 from rsitr.service.replies import (
     HitReply,
+    MomentReply,
     PlaceReply,
     QueryReply,
     SceneReply,
@@ -100,6 +104,8 @@ def _show_hit(hit: Hit, *, place: int | None) -> HitReply:
         score=round_score(hit.score),
         relevance=round_score(hit.relevance),
         place=place,
+        suitability=say_suitability(hit.tile),
+        mark=name_mark(hit.mark),
     )
 
 
@@ -107,6 +113,7 @@ def _show_place(place: Place) -> PlaceReply:
     return PlaceReply(
         rank=place.rank,
         id=place.place,
+        position=None if place.position is None else round_box(place.position),
         score=round_score(place.score),
         relevance=round_score(place.relevance),
         n_tiles=place.n_tiles,
@@ -114,6 +121,12 @@ def _show_place(place: Place) -> PlaceReply:
         bbox=round_box(outline_box(place.outline)),
         dates=[day.isoformat() for day in place.dates],
         sightings=[_show_sighting(sighting) for sighting in place.sightings],
+        timeline=None
+        if place.timeline is None
+        else [
+            MomentReply(**vars(MomentRecord.of(moment)), scene_id=scene_id(moment.tile.scene))
+            for moment in place.timeline
+        ],
     )
 
 

@@ -28,6 +28,7 @@ class Asked:
         ranking: how they are ranked.
         threshold: relevance below which nothing is said to match.
         places: whether hits are merged into places.
+        timeline: whether places tell what every scene shows of their ground.
         explain: whether the stages of ranking are told.
     """
 
@@ -36,6 +37,7 @@ class Asked:
     ranking: RankingSettings = field(default_factory=RankingSettings)
     threshold: float = 0.5
     places: bool = True
+    timeline: bool = False
     explain: bool = False
 
     @property
@@ -63,7 +65,7 @@ def read_search(body: SearchBody, *, settings: ServiceSettings, pictures: Pictur
     if body.detector is not None:
         if body.text is not None or body.unwanted or body.like or body.pictures or body.parts or marks:
             raise QueryError("a detector looks for what it has learned: leave out words, examples and marks")
-        query = make_query(parts=[Part("detector", body.detector)], k=body.k, where=where)
+        query = make_query(parts=[Part("detector", body.detector)], k=body.k, where=where, every=body.every)
     else:
         query = read_query(body, where=where, pictures=pictures)
     return Asked(
@@ -72,6 +74,7 @@ def read_search(body: SearchBody, *, settings: ServiceSettings, pictures: Pictur
         ranking=_read_ranking(body.ranking, settings),
         threshold=body.threshold,
         places=body.places,
+        timeline=body.timeline,
         explain=body.explain,
     )
 
@@ -87,7 +90,8 @@ def read_query(body: SearchBody, *, where: TileFilter | None = None, pictures: P
     ]
     if not any(part.weight > 0 for part in parts):
         raise QueryError("nothing to search for: give words, a picture, or a tile that was found")
-    return make_query(parts=parts, k=body.k, where=_read_filter(body) if where is None else where)
+    limits = _read_filter(body) if where is None else where
+    return make_query(parts=parts, k=body.k, where=limits, every=body.every)
 
 
 def read_marks(marks: list[MarkBody]) -> tuple[Mark, ...]:
@@ -107,8 +111,10 @@ def body_of(params: SearchParams) -> SearchBody:
             "not": params.unwanted,
             "bbox": None if params.bbox is None else list(parse_bbox(params.bbox, name="bbox")),
             "gsd_m": None if params.gsd_m is None else list(parse_gsd(params.gsd_m, name="gsd_m")),
-            **params.model_dump(include={"like", "detector", "since", "until", "sensor", "scene"}),
-            **params.model_dump(include={"k", "places", "threshold"}),
+            **params.model_dump(include={"like", "detector", "since", "until", "sensor"}),
+            **params.model_dump(include={"k", "places", "timeline", "threshold"}),
+            "scene": params.scene or None,
+            "all": params.every,
         }
     )
 
@@ -126,7 +132,7 @@ def _read_filter(body: SearchBody) -> TileFilter:
             until=None if body.until is None else parse_day(body.until, name="until", is_last=True),
             sensor=body.sensor,
             gsd_m=None if body.gsd_m is None else (body.gsd_m[0], body.gsd_m[1]),
-            scene=body.scene,
+            scene=tuple(body.scene) if isinstance(body.scene, list) else body.scene,
         )
     )
 

@@ -115,7 +115,7 @@ class Engine:
     def _answer(self, asked: Asked) -> Found:
         started = time.perf_counter()
         result = self.index.answer(asked.query, marks=asked.marks, ranking=asked.ranking, threshold=asked.threshold)
-        places = result.places() if asked.places else None
+        places = result.places(timeline=asked.timeline) if asked.places else None
         took_s = time.perf_counter() - started
         self.metrics.search_seconds.observe(took_s)
         return Found(result, places, took_s)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rsitr.pictures import paint_heat
-from rsitr.types import Encoder, FloatArray, ImageArray
+from rsitr.types import FloatArray, ImageArray
 
-__all__ = ["ByteCache", "draw_similarity", "patch_similarity", "to_jpeg", "to_png"]
+__all__ = ["ByteCache", "draw_similarity", "to_jpeg", "to_png"]
 
 JPEG_QUALITY = 85
 STRONGEST = 0.75
-"""Opacity of the strongest patch: what is below it must still be seen."""
+"""Opacity of the hottest cell: what is below it must still be seen."""
 
 
 def to_jpeg(image: ImageArray) -> bytes:
@@ -37,17 +37,6 @@ def to_png(image: ImageArray, *, valid: NDArray[np.bool_]) -> bytes:
     return file.getvalue()
 
 
-def patch_similarity(encoder: Encoder, picture: ImageArray, words: str) -> FloatArray:
-    """How well each patch of a picture fits words: (grid, grid), the mean cosine with the words' tokens."""
-    images, texts = encoder.encode_images([picture]), encoder.encode_texts([words])
-    counted = texts.token_mask[0]
-    patches = images.tokens[0]
-    # Without any word the text's global feature; of a committee's, the first member's part is of the patches' kind.
-    tokens = texts.tokens[0][counted] if counted.any() else texts.global_emb[:, : patches.shape[1]]
-    grid = round(len(patches) ** 0.5)
-    return np.asarray((_unit(tokens) @ _unit(patches).T).mean(axis=0).reshape(grid, grid), dtype=np.float32)
-
-
 def draw_similarity(similarity: FloatArray, *, size_px: tuple[int, int]) -> bytes:
     """A heat map as a transparent PNG of (width, height), to be laid over the picture.
 
@@ -60,10 +49,6 @@ def draw_similarity(similarity: FloatArray, *, size_px: tuple[int, int]) -> byte
     file = io.BytesIO()
     Image.fromarray(paint_heat(shown, strongest=STRONGEST)).save(file, "PNG")
     return file.getvalue()
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
 class ByteCache:

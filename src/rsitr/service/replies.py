@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rsitr.formats import QueryRecord, SceneRecord, Scored, SightingRecord, StageRecord, TileRecord, Verdict
+from rsitr.formats import (
+    MomentRecord,
+    QueryRecord,
+    SceneRecord,
+    Scored,
+    SightingRecord,
+    StageRecord,
+    TileRecord,
+    Verdict,
+)
 
 __all__ = [
     "DetectorReply",
@@ -18,6 +27,7 @@ __all__ = [
     "IndexReply",
     "Limits",
     "ModelReply",
+    "MomentReply",
     "PictureReply",
     "PlaceReply",
     "Problem",
@@ -137,9 +147,14 @@ class TileReply(TileRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class HitReply(TileReply, Scored):
-    """A tile that answers a query; `place` is the rank of its place, where places were asked for."""
+    """A tile that answers a query; `place` is the rank of its place, where places were asked for.
+
+    `suitability` is `good`, or why its pixels can show nothing to a model; `mark` is what a person called it.
+    """
 
     place: int | None
+    suitability: str
+    mark: Literal["right", "wrong"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,15 +166,24 @@ class SightingReply(SightingRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MomentReply(MomentRecord):
+    """A spot as one scene shows it, whether it matches there or not."""
+
+    scene_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlaceReply(Scored):
-    """Ground that answers a query, with its time line."""
+    """Ground that answers a query; `position` is the middle of its best tile."""
 
     id: str
+    position: list[float] | None
     n_tiles: int
     geometry: dict[str, Any] | None
     bbox: Box | None
     dates: list[str]
     sightings: list[SightingReply]
+    timeline: list[MomentReply] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,9 +95,17 @@ class SearchBody(_Body):
     gsd_m: Annotated[list[Metres], Field(min_length=2, max_length=2)] | None = Field(
         default=None, description="The finest and the coarsest pixels, in metres on the ground."
     )
-    scene: Name | None = Field(default=None, description="A pattern for scenes' names, e.g. `2016/*`.")
+    scene: Name | Annotated[list[Name], Field(min_length=1, max_length=16)] | None = Field(
+        default=None, description="A pattern for scenes' names, e.g. `2016/*`, or several."
+    )
+    every: bool = Field(
+        default=False,
+        alias="all",
+        description="Also tiles whose pixels can show nothing to a model, and every file of the same ground and day.",
+    )
     k: Annotated[int, Field(ge=1, le=100_000)] = 24
     places: bool = Field(default=True, description="Merge tiles that touch, and the same ground on several days.")
+    timeline: bool = Field(default=False, description="Tell what every scene shows of the ground of each place.")
     threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
     ranking: RankingBody = RankingBody()
     explain: bool = Field(default=False, description="Tell what each stage of ranking said.")
@@ -117,9 +125,11 @@ class SearchParams(BaseModel):
     until: Day | None = None
     sensor: Name | None = None
     gsd_m: Annotated[str, Field(max_length=100)] | None = Field(default=None, examples=["0.1,5"])
-    scene: Name | None = None
+    scene: Annotated[list[Name], Field(max_length=16)] = []
+    every: bool = Field(default=False, alias="all")
     k: Annotated[int, Field(ge=1, le=100_000)] = 24
     places: bool = True
+    timeline: bool = False
     threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
     format: Form | None = None
 

@@ -42,7 +42,7 @@ def draw_sheet(index: Index, result: SearchResult) -> ContactSheet:
 
 def test_geojson_is_rfc_7946(result: SearchResult) -> None:
     found = json.loads(to_geojson(result.to_answer()))
-    assert set(found) == {"type", "query", "matches", "state", "relevance", "features"}
+    assert set(found) == {"type", "query", "model", "matches", "state", "relevance", "features"}
     assert (found["type"], found["query"]) == ("FeatureCollection", "“green & <i>yellow</i>”")
     assert len(found["features"]) == 13
     kinds = []
@@ -227,7 +227,7 @@ def test_a_search_without_hits_is_a_page_too(index: Index) -> None:
     result = index.search("red", bbox=(0, 0, 1, 1))
     assert "No tile lies within these limits." in Page(draw_sheet(index, result).html).words
     assert json.loads(to_geojson(result.to_answer())) == {
-        "type": "FeatureCollection", "query": "“red” within 0, 0, 1, 1", "matches": False, "state": "nothing",
+        "type": "FeatureCollection", "query": "“red” within 0, 0, 1, 1", "model": "colour", "matches": False, "state": "nothing",
         "relevance": None, "features": [],
     }  # fmt: skip
     assert to_csv(result.to_answer()).count("\n") == 1

@@ -85,8 +85,9 @@ def test_a_detector_is_learned_kept_and_learns_on(index: Index, folder: Path) ->
     found = index.detect("red roofs", k=20)
     assert found.hits[0].tile.tile == red
     assert found.query.describe() == "detector red roofs"
-    relevance = {hit.tile.tile: hit.relevance or 0.0 for hit in found}
-    assert relevance[red] > 0.5 > relevance[green]
+    told = {hit.tile.tile: (hit.relevance, hit.mark) for hit in found}
+    assert told[red] == (1.0, True), "a person's word stands"
+    assert green not in told, "what was marked wrong is gone"
     blue = index.search("blue", k=1).hits[0].tile.tile
     again = index.learn("red roofs", query=query, marks=[Mark(blue, False), Mark(green, True)])
     assert (set(again.right), set(again.wrong)) == ({red, green}, {blue})  # the last word on a tile counts
@@ -181,9 +182,11 @@ def test_wrong_marks_alone_push_what_they_mark_down(index_path: Path, encoder: C
     query = make_query(text="yellow", k=13, where=TileFilter())
     wrong = index.answer(query).hits[0].tile.tile
     refined = index.refine(query, [Mark(wrong, True), Mark(wrong, False)])  # the last word counts
-    scores = {hit.tile.tile: hit.score for hit in refined}
-    assert scores[wrong] < index.answer(query).hits[0].score
-    assert [hit.rank for hit in refined] == list(range(1, 14))
+    assert wrong not in {hit.tile.tile for hit in refined}
+    assert [hit.rank for hit in refined] == list(range(1, 13))
+    first, *rest = [hit.tile.tile for hit in index.answer(query)]
+    assert wrong == first
+    assert [hit.tile.tile for hit in refined] != rest, "what is like the wrong one goes down, too"
     limited = index.refine(make_query(text="yellow", k=3, sensor="NAIP"), [Mark(wrong, False)])
     assert {hit.tile.sensor for hit in limited} == {"NAIP"}
     assert limited.n_tiles == 4

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pystac
 import pytest
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 from shapely.geometry import shape
 
 from rsitr.formats import Place, outline_box, to_csv, to_geojson, to_geoparquet, to_stac
@@ -208,6 +210,7 @@ def test_geoparquet_carries_its_metadata(places: tuple[Place, ...], result: Sear
     empty = pq.read_table(io.BytesIO(to_geoparquet(answer([]).to_answer(places=()))))
     assert json.loads(empty.schema.metadata[b"rsitr"]) == {
         "query": "“a <river>”",
+        "model": "colour",
         "matches": False,
         "state": "nothing",
         "relevance": None,
@@ -281,7 +284,43 @@ def test_a_place_does_not_grow_by_what_does_not_match() -> None:
     row = hits([tile("a.tif", 100 * i, 0) for i in (0, 2, 1, 3)])
     sure = [dataclasses.replace(hit, relevance=value) for hit, value in zip(row, (0.9, 0.8, 0.3, None), strict=True)]
     places = merge_hits(sure, threshold=0.5)
-    assert [[hit.rank for seen in place.sightings for hit in seen.hits] for place in places] == [[1], [2, 4], [3]]
-    assert [place.rank for place in places] == [1, 2, 3]
-    assert len(merge_hits(sure)) == 1
-    assert len(merge_hits(sure[:2] + sure[3:], threshold=0.5)) == len(places) - 1, "no more hits, no fewer places"
+    assert [[hit.rank for seen in place.sightings for hit in seen.hits] for place in places] == [[1], [2], [3], [4]]
+    assert [place.rank for place in places] == [1, 2, 3, 4]
+    assert [place.n_tiles for place in merge_hits(sure)] == [2, 1, 1], "a dip, and what nobody has judged, stay apart"
+
+
+def test_two_peaks_are_one_place_only_where_relevance_stays_high_between_them() -> None:
+    def row(*relevance: float) -> list[int]:
+        order = sorted(range(len(relevance)), key=lambda i: -relevance[i])
+        found = [
+            Hit(tile("a.tif", 100 * i, 0), score=relevance[i], rank=rank, relevance=relevance[i])
+            for rank, i in enumerate(order, start=1)
+        ]
+        return [place.n_tiles for place in merge_hits(found, threshold=0.5)]
+
+    assert row(0.9, 0.95, 0.85, 0.94, 0.9) == [5]
+    assert row(0.9, 0.95, 0.6, 0.94, 0.9) == [3, 2], "the dip belongs to the better neighbour"
+    assert row(0.95, 0.9, 0.4, 0.94) == [2, 1, 1], "what does not match divides, and is a place of its own"
+
+
+@given(st.lists(st.integers(1, 99), min_size=1, max_size=36, unique=True), st.data())
+def test_more_hits_show_more_places_and_change_none(scores: list[int], data: st.DataObject) -> None:
+    cells = data.draw(st.permutations([(scene, i) for scene in ("a.tif", "b.tif") for i in range(18)]))
+    ranked = [
+        Hit(tile(scene, 100 * (i % 6), 100 * (i // 6)), score=score / 100, rank=rank, relevance=score / 100)
+        for rank, (score, (scene, i)) in enumerate(zip(sorted(scores, reverse=True), cells, strict=False), start=1)
+    ]
+    matching = [hit for hit in ranked if (hit.relevance or 0) >= 0.5]
+    before: list[tuple[object, ...]] = []
+    for k in range(1, len(ranked) + 1):
+        whole = ranked if k > len(matching) else matching
+        places = merge_hits(ranked[:k], threshold=0.5, further=whole)
+        sure = [place for place in places if (place.relevance or 0) >= 0.5]
+        told: list[tuple[object, ...]] = [(place.place, place.n_tiles, place.outline) for place in sure]
+        assert told[: len(before)] == before, "a place that was there stays as it is"
+        for place in places:
+            assert place.position is not None
+            assert place.outline is not None
+            assert place.outline.contains(shapely.Point(place.position))
+            assert all((hit.relevance or 0) >= 0.5 for seen in place.sightings for hit in seen.hits) == (place in sure)
+        before = told

@@ -72,7 +72,8 @@ def test_a_scene_that_was_added_since_is_found(tmp_path: Path, encoder: ColourEn
     write_utm(tmp_path / "scenes" / "b.tif")
     ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=encoder)
     assert index.overview("b.tif", max_px=8).image.shape == (8, 8, 3)
-    assert len(index.search("red", k=100)) == 8
+    assert len(index.search("red", k=100, every=True)) == 8
+    assert (len(found := index.search("red", k=100)), found.n_copies) == (4, 4), "the other file is a copy"
 
 
 def test_corners_go_clockwise_from_the_first_pixel(index: Index) -> None:

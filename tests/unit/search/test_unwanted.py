@@ -61,7 +61,7 @@ def test_more_is_looked_at_where_most_is_unwanted(
 ) -> None:
     monkeypatch.setattr("rsitr.search.unwanted.FIRST", 1)
     monkeypatch.setattr("rsitr.search.unwanted.GROWTH", 2)
-    monkeypatch.setattr("rsitr.search.index.JUDGED", 1)
+    monkeypatch.setattr("rsitr.search.answering.JUDGED", 1)
     assert index.search("red", minus="green", k=1).stages[1].note == ""
     monkeypatch.setattr("rsitr.search.unwanted.SHOWS", 1.1)
     assert index.search("red", minus="green", k=1).stages[1].note == "", "all that there are were looked at"

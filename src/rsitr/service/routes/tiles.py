@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from rsitr.errors import QueryError
-from rsitr.search import Index
+from rsitr.search import Index, map_words
 from rsitr.service.answers import show_tile
-from rsitr.service.rendering import draw_similarity, patch_similarity, to_jpeg
+from rsitr.service.rendering import draw_similarity, to_jpeg
 from rsitr.service.replies import TileReply
 from rsitr.service.routes.wiring import EngineOf, errors_of, json_response, picture_response
 
@@ -59,7 +59,7 @@ async def get_explanation(
     q: Annotated[str, Query(max_length=1000, description="The words.", examples=["a bridge"])],
     size: Size = 256,
 ) -> Response:
-    """Where in a tile the words fit best: the mean cosine of the words' tokens with each patch, as a transparent PNG.
+    """Where in a tile the words fit best, by pieces of it that are encoded one by one, as a transparent PNG.
 
     It has the size of the tile's picture and is meant to lie over it. Strength is relative to the tile itself.
     """
@@ -73,7 +73,7 @@ async def get_explanation(
         width, height = found.window_px[2:]
         scale = min(1.0, size / max(width, height))
         shown = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return draw_similarity(patch_similarity(index.encoder, picture, words), size_px=shown)
+        return draw_similarity(map_words(index.encoder, picture, words), size_px=shown)
 
     return picture_response(request, await engine.learn([words], make), "image/png")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from rsitr.formats import format_gsd
+from rsitr.formats.text import format_gsd
 from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX
 from rsitr.types import Tile
 
-__all__ = ["find_unsuitable"]
+__all__ = ["SUITABLE", "find_unsuitable", "say_suitability"]
+
+SUITABLE = "good"
+"""What files say of a tile whose pixels can show something."""
 
 
 def find_unsuitable(tile: Tile) -> str | None:
@@ -19,3 +22,8 @@ def find_unsuitable(tile: Tile) -> str | None:
         return f"pixels of {format_gsd(tile.gsd_m).removesuffix(' per pixel')}"
     width, height = tile.window_px[2:]
     return f"{width} × {height} pixels" if min(width, height) < SMALLEST_PX else None
+
+
+def say_suitability(tile: Tile) -> str:
+    """Whether a tile's pixels can show anything, as files say it: `good`, or why not."""
+    return find_unsuitable(tile) or SUITABLE
