@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import rasterio
 
 from fakes import ColourEncoder
 from rasters import write_all_nodata, write_corrupt, write_dateline, write_utm
@@ -291,3 +292,54 @@ def test_nothing_usable_still_says_why(run: Run, tmp_path: Path) -> None:
     assert "its pixels cannot be decoded" in out
     assert "none of the 1 files could be used" in err
     assert not (tmp_path / "index").exists()
+
+
+def test_copies_are_left_out_and_counted(run: Run, scenes: Path, tmp_path: Path) -> None:
+    (scenes / "copy_20160816.tif").write_bytes((scenes / "naip_20160816.tif").read_bytes())
+    assert run("index", scenes, "--into", tmp_path / "index", "--tile-px", 64)[0] == 0
+    status, out, err = run("search", tmp_path / "index", "red", "-k", 3, "--format", "json")
+    told = json.loads(out)
+    assert status == 0
+    assert "left out: 2 tiles, which show the ground of a better hit on the same day; --all shows them" in err
+    assert told["n_copies"] == 2
+    assert "copy_20160816.tif:0,0,64,64" in {hit["tile"] for hit in told["hits"]}, "of equals the first by name stays"
+    _, out, err = run("search", tmp_path / "index", "red", "-k", 3, "--format", "json", "--all")
+    assert {hit["scene"] for hit in json.loads(out)["hits"]} >= {"naip_20160816.tif", "copy_20160816.tif"}
+    assert "left out" not in err
+
+
+def test_several_patterns_of_scenes(run: Run, index: Path) -> None:
+    for patterns, wanted in (
+        (["sub/*", "naip*"], {"dateline.tif", "naip_20160816.tif"}),
+        (["sub/*", "nothing*"], {"dateline.tif"}),
+    ):
+        options = [part for pattern in patterns for part in ("--scene", pattern)]
+        status, out, _ = run("search", index, "red", "-k", 50, "--format", "json", *options)
+        assert status == 0
+        assert {hit["scene"] for hit in json.loads(out)["hits"]} == wanted
+        assert json.loads(out)["query"]["scene"] == patterns
+
+
+def test_chips_have_the_scenes_own_pixels(run: Run, index: Path, scenes: Path, tmp_path: Path) -> None:
+    chips = tmp_path / "chips"
+    status, _, err = run("search", index, "red", "-k", 2, "--scene", "naip*", "--chips", chips)
+    assert status == 0
+    files = sorted(chips.iterdir())
+    assert [file.name for file in files] == ["0001-naip_20160816.tif", "0002-naip_20160816.tif"]
+    assert f"2 chips written to {chips}" in err
+    with rasterio.open(files[0]) as chip, rasterio.open(scenes / "naip_20160816.tif") as whole:
+        assert chip.crs == whole.crs
+        assert (chip.read() == whole.read()[:, :64, :64]).all()
+    (scenes / "naip_20160816.tif").unlink()
+    status, _, err = run("search", index, "red", "-k", 2, "--scene", "naip*", "--chips", chips)
+    assert status == 1
+    assert "no chip of hit 1" in err
+    status, _, err = run("search", index, "red", "--chips", files[0])
+    assert status == 2
+    assert "--chips" in err
+
+
+def test_the_time_line_is_a_table_too(run: Run, index: Path) -> None:
+    status, out, _ = run("search", index, "red", "-k", 1, "--timeline")
+    assert status == 0
+    assert "Place 1 over time" in out

@@ -227,7 +227,7 @@ def test_a_search_without_hits_is_a_page_too(index: Index) -> None:
     result = index.search("red", bbox=(0, 0, 1, 1))
     assert "No tile lies within these limits." in Page(draw_sheet(index, result).html).words
     assert json.loads(to_geojson(result.to_answer())) == {
-        "type": "FeatureCollection", "query": "“red” within 0, 0, 1, 1", "model": "colour", "matches": False, "state": "nothing",
-        "relevance": None, "features": [],
+        "type": "FeatureCollection", "query": "“red” within 0, 0, 1, 1", "model": "colour", "matches": False,
+        "state": "nothing", "relevance": None, "features": [],
     }  # fmt: skip
     assert to_csv(result.to_answer()).count("\n") == 1

@@ -30,9 +30,10 @@ from rsitr.search import (
     load_detector,
     make_query,
     read_marks,
+    rename_detector,
 )
 from rsitr.search.detectors import save_detector
-from rsitr.search.feedback import learn_detector, push_away
+from rsitr.search.feedback import learn_detector, measure_precision, push_away
 from rsitr.types import TileFilter
 
 DIM = 12
@@ -304,3 +305,46 @@ def test_detectors_that_cannot_be_removed(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(StoreError, match="cannot be removed"):
         delete_detector(folder, "x")
+
+
+def test_a_detector_tells_how_well_it_does_on_marks_it_has_not_learned_from(index: Index, folder: Path) -> None:
+    query = make_query(text="red", k=5)
+    right = [hit.tile.tile for hit in index.search("red", k=2)]
+    wrong = [index.search(colour, k=1).hits[0].tile.tile for colour in ("green", "blue", "yellow")]
+    few = index.learn("few", query=query, marks=[Mark(right[0], True)])
+    assert few.precision is None, "of one mark nothing can be said"
+    learned = index.learn("red", query=query, marks=[*(Mark(t, True) for t in right), *(Mark(t, False) for t in wrong)])
+    assert learned.precision == 1.0
+    assert load_detector(folder, "red").precision == 1.0
+
+
+def test_precision_is_low_where_the_marks_say_nothing() -> None:
+    chance = np.random.default_rng(0)
+    tiles, background = unit(chance.normal(size=(40, DIM))), unit(chance.normal(size=(100, DIM)))
+    start = unit(chance.normal(size=DIM))
+    measured = measure_precision(start, tiles[:20], tiles[20:], background)
+    assert measured is None or measured < 0.75
+    clear = unit(np.eye(DIM)[0] + 0.1 * chance.normal(size=(20, DIM)))
+    assert (measure_precision(start, clear, tiles[20:], background) or 0.0) >= 0.9
+
+
+def test_a_detector_gets_another_name(index: Index, folder: Path) -> None:
+    mark = [Mark(index.search("red", k=1).hits[0].tile.tile, True)]
+    learned = index.learn("roofs", query=make_query(text="red", k=5), marks=mark)
+    index.learn("other", query=make_query(text="red", k=5), marks=mark)
+    assert rename_detector(folder, "roofs", "red roofs") == dataclasses.replace(learned, name="red roofs")
+    assert list_detectors(folder) == ["other", "red roofs"]
+    assert index.detect("red roofs", k=1).hits[0].tile.tile == mark[0].tile
+    with pytest.raises(QueryError, match="there is a detector 'other' already"):
+        rename_detector(folder, "red roofs", "other")
+    with pytest.raises(QueryError, match="cannot name a detector"):
+        rename_detector(folder, "red roofs", "../x")
+    with pytest.raises(QueryError, match="there is no detector 'roofs'"):
+        rename_detector(folder, "roofs", "new")
+    assert list_detectors(folder) == ["other", "red roofs"]
+
+
+def test_a_right_tile_far_down_comes_first(index: Index) -> None:
+    last = index.search("red", k=100).hits[-1].tile.tile
+    found = index.refine(make_query(text="red", k=3), [Mark(last, True)])
+    assert (found.hits[0].tile.tile, found.hits[0].mark, found.hits[0].rank) == (last, True, 1)
