@@ -11,7 +11,9 @@ with it in view), by class (30 names, as people say them):
 (c) collections of 1, 4 and 16 tiles of one class, asked for it;
 (d) mosaics of 16 pictures of 16 classes: `rsitr locate` is asked for one of them; its picture should fit best, and the
     verdict be that it matches;
-(e) twenty queries without sense: random letters, other languages, names of people. None may match.
+(e) twenty queries without sense: random letters, other languages, names of people. None may match;
+(f) pictures as queries, five of each class, alone and together with the name of their class: area under the ROC curve
+    of tiles, and share of tiles that match, of the same class and of others.
 
 Then the labelled windows of real scenes (`real_scenes.csv`): which things that are there are denied, and which windows
 are said to show what they don't. Last, how far relevance is a probability: Brier score and expected calibration error
@@ -24,6 +26,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +61,7 @@ NONSENSE = (
     *("hello world", "happiness", "thursday", "quantum mechanics", "jealousy"),
 )
 MOSAICS, SIDE = 30, 4
+EXAMPLES = 5
 BINS = 10
 
 
@@ -179,6 +183,7 @@ def main() -> int:  # noqa: PLR0915 - one experiment after the other
     if lexicon is not None:
         known = sum(not lexicon.is_foreign(words) for words in NONSENSE)
         print(f"      ({known} of them have a word that the model takes for known)")
+    _examples(product, labels, tiles, {name: NAMES.get(name, name) for name in names}, report)
     if (root / "geotiff").is_dir():
         _real_scenes(product, root / "geotiff", report)
     predicted = np.concatenate([every[name] for name in names])
@@ -198,6 +203,34 @@ def main() -> int:  # noqa: PLR0915 - one experiment after the other
     if arguments.figure:
         _draw(arguments.figure, gaps)
     return int(bool(wrong))
+
+
+def _examples(
+    product: Judge, labels: NDArray[np.str_], tiles: FloatArray, words: dict[str, str], report: Callable[..., None]
+) -> None:
+    """A picture as the query, alone and with the name of its class: of each class five, asked for among all others."""
+    chance = np.random.default_rng(1)
+    for kind in ("a picture", "a picture and its class"):
+        high, low, confirmed, false = [], [], [], []
+        for name, asked in words.items():
+            places = np.flatnonzero(labels == name)
+            for place in chance.choice(places, min(EXAMPLES, len(places)), replace=False):
+                parts = [AskedPart(tiles[place], False)]
+                parts += [AskedPart(product.ask(asked), True)] if kind != "a picture" else []
+                relevance = np.array(estimate_relevance(parts, tiles=tiles, calibration=product.calibration))
+                others = np.arange(len(tiles)) != place
+                own, strange = relevance[(labels == name) & others], relevance[labels != name]
+                if len(own):
+                    high.append(own)
+                    low.append(strange)
+                    confirmed.append((own >= THRESHOLD).mean())
+                    false.append((strange >= THRESHOLD).mean())
+        area = np.mean([auc(one, other) for one, other in zip(high, low, strict=True)])
+        report(
+            f"(f) asked by {kind}: AUC of tiles {area:.3f}; of its class {np.mean(confirmed):.1%} match, "
+            f"of others {np.mean(false):.2%}",
+            kept=bool(area >= 0.9),
+        )
 
 
 def _real_scenes(product: Judge, folder: Path, report) -> None:  # type: ignore[no-untyped-def]

@@ -59,7 +59,7 @@ def test_all_that_can_be_read_is_indexed_and_the_rest_named(indexed: tuple[int, 
 
 
 def test_every_footprint_agrees_with_rasterio(indexed: tuple[int, str, Path], folder: Path) -> None:
-    tiles = Index.open(indexed[2], encoder=ColourEncoder(image_size_px=224)).search("grey", k=10_000)
+    tiles = Index.open(indexed[2], encoder=ColourEncoder(image_size_px=224)).search("grey", k=10_000, every=True)
     assert len(tiles) > 300
     for hit in tiles:
         tile = hit.tile
@@ -87,7 +87,7 @@ def test_geojson_lies_on_the_scenes_and_is_valid(indexed: tuple[int, str, Path])
     index = Index.open(indexed[2], encoder=ColourEncoder(image_size_px=224))
     grounds = {entry.scene: entry.bbox for entry in index.scenes() if entry.bbox}
     crossing = 0
-    for feature in json.loads(to_geojson(index.search("green", k=10_000).to_answer()))["features"]:
+    for feature in json.loads(to_geojson(index.search("green", k=10_000, every=True).to_answer()))["features"]:
         if feature["geometry"] is None:
             assert feature["properties"]["scene"] in NO_PLACE
             continue
@@ -105,14 +105,14 @@ def test_a_box_finds_the_scenes_that_lie_in_it(indexed: tuple[int, str, Path]) -
     north_dakota = {hit.tile.scene for hit in index.search("green", bbox=(-99.2, 47.0, -99.1, 47.1), k=1000)}
     assert {name.split("_")[0] for name in north_dakota} == {"naip"}
     assert len(north_dakota) == 3
-    pacific = {hit.tile.scene for hit in index.search("green", bbox=(179.9, 50.0, -179.9, 53.0), k=1000)}
+    pacific = {hit.tile.scene for hit in index.search("green", bbox=(179.9, 50.0, -179.9, 53.0), k=1000, every=True)}
     assert pacific == {CROSSING}
 
 
 def test_every_hit_has_a_picture(indexed: tuple[int, str, Path]) -> None:
     index = Index.open(indexed[2], encoder=ColourEncoder(image_size_px=224))
     scenes: dict[str, int] = {}
-    for hit in index.search("grey", k=10_000):
+    for hit in index.search("grey", k=10_000, every=True):
         if scenes.setdefault(hit.tile.scene, 0) < 2:
             assert index.picture(hit.tile).ndim == 3
             scenes[hit.tile.scene] += 1

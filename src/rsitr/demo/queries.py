@@ -25,13 +25,13 @@ def _query(text: str, *answers: str) -> DemoQuery:
 
 
 QUERIES: tuple[DemoQuery, ...] = (
-    _query("many planes are parked next to a terminal in an airport", "airport apron with aeroplanes"),
+    _query("airplanes on an apron", "airport apron with aeroplanes"),
     _query("a runway with white markings on it", "runways"),
     _query("many white storage tanks", "storage tanks"),
     _query("a baseball field with green grass", "baseball fields"),
-    _query("a bridge is over a river", "river with a bridge"),
+    _query("a bridge with cars over a river", "river with a bridge"),
     _query("a river with trees on both sides", "river", "river mouth", "river with a bridge"),
-    _query("many green trees in a dense forest", "dense forest"),
+    _query("many green trees are in a piece of forest", "dense forest"),
     _query("many pieces of farmland", "farmland"),
     _query("many cars are parked in a parking lot", "parking lot"),
     _query("white waves on a sandy beach", "beach", "river mouth"),
@@ -40,7 +40,7 @@ QUERIES: tuple[DemoQuery, ...] = (
     _query("several tennis courts surrounded by trees", "tennis courts"),
     _query("many houses in a dense residential area", "dense residential area"),
     _query("houses with lawns and trees in a medium residential area", "medium residential area"),
-    _query("many buildings in an industrial area", "industrial area"),
+    _query("buildings in an industrial area", "industrial area"),
     _query("a piece of yellow desert", "desert dunes"),
     _query("a pond surrounded by trees in a park", "park with a pond"),
 )

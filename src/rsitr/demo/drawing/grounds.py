@@ -44,13 +44,13 @@ def sand(noise: NoiseFields, color: Color = (214, 198, 164)) -> FloatArray:
 
 
 def ripples(noise: NoiseFields, *, angle_deg: float, color: Color) -> FloatArray:
-    """Sand dunes: asymmetric crests across the wind, bent and broken by noise, lit from the sun's side."""
+    """Sand dunes: low asymmetric crests across the wind, bent and broken by noise, lit from the sun's side."""
     v = _across(noise, angle_deg) + noise.broad * 26 + noise.mid * 7
-    phase = np.mod(v / 34.0, 1.0)
+    phase = np.mod(v / 10.0, 1.0)
     crest = np.where(phase < 0.7, phase / 0.7, (1 - phase) / 0.3) * (1 + 0.25 * noise.mid)
     small = np.sin(v * 0.9 + noise.small * 0.8) * 0.25
-    light = hillshade((crest * 9 + small + noise.broad * 16).astype(np.float32), steepness=0.55, smooth_px=1.2)
-    base = sand(noise, color) * (0.62 + 0.62 * light[..., None])
+    light = hillshade((crest * 2.7 + small + noise.broad * 16).astype(np.float32), steepness=0.55, smooth_px=1.2)
+    base = sand(noise, color) * (0.75 + 0.5 * light[..., None])
     return np.asarray(base, dtype=np.float32)
 
 
@@ -101,7 +101,7 @@ def surf(noise: NoiseFields, offshore_px: FloatArray, *, shallow: Color, deep: C
     sea = (sea * (1 + swell[..., None])).astype(np.float32)
     picture = mix(ground, sea, smoothstep(d, start=-1.5, end=2.5) * 0.93)
     foam = np.exp(-(((d - 3) / 4.5) ** 2)) * 0.95
-    for at, breadth in ((26.0, 7.0), (58.0, 6.0), (96.0, 5.0)):
+    for at, breadth in ((26.0, 7.0), (58.0, 6.0)):
         wobble = d + noise.broad * 9 + noise.mid * 6
         broken = smoothstep(noise.patches + 0.6 * noise.small + 0.5 * noise.broad, start=-0.5 + at / 110, end=1.1)
         crest = np.where(

@@ -23,7 +23,7 @@ __all__ = [
     "draw_river",
 ]
 
-_FOREST_GREENS: tuple[Color, ...] = ((72, 90, 60), (60, 84, 58), (80, 96, 60), (58, 80, 62))
+_FOREST_GREENS: tuple[Color, ...] = ((34, 72, 40), (30, 60, 36), (38, 78, 44), (32, 66, 38))
 _CROPS: tuple[tuple[Color, Color], ...] = (  # crop, furrow
     ((86, 106, 58), (112, 104, 74)), ((70, 96, 54), (96, 98, 62)), ((116, 124, 72), (140, 124, 88)),
     ((150, 134, 96), (128, 108, 80)), ((168, 148, 108), (146, 124, 92)), ((134, 110, 84), (112, 90, 70)),
@@ -36,7 +36,7 @@ def draw_forest(plot: Plot) -> list[Mark]:
     """Closed forest, perhaps with a path."""
     rng, canvas = plot.rng, plot.canvas
     color = _FOREST_GREENS[int(rng.integers(len(_FOREST_GREENS)))]
-    canvas.lay(canopy(canvas, spacing_px=float(rng.uniform(7.5, 11)), color=color))
+    canvas.lay(canopy(canvas, spacing_px=float(rng.uniform(4, 5.5)), color=color))
     return []
 
 
@@ -100,7 +100,7 @@ def _split_fields(
 
 def draw_dunes(plot: Plot) -> list[Mark]:
     """A sandy desert of dunes."""
-    color = (224, 188, 138) if plot.rng.random() < 0.6 else (216, 176, 126)
+    color = (216, 172, 96) if plot.rng.random() < 0.6 else (222, 186, 128)
     plot.canvas.lay(ripples(plot.canvas.noise, angle_deg=float(plot.rng.uniform(0, 180)), color=color))
     return []
 
@@ -138,7 +138,7 @@ def _river_ground(plot: Plot) -> FloatArray:
     edge = d + noise.mid * 3 + noise.small * 1.5
     land = grass(noise, (98, 108, 68), dry=0.6)
     trees = canopy(canvas, spacing_px=9, color=(60, 76, 46))
-    belt = smoothstep(edge + noise.broad * 60 + noise.mid * 12, start=-86, end=-80)
+    belt = smoothstep(edge + noise.broad * 60 + noise.mid * 12, start=-180, end=-165)
     land = mix(land, trees, belt)
     land = mix(land, soil(noise, (164, 146, 112)), smoothstep(edge, start=-11, end=-7))
     stream = mix(water(noise, (92, 98, 74)), (62, 76, 66), smoothstep(edge, start=0, end=45))
@@ -226,7 +226,7 @@ def draw_park(plot: Plot) -> list[Mark]:
     canvas.lay(mix(land, water_here, smoothstep(d, start=-1, end=1)))
     for pond in ponds:
         _draw_paths(plot, *pond)
-    _scatter_trees(plot, where=(d < -30), count=1500, radius_px=7, clumps=-0.35)
+    _scatter_trees(plot, where=(d < -30), count=4000, radius_px=7, clumps=-0.9)
     return [Mark(label="pond", box_px=(x - r, y - r, 2 * r, 2 * r)) for x, y, r in ponds]
 
 
