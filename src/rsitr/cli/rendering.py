@@ -285,8 +285,12 @@ def _verdict(result: SearchResult) -> str | None:
     said = []
     if not result.matches and result.n_tiles:
         begun = "No confident match" if result.state == "unsure" else "Nothing here matches"
-        why = "the model knows none of the words" if result.is_foreign else "no hit reaches a relevance of "
-        said.append(f"{begun}: {why}{'' if result.is_foreign else f'{result.threshold:g}'}.")
+        why = f"no hit reaches a relevance of {result.threshold:g}"
+        if result.is_foreign:
+            why = "the model knows none of the words"
+        elif result.has_unknown:
+            why = "the model does not know every word"
+        said.append(f"{begun}: {why}.")
     if result.sorted_by is not None:
         said.append(f"Sorted by {result.sorted_by}; the score is what hits had before it.")
     return "\n".join(said) or None

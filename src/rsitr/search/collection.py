@@ -122,6 +122,17 @@ class Collection:
         texts = [part.value for part in query.parts if part.kind == "words"]
         return {word: near for text in texts for word, near in lexicon.unknown(text).items()}
 
+    def has_unknown(self, query: Query) -> bool:
+        """Whether a word of what is wanted is unknown to the model, and there is no example beside the words.
+
+        Then no hit is sure to be what was asked for.
+        """
+        wanted = [part for part in query.parts if part.weight > 0]
+        lexicon = getattr(self.encoder, "lexicon", None)
+        if lexicon is None or any(part.kind != "words" for part in wanted):
+            return False
+        return any(lexicon.unknown(part.value) for part in wanted)
+
     def is_foreign(self, query: Query) -> bool:
         """Whether the model knows none of the words, and there is no example beside them."""
         wanted = [part for part in query.parts if part.weight > 0]

@@ -338,6 +338,7 @@ class Index:
             stages=found.stages,
             judged=found.hits[:JUDGED],
             unknown={} if is_detector else self._collection.unknown_words(query),
+            has_unknown=not is_detector and self._collection.has_unknown(query),
             is_foreign=not is_detector and self._collection.is_foreign(query),
             n_hopeless=0 if query.every else self._folder.store.count(query.where) - n_tiles,
             found=found,

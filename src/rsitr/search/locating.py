@@ -19,6 +19,7 @@ from rsitr import geo
 from rsitr.calibration import Calibration
 from rsitr.errors import QueryError, SceneError
 from rsitr.formats import HeatMap, format_gsd
+from rsitr.search.outcome import say_unknown
 from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
 from rsitr.types import Encoder, FloatArray
 
@@ -65,7 +66,7 @@ def locate(
     query = encoder.encode_texts([words]).global_emb[0]
     calibration: Calibration | None = getattr(encoder, "calibration", None)  # not every encoder is one of ours
     lexicon = getattr(encoder, "lexicon", None)
-    doubt = "the model knows none of the words" if lexicon is not None and lexicon.is_foreign(words) else None
+    doubt = None if lexicon is None else say_unknown(lexicon.unknown(words)) or None
     best: FloatArray | None = None  # relevance rises with the cosine: the nearest window's is the highest
     with geo.open_reader(scene) as reader:
         found = reader.scene

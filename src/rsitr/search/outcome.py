@@ -25,12 +25,15 @@ def say_outcome(result: SearchResult, *, n_all: int, are_shown: bool = True) -> 
     if not result.hits:
         return _say_empty(result, n_all=n_all)
     unknown = "; ".join(filter(None, [say_unknown(result.unknown), _say_unsuitable(result.unsuitable, len(result))]))
-    if result.is_foreign:
-        return f"no confident match for {result.query.describe()}: {unknown}, so no hit is to be trusted"
     if result.state == "matches":
         return unknown
-    if result.relevance is None and result.unsuitable:
-        return f"no confident match for {result.query.describe()}: {unknown}"
+    why = ", so no hit is to be trusted" if result.is_foreign else None
+    if result.has_unknown and (result.relevance or 0.0) >= result.threshold:
+        why = ", so hits may show the rest of it alone"
+    elif result.relevance is None and result.unsuitable:
+        why = ""
+    if why is not None:
+        return f"no confident match for {result.query.describe()}: {unknown}{why}"
     if result.state is None:
         return (
             f"whether anything here matches {result.query.describe()} cannot be said: {result.model} is not calibrated "

@@ -33,7 +33,8 @@ class SearchResult:
         threshold: relevance below which nothing is said to match.
         stages: how the hits were ranked.
         unknown: words of the query that the model does not know, each with the nearest that it knows.
-        is_foreign: whether it knows none of the words: then nothing is sure.
+        has_unknown: whether one of these is wanted: then no hit is sure to be what was asked for.
+        is_foreign: whether it knows none of the words.
         judged: the tiles by which it is judged whether anything matches: the best ten, however many hits were wanted.
         n_hopeless: tiles within the limits that were left out, since their pixels can show nothing to a model.
         found: what else can be asked of the search.
@@ -48,6 +49,7 @@ class SearchResult:
     stages: tuple[HitStage, ...] = ()
     judged: tuple[Hit, ...] = ()
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    has_unknown: bool = False
     is_foreign: bool = False
     n_hopeless: int = 0
     found: Found | None = field(default=None, compare=False, repr=False)
@@ -76,7 +78,8 @@ class SearchResult:
             return "unsure" if self.n_hopeless else "nothing"
         if self.is_foreign or (self.relevance is None and self.unsuitable):
             return "unsure"
-        return judge(self.relevance, threshold=self.threshold)
+        state = judge(self.relevance, threshold=self.threshold)
+        return "unsure" if state == "matches" and self.has_unknown else state
 
     @property
     def unsuitable(self) -> list[str]:

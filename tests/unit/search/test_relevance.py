@@ -150,11 +150,15 @@ def test_words_that_the_model_does_not_know_match_nothing_for_sure(
     assert said == (
         "no confident match for “qwertz”: the model does not know “qwertz” (but “red”), so no hit is to be trusted"
     )
-    assert partly.state == "matches"
-    assert say_outcome(partly, n_all=len(index)) == "the model does not know “qwertz” (but “red”)"
+    assert (partly.state, partly.relevance) == ("unsure", known.relevance), "half of what was asked for is unknown"
+    assert say_outcome(partly, n_all=len(index)) == (
+        "no confident match for “red qwertz”: the model does not know “qwertz” (but “red”), so hits may show the rest "
+        "of it alone"
+    )
+    assert index.search("red", minus="qwertz", k=3).state == "matches", "what is not wanted may be unknown"
     assert (known.state, say_outcome(known, n_all=len(index))) == ("matches", "")
     example = index.search("qwertz", like=known.hits[0].tile.tile, k=3)
-    assert example.relevance is not None, "an example is known by its looks"
+    assert (example.relevance, example.has_unknown) != (None, True), "an example is known by its looks"
 
 
 def test_references_of_a_mixture_are_mixed_alike(concepts: FloatArray) -> None:
