@@ -2,7 +2,7 @@
 
 Our own rules. Within a scene, windows that overlap or share an edge belong together, whatever their scale, as far as
 they match: taken from the best down, each joins the place of the best window that it touches. Where two places meet,
-they become one unless relevance falls between them to less than four fifths of the lower peak's. Of different scenes,
+they become one unless the odds of relevance halve between them and the lower peak. Of different scenes,
 places do when they share at least half of the smaller one and their tiles show ground of comparable size: a tile of
 20 km lies over many places of 100 m and is none of them. Each is compared with the best one alone, so that no chain
 leads from a street to a country.
@@ -27,8 +27,8 @@ from rsitr.types import Hit
 
 __all__ = ["merge_hits"]
 
-SADDLE = 0.8
-"""Part of the lower peak's relevance that stays between two peaks of one place."""
+SADDLE = 2.0
+"""How many times the odds that a peak matches may be those between two peaks of one place."""
 SHARED = 0.5
 """Part of the smaller outline that two scenes' outlines share when they show the same ground."""
 COMPARABLE = 16.0
@@ -48,7 +48,8 @@ def merge_hits(
         hits: of one search.
         merge: False makes a place of every hit.
         threshold: relevance from which hits are joined; each below, or of unknown relevance, is a place of its own, or
-            of the same ground on other days, so that no place grows by what does not match.
+            of the same ground on other days, so that no place grows by what does not match; on the ground of a place
+            that matches on another day it is none.
         further: the same list of hits with more at its end: these belong to places that they touch, and found none.
     """
     if not merge:
@@ -56,7 +57,7 @@ def merge_hits(
     whole = further if len(further) > len(hits) else hits
     matching = [hit for hit in whole if _matches(hit, threshold)]
     others = [_sighting([hit]) for hit in hits if not _matches(hit, threshold)]
-    groups = sorted([*_share(_join_neighbours(matching)), *_share(others)], key=_best_rank)
+    groups = sorted(_share(_join_neighbours(matching), others), key=_best_rank)
     last = max((hit.rank for hit in hits), default=0)
     shown = [group for group in groups if _best_rank(group) <= last]
     return tuple(_place(group, rank=rank) for rank, group in enumerate(shown, start=1))
@@ -76,10 +77,11 @@ def _join_neighbours(hits: Sequence[Hit]) -> list[Sighting]:
     return sightings
 
 
-def _share(sightings: Sequence[Sighting]) -> list[list[Sighting]]:
-    """Groups of the same ground, the best first in each."""
-    ordered = sorted(sightings, key=lambda seen: seen.hits[0].rank)
-    return [[ordered[i] for i in group] for group in _sharing(ordered)] if ordered else []
+def _share(matching: Sequence[Sighting], others: Sequence[Sighting]) -> list[list[Sighting]]:
+    """Groups of the same ground, the best first in each: of sightings that match, or of others."""
+    ordered = [seen for part in (matching, others) for seen in sorted(part, key=lambda seen: seen.hits[0].rank)]
+    groups = _sharing(ordered) if ordered else []
+    return [[ordered[i] for i in group if group[0] >= len(matching) or i < len(matching)] for group in groups]
 
 
 def _best_rank(group: Sequence[Sighting]) -> int:
@@ -129,7 +131,7 @@ def _around_peaks(hits: Sequence[Hit]) -> list[list[int]]:
     Args:
         hits: that match, best first.
     """
-    relevance = [hit.relevance or 0.0 for hit in hits]
+    odds = [_odds(hit.relevance or 0.0) for hit in hits]
     better = _better_neighbours(hits)
     peak = list(range(len(hits)))  # of the group that a window belongs to
 
@@ -144,12 +146,16 @@ def _around_peaks(hits: Sequence[Hit]) -> list[list[int]]:
         peak[i] = home = find(better[i][0])
         for other in {find(j) for j in better[i]} - {home}:
             high, low = sorted((find(home), other))  # the better peak comes first
-            if high != low and relevance[i] >= SADDLE * relevance[low]:
+            if high != low and odds[low] <= SADDLE * odds[i]:
                 peak[low] = high
     groups: dict[int, list[int]] = {}
     for i in range(len(hits)):
         groups.setdefault(find(i), []).append(i)
     return list(groups.values())
+
+
+def _odds(relevance: float) -> float:
+    return relevance / max(1.0 - relevance, 1e-9)
 
 
 def _better_neighbours(hits: Sequence[Hit]) -> list[list[int]]:

@@ -298,7 +298,7 @@ def test_two_peaks_are_one_place_only_where_relevance_stays_high_between_them() 
         ]
         return [place.n_tiles for place in merge_hits(found, threshold=0.5)]
 
-    assert row(0.9, 0.95, 0.85, 0.94, 0.9) == [5]
+    assert row(0.9, 0.95, 0.9, 0.94, 0.9) == [5]
     assert row(0.9, 0.95, 0.6, 0.94, 0.9) == [3, 2], "the dip belongs to the better neighbour"
     assert row(0.95, 0.9, 0.4, 0.94) == [2, 1, 1], "what does not match divides, and is a place of its own"
 
