@@ -17,6 +17,7 @@ from PIL import Image
 from fakes import ColourEncoder
 from rasters import write_utm
 from rsitr import Index, evaluate, ingest, load_dataset, load_model
+from rsitr.cli.indexing import IndexOptions, run_index
 from rsitr.data.sources import DATASETS
 from rsitr.errors import StoreError
 from rsitr.index import STORES, Settings, open_index
@@ -122,6 +123,11 @@ def test_an_engine_of_ones_own_keeps_an_index(tmp_path: Path) -> None:
     assert answers["parquet"].hits == answers["lance"].hits
     like = {name: index.search(like=answers["lance"].hits[0].tile.tile, k=3).hits for name, index in found.items()}
     assert like["parquet"] == like["lance"]
+    with pytest.raises(StoreError, match="its tiles are kept by 'parquet', not by 'lance'"):
+        ingest([tmp_path / "scenes"], into=tmp_path / "parquet", encoder=encoder, engine="lance")
+    options = IndexOptions(into=tmp_path / "named", store="parquet")
+    assert run_index([tmp_path / "scenes"], options, encoder=encoder) == 0
+    assert (tmp_path / "named" / "store").is_dir()
     (tmp_path / "scenes" / "b.tif").unlink()
     again = ingest([tmp_path / "scenes"], into=tmp_path / "parquet", encoder=encoder, sync=True)
     assert (again.unchanged, again.removed) == (("a.tif",), ("b.tif",))
@@ -129,6 +135,9 @@ def test_an_engine_of_ones_own_keeps_an_index(tmp_path: Path) -> None:
     del STORES._things["parquet"]
     with pytest.raises(StoreError, match="unknown engine 'parquet': choose one of lance"):
         open_index(tmp_path / "parquet")
+    with pytest.raises(StoreError, match="unknown engine 'parquet'"):
+        run_index([tmp_path / "scenes"], IndexOptions(into=tmp_path / "new", store="parquet"), encoder=encoder)
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_command_line_imports_a_module_first(tmp_path: Path) -> None:

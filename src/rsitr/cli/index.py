@@ -70,6 +70,9 @@ def index(
         help="Keep R(R+1)/2 half-precision numbers of each tile's local features, so that the second stage of ranking "
         "needs no pictures. [default: none]",
     ),
+    store: str | None = typer.Option(
+        None, metavar="NAME", help="What keeps the tiles of a new index: lance, or one of your own (--import)."
+    ),
     root: Path | None = typer.Option(
         None,
         metavar="DIR",
@@ -107,6 +110,7 @@ def index(
             page=page,
         ),
         local_codes=local_codes,
+        store=store,
         root=root,
         sync=sync,
         dry_run=dry_run,

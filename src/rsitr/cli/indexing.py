@@ -42,6 +42,7 @@ class IndexOptions:
     batch_size: int = 64
     settings: Settings | None = None
     local_codes: int | None = None
+    store: str | None = None
     root: Path | None = None
     sync: bool = False
     dry_run: bool = False
@@ -50,10 +51,12 @@ class IndexOptions:
 def run_index(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: Encoder | None = None) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of the named model."""
     from rsitr.geo import find_sources, is_url
-    from rsitr.index import IngestProgress, Settings, ingest, recorded_encodings, recorded_model
+    from rsitr.index import STORES, IngestProgress, Settings, ingest, recorded_encodings, recorded_model
 
     # Wrong input is found before a model is loaded, which takes seconds.
     into, recorded = options.into, recorded_model(options.into)
+    if options.store is not None:
+        _ = STORES[options.store]
     may_be_gone = options.sync and recorded is not None
     find_sources([scene for scene in scenes if not is_url(str(scene))], may_be_gone=may_be_gone)
     if not options.fast and (options.onnx is not None or options.compiled):
@@ -82,6 +85,7 @@ def run_index(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: E
             root=options.root,
             sync=options.sync,
             coder=coder,
+            engine=options.store,
             batch_size=options.batch_size,
             progress=show,
         )

@@ -98,7 +98,7 @@ def ingest(
     root: Path | None = None,
     sync: bool = False,
     coder: TileCoder | None = None,
-    engine: str = "lance",
+    engine: str | None = None,
     batch_size: int = 64,
     progress: Callable[[IngestProgress], None] | None = None,
 ) -> IngestReport:
@@ -120,7 +120,8 @@ def ingest(
         sync: also remove from the index what lay in the inputs' folders and is no longer there; these may be empty or
             gone themselves.
         coder: what makes the codes of a second stage of ranking; an existing index with codes takes only its own.
-        engine: what keeps the tiles of a new index, by its name in `rsitr.index.STORES`.
+        engine: what keeps the tiles of a new index, by its name in `rsitr.index.STORES`; None: `lance`. An existing
+            index takes only its own.
         batch_size: pictures encoded at once.
         progress: called after every batch.
 

@@ -284,7 +284,7 @@ def open_writer(
     root: Path | None,
     coder: TileCoder | None,
     held: ExitStack,
-    engine: str = "lance",
+    engine: str | None = None,
 ) -> Writer:
     """Take hold of the index in a folder, or get ready to make one.
 
@@ -296,7 +296,7 @@ def open_writer(
         root: folder that scene paths are relative to, or None.
         coder: what makes the tiles' codes, or None.
         held: lets go of the index in the end.
-        engine: of the store of a new index.
+        engine: of the store of a new index; an existing one takes only its own.
 
     Raises:
         StoreError: see `ingest`.
@@ -308,10 +308,14 @@ def open_writer(
         local = [source.location.parent for source in sources if isinstance(source.location, Path)]
         base = (root or Path(os.path.commonpath(local or [Path.cwd()]))).resolve()
         manifest = Manifest.create(
-            into, encoder=encoder(), settings=given, root=base, code=record_code(coder), engine=engine
+            into, encoder=encoder(), settings=given, root=base, code=record_code(coder), engine=engine or "lance"
         )
         return Writer(into, manifest, root=base, held=held, coder=coder)
     manifest = read_manifest(into)
+    if engine not in {None, manifest.engine}:
+        raise StoreError(
+            f"{into}: its tiles are kept by {manifest.engine!r}, not by {engine!r}; make another index to change that"
+        )
     manifest.check_settings(given, folder=into)
     manifest.check_code(record_code(coder), folder=into)
     writer = Writer(into, manifest, root=root and root.resolve(), held=held, coder=coder)

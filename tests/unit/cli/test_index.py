@@ -42,7 +42,7 @@ def call(
     with pytest.raises(typer.Exit) as left:
         index(list(scenes) or None, into=into, model=None, device=None, fast=True, batch_size=4, tile_px=None,
               tile_m=None, overlap=None, scales=scales, bands=bands, root=root, sync=False, page=None, dry_run=False,
-              local_codes=None, onnx=None, compiled=False)  # fmt: skip
+              local_codes=None, store=None, onnx=None, compiled=False)  # fmt: skip
     return left.value.exit_code
 
 
