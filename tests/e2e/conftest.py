@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from browser import Page, open_browser, visit
+from rsitr.files import locked
 from serving import serve
 
 
@@ -21,8 +23,22 @@ def demo_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running
         return
     folder = tmp_path_factory.mktemp("demo")
+    _copy_demo(tmp_path_factory.getbasetemp().parent / "demo-of-all", into=folder)
     with serve("--demo", "--demo-dir", str(folder), log=folder / "serve.log") as address:
         yield address
+
+
+def _copy_demo(common: Path, *, into: Path) -> None:
+    """The demo's index, which takes half a minute: made by whichever process of the tests asks first."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return  # the service makes its own
+    common.mkdir(exist_ok=True)
+    with locked(common / "lock"):
+        if not (common / "made").is_file():
+            with serve("--demo", "--demo-dir", str(common / "demo"), log=common / "serve.log"):
+                pass
+            (common / "made").touch()
+    shutil.copytree(common / "demo", into, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")

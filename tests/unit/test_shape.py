@@ -71,7 +71,8 @@ def test_modules_of_a_room_import_in_no_circle(room: str) -> None:
     names = [name for name in MODULES if name.startswith(f"rsitr.{room}.")]
     edges = np.zeros((len(names), len(names)), dtype=bool)
     for row, name in enumerate(names):
-        edges[row] = [other != name and other in imports(name) for other in names]
+        imported = imports(name)
+        edges[row] = [other != name and other in imported for other in names]
     _, part = connected_components(csr_array(edges), directed=True, connection="strong")
     circles = [[names[i] for i in np.flatnonzero(part == number)] for number in np.unique(part)]
     assert [circle for circle in circles if len(circle) > 1] == []

@@ -46,10 +46,10 @@ def test_search_agrees_with_comparing_all(hashes: list[int], max_distance: int) 
 def test_search_agrees_on_many_hashes(max_distance: int) -> None:
     """More than one block in a bucket: half of them share their upper bits."""
     rng = np.random.default_rng(0)
-    crowded = rng.integers(0, 1 << 14, size=2500).tolist()
-    hashes = [*crowded, *rng.integers(0, 1 << 63, size=500).tolist()]
+    crowded = rng.integers(0, 1 << 14, size=1200).tolist()
+    hashes = [*crowded, *rng.integers(0, 1 << 63, size=300).tolist()]
     near = NearDuplicates(hashes, max_distance=max_distance)
-    for index in (0, 1, 1500, 2499, 2500, 2999):
+    for index in (0, 1, 1100, 1199, 1200, 1499):
         assert near.of(index) == slow_neighbours(hashes, index=index, max_distance=max_distance)
 
 
