@@ -15,6 +15,8 @@ export interface Card {
   gsdM: number | null;
   geometry: Geometry | null;
   bbox: BBox | null;
+  /** Of its (best) tile's middle. */
+  position: Position | null;
   windowPx: [number, number, number, number] | null;
   picture: string;
   nTiles: number;
@@ -47,6 +49,7 @@ export function fromTile(tile: Tile): Card {
     gsdM: tile.gsd_m,
     geometry: tile.geometry,
     bbox: tile.bbox,
+    position: tile.bbox && centreOf(tile.bbox),
     windowPx: tile.window_px,
     picture: tile.picture,
     nTiles: 1,
@@ -69,6 +72,7 @@ function fromPlace(place: Place, best: Hit | undefined): Card {
     gsdM: best?.gsd_m ?? null,
     geometry: place.geometry,
     bbox: place.bbox,
+    position: place.position,
     windowPx: best?.window_px ?? null,
     picture: best?.picture ?? picturePath(place.id),
     nTiles: place.n_tiles,

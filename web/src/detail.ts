@@ -90,7 +90,7 @@ export function createDetail(actions: Actions): Detail {
   const votes = { right: vote("right"), wrong: vote("wrong") };
   const locate = button({ icon: "pin", label: "On the map" }, () => card && actions.locate(card));
   const copyPosition = button({ icon: "pin", label: "Copy coordinates" }, () => {
-    if (card?.bbox) actions.copyPosition(plainPosition(card.bbox));
+    if (card?.position) actions.copyPosition(plainPosition(card.position));
   });
   const panel = h(
     "aside",
@@ -171,7 +171,7 @@ export function createDetail(actions: Actions): Detail {
   function drawFacts(): void {
     if (!card || !shown) return;
     const rows: [string, string][] = [
-      ["Place", card.bbox ? formatPosition(card.bbox) : "no place on Earth"],
+      ["Place", card.position ? formatPosition(card.position) : "no place on Earth"],
       ["Date", formatDay(shown.date)],
       ["Sensor", shown.sensor ?? ""],
       ["Relevance", formatRelevance(card.relevance)],

@@ -1,6 +1,5 @@
 // What is on screen, as files: made here, so that it is exactly what is seen.
 import type { Card } from "./card";
-import { centreOf } from "./card";
 
 const COLUMNS = [
   "rank",
@@ -19,7 +18,7 @@ const COLUMNS = [
 type Row = Record<(typeof COLUMNS)[number], string | number | null>;
 
 function toRow(card: Card): Row {
-  const [longitude, latitude] = card.bbox ? centreOf(card.bbox) : [null, null];
+  const [longitude, latitude] = card.position ?? [null, null];
   return {
     rank: card.rank,
     tile: card.key,

@@ -1,6 +1,5 @@
 // Values as people read them.
-import { centreOf } from "./card";
-import type { BBox } from "./types";
+import type { BBox, Position } from "./types";
 
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const COUNT = new Intl.NumberFormat("en-GB");
@@ -20,16 +19,14 @@ export function formatRelevance(relevance: number | null): string {
   return relevance === null ? "" : `${Math.round(relevance * 100)}%`;
 }
 
-export function formatPosition(box: BBox): string {
-  const [longitude, latitude] = centreOf(box);
+export function formatPosition([longitude, latitude]: Position): string {
   const side = (value: number, positive: string, negative: string): string =>
     `${Math.abs(value).toFixed(5)}° ${value < 0 ? negative : positive}`;
   return `${side(latitude, "N", "S")}, ${side(longitude, "E", "W")}`;
 }
 
 /** Latitude and longitude, as other programs take them. */
-export function plainPosition(box: BBox): string {
-  const [longitude, latitude] = centreOf(box);
+export function plainPosition([longitude, latitude]: Position): string {
   return `${latitude.toFixed(6)}, ${longitude.toFixed(6)}`;
 }
 

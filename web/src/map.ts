@@ -122,11 +122,11 @@ export class MapPane {
     });
     for (const marker of this.#markers.values()) marker.remove();
     this.#markers.clear();
-    for (const card of placed) if (card.bbox && card.rank !== null) this.#pin(card, card.bbox);
+    for (const card of placed) if (card.position && card.rank !== null) this.#pin(card, card.position);
     this.#restyle();
   }
 
-  #pin(card: Card, box: BBox): void {
+  #pin(card: Card, position: Position): void {
     const pin = h("div", {
       class: "pin",
       onpointerenter: () => this.actions.hover(card.key),
@@ -137,7 +137,7 @@ export class MapPane {
       },
     });
     pin.append(h("span", {}, String(card.rank)));
-    const marker = new Marker({ element: pin }).setLngLat(centreOf(box)).addTo(this.#map);
+    const marker = new Marker({ element: pin }).setLngLat(position).addTo(this.#map);
     // The grid says all of this to those who do not see the map.
     for (const name of ["role", "tabindex", "aria-label"]) pin.removeAttribute(name);
     pin.setAttribute("aria-hidden", "true");

@@ -188,11 +188,12 @@ export function summarise(result: SearchResult, cards: Card[], question: Questio
 
 /** Why nothing is shown, or why what is shown is not what was asked for. */
 export function explainMisses(result: SearchResult, cards: Card[]): string {
+  if (!cards.length && result.state === "unsure") return capitalise(result.message);
   if (!cards.length) return "No tile passes the filters. Widen the area or the days, or choose another sensor.";
   const [best, least] = [formatRelevance(result.relevance), formatRelevance(result.threshold)];
   const asked = result.query.described || "this search";
   if (result.state === "unsure") {
-    return best
+    return best && (result.relevance ?? 0) < result.threshold
       ? `No confident match for ${asked}. The best is at ${best}; a match has ${least} or more.`
       : capitalise(result.message);
   }

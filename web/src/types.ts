@@ -83,6 +83,7 @@ export interface Sighting {
 export interface Place {
   rank: number;
   id: string;
+  position: Position | null;
   score: number;
   relevance: number | null;
   n_tiles: number;
