@@ -19,6 +19,8 @@ __all__ = ["LayerFormat", "to_layer"]
 LayerFormat = Literal["GPKG", "KML"]
 DRIVERS = {"GPKG": "GPKG", "KML": "LIBKML"}
 LAYER = "rsitr"
+MODEL = "model_name"
+"""Column of KML: its driver takes one called `model` for a thing of its own, and drops it."""
 
 
 def to_layer(answer: Answer, form: LayerFormat) -> bytes:
@@ -32,7 +34,8 @@ def to_layer(answer: Answer, form: LayerFormat) -> bytes:
 
     rows = [_common(answer) | row for row in (_hits(answer) if answer.places is None else _places(answer))]
     if form == "KML":
-        rows = [row | {"Name": f"{row['rank']}. {answer.query.text or ''}".strip()} for row in rows if row["geometry"]]
+        named = {row["rank"]: f"{row['rank']}. {answer.query.text or ''}".strip() for row in rows}
+        rows = [row | {"Name": named[row["rank"]], MODEL: row["model"]} for row in rows if row["geometry"]]
     schema = pa.schema([(name, kind) for name, kind in _schema(answer, form).items()])
     file = io.BytesIO()
     pyogrio.write_arrow(
@@ -58,7 +61,7 @@ def _schema(answer: Answer, form: LayerFormat) -> dict[str, Any]:
     }
     return {
         **({"Name": text} if form == "KML" else {}),
-        **{"query": text, "model": text, "state": text, "threshold": number},
+        **{"query": text, (MODEL if form == "KML" else "model"): text, "state": text, "threshold": number},
         **{"rank": count, "score": number, "relevance": number, "suitability": text, "mark": text},
         **(one if answer.places is None else several),
         "geometry": pa.binary(),

@@ -14,6 +14,8 @@ from rsitr.errors import SceneError
 from rsitr.formats.answer import Answer
 from rsitr.formats.map import draw_map
 from rsitr.formats.places import Place, Sighting, outline_box
+from rsitr.formats.records import name_mark
+from rsitr.formats.suitability import find_unsuitable
 from rsitr.formats.text import format_extent, format_number, format_place
 from rsitr.geo import ring_shape
 from rsitr.types import Hit, ImageArray, Tile
@@ -137,7 +139,7 @@ def _place_card(place: Place, answer: Answer, album: _Album) -> dict[str, Any]:
         "rank": place.rank,
         "relevance": _format_relevance(place.relevance),
         "place": format_place(outline_box(place.outline)),
-        "ground": f"{place.n_tiles} tiles" if place.n_tiles > 1 else _format_ground(place.best),
+        "ground": f"{place.n_tiles} tiles{_remark(place.best)}" if place.n_tiles > 1 else _format_ground(place.best),
         "timeline": days if len(days) > 1 else [],
     }
 
@@ -185,5 +187,14 @@ def _format_ground(hit: Hit) -> str:
     gsd_m = hit.tile.gsd_m
     _, _, width, height = hit.tile.window_px
     if gsd_m is None:
-        return f"{width} × {height} px"
-    return f"{format_extent(width * gsd_m, height * gsd_m)}, {format_number(gsd_m, digits=2)} m per pixel"
+        return f"{width} × {height} px{_remark(hit)}"
+    extent = format_extent(width * gsd_m, height * gsd_m)
+    return f"{extent}, {format_number(gsd_m, digits=2)} m per pixel{_remark(hit)}"
+
+
+def _remark(hit: Hit) -> str:
+    """What a person has called a hit, and why its pixels may show nothing."""
+    mark, unsuitable = name_mark(hit.mark), find_unsuitable(hit.tile)
+    return "".join(
+        [f"; marked {mark}" if mark else "", f"; {unsuitable} can show nothing to a model" if unsuitable else ""]
+    )

@@ -47,14 +47,14 @@ def to_stac(answers: Sequence[Answer], *, address: Callable[[str], str]) -> tupl
         prefix = f"{number:04d}-" if len(answers) > 1 else ""
         for place in answer.places:
             if place.dates:
-                items.append(_item(place, title=answer.query.described, prefix=prefix, address=address))
+                items.append(_item(place, answer, prefix=prefix, address=address))
             else:
                 left_out.append(f"place {place.rank} is no STAC item: the day of {place.best.tile.scene} is unknown")
     text = json.dumps({"type": "FeatureCollection", "features": items}, indent=1, ensure_ascii=False)
     return text + "\n", tuple(left_out)
 
 
-def _item(place: Place, *, title: str, prefix: str, address: Callable[[str], str]) -> dict[str, Any]:
+def _item(place: Place, answer: Answer, *, prefix: str, address: Callable[[str], str]) -> dict[str, Any]:
     first, last = _instant(place.dates[0]), _instant(place.dates[-1])
     when = (
         {"datetime": first}
@@ -71,7 +71,9 @@ def _item(place: Place, *, title: str, prefix: str, address: Callable[[str], str
         "geometry": outline_geometry(place.outline),
         "properties": {
             **when,
-            "title": title,
+            "title": answer.query.described,
+            "rsitr:model": answer.model,
+            "rsitr:state": answer.state,
             **{f"rsitr:{name}": value for name, value in plain(PlaceRecord.of(place), PLACE).items()},
         },
         "links": [],

@@ -39,6 +39,8 @@ def test_kml_has_what_lies_on_earth(tmp_path: Path) -> None:
     read = geopandas.read_file(tmp_path / "a.kml")
     assert len(read) == sum(place.outline is not None for place in answer.places or ())
     assert read["Name"][0].startswith("1. ")
+    assert (set(read["model_name"]), set(read["state"])) == ({"compact"}, {"matches"})
+    assert read["suitability"].tolist() == ["good", "pixels of 200 m"]
     assert read["relevance"][0] == pytest.approx((answer.places or ())[0].relevance)
 
 
