@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rsitr.errors import StoreError
 from rsitr.index.filtering import Rows, TileColumns
-from rsitr.index.rows import VECTORS, numbers, take, texts, tile_from_row, vectors_from_table
+from rsitr.index.rows import VECTORS, numbers, take, texts, tiles_from_rows, vectors_from_table
 from rsitr.types import FloatArray, Hit, TileFilter
 
 __all__ = ["HALF_ERROR", "Ranked", "TileMatrix", "best_rows", "is_sound", "make_hits", "require_sound"]
@@ -176,8 +176,8 @@ def _highest(scores: FloatArray, k: int) -> np.floating[Any]:
 
 def make_hits(rows: Any, ranked: Ranked) -> list[Hit]:
     """Hits of ranked rows of an Arrow table of tiles."""
-    found = take(rows, ranked.rows).to_pylist()
+    found = tiles_from_rows(take(rows, ranked.rows))
     return [
-        Hit(tile=tile_from_row(row), score=float(score), rank=rank)
-        for rank, (row, score) in enumerate(zip(found, ranked.scores, strict=True), start=1)
+        Hit(tile=tile, score=score, rank=rank)
+        for rank, (tile, score) in enumerate(zip(found, ranked.scores.tolist(), strict=True), start=1)
     ]

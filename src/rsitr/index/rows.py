@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import struct
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "texts",
     "tile_from_row",
     "tile_schema",
+    "tiles_from_rows",
     "vectors_from_table",
 ]
 
@@ -143,8 +145,32 @@ def table_from_scenes(scenes: Sequence[SceneEntry]) -> Any:
 
 def tile_from_row(row: Mapping[str, Any]) -> Tile:
     """A tile from a row of plain values."""
-    window = (row["col"], row["row"], row["width"], row["height"])
-    return Tile(tile=row["tile"], scene=row["scene"], window_px=window, **_uncommon(row))
+    return _tile(row, None if row["footprint"] is None else _ring(row["footprint"]))
+
+
+def tiles_from_rows(rows: Any) -> list[Tile]:
+    """The tiles of the rows of a table, in their order: many times faster than one by one."""
+    found = rows.to_pylist()
+    placed = [row for row in found if row["footprint"] is not None]
+    shapes = shapely.from_wkb([row["footprint"] for row in placed])
+    points, owner = shapely.get_coordinates(shapes, return_index=True)
+    ends = np.searchsorted(owner, np.arange(len(placed) + 1))
+    pairs = [(lon, lat) for lon, lat in points.tolist()]
+    rings = iter([tuple(pairs[start:end]) for start, end in itertools.pairwise(ends.tolist())])
+    return [_tile(row, None if row["footprint"] is None else next(rings)) for row in found]
+
+
+def _tile(row: Mapping[str, Any], ring: Ring | None) -> Tile:
+    return Tile(
+        tile=row["tile"],
+        scene=row["scene"],
+        window_px=(row["col"], row["row"], row["width"], row["height"]),
+        footprint=ring,
+        bbox=None if row["west"] is None else _bbox(row),
+        date=None if row["day"] is None else EPOCH + datetime.timedelta(days=row["day"]),
+        gsd_m=row["gsd_m"],
+        sensor=row["sensor"],
+    )
 
 
 def scenes_from_table(table: Any) -> list[SceneEntry]:

@@ -29,8 +29,8 @@ from rsitr.index.rows import (
     table_from_scenes,
     table_from_tiles,
     take,
-    tile_from_row,
     tile_schema,
+    tiles_from_rows,
     vectors_from_table,
 )
 from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
@@ -229,7 +229,7 @@ class LanceStore:
             MissingError: a tile is not in the index.
         """
         matrix = self.load()
-        return [tile_from_row(row) for row in take(matrix.rows, self._rows(matrix, tiles)).to_pylist()]
+        return tiles_from_rows(take(matrix.rows, self._rows(matrix, tiles)))
 
     def vectors(self, tiles: Sequence[str]) -> FloatArray:
         """The vectors of tiles by their ids, (len(tiles), dim).

@@ -29,7 +29,7 @@ from rsitr.types import FloatArray, Hit, Ring, Tile, TileFilter
 
 __all__ = ["Answering", "Found"]
 
-MOST_MATCHING = 1000
+MOST_MATCHING = 500
 """Hits among which tiles that match are joined into places, unless more are asked for."""
 FARTHEST_MARK = 16_384
 """Hits among which tiles that were marked right are looked for."""

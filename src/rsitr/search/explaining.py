@@ -20,8 +20,8 @@ __all__ = ["map_words"]
 
 GRID = 16
 """Cells of the map to a side."""
-PIECES = ((0.5, 5), (0.34, 6))
-"""Sides of the pieces as parts of the picture's, and how many to a side: 61 pieces."""
+PIECES = ((0.5, 4), (0.34, 4))
+"""Sides of the pieces as parts of the picture's, and how many to a side: 32 pieces."""
 
 
 def map_words(encoder: Encoder, picture: ImageArray, words: str) -> FloatArray:

@@ -23,7 +23,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rsitr.formats import Place, Sighting
 from rsitr.geo import ring_shape
-from rsitr.types import Hit
+from rsitr.types import BBox, Hit
 
 __all__ = ["merge_hits"]
 
@@ -55,10 +55,10 @@ def merge_hits(
     if not merge:
         return tuple(_place([_sighting([hit])], rank=rank) for rank, hit in enumerate(hits, start=1))
     whole = further if len(further) > len(hits) else hits
-    matching = [hit for hit in whole if _matches(hit, threshold)]
+    matching = _join_neighbours([hit for hit in whole if _matches(hit, threshold)])
     others = [_sighting([hit]) for hit in hits if not _matches(hit, threshold)]
-    groups = sorted(_share(_join_neighbours(matching), others), key=_best_rank)
     last = max((hit.rank for hit in hits), default=0)
+    groups = sorted(_share([_sighting(part) for part in _near_shown(matching, last=last)], others), key=_best_rank)
     shown = [group for group in groups if _best_rank(group) <= last]
     return tuple(_place(group, rank=rank) for rank, group in enumerate(shown, start=1))
 
@@ -67,14 +67,39 @@ def _matches(hit: Hit, threshold: float) -> bool:
     return hit.relevance is not None and hit.relevance >= threshold
 
 
-def _join_neighbours(hits: Sequence[Hit]) -> list[Sighting]:
-    sightings: list[Sighting] = []
+def _join_neighbours(hits: Sequence[Hit]) -> list[list[Hit]]:
+    """Neighbours of each scene, the best first in each group."""
+    groups: list[list[Hit]] = []
     for _, of_scene in groupby(
         sorted(hits, key=lambda hit: (hit.tile.scene, hit.rank)), key=lambda hit: hit.tile.scene
     ):
         found = list(of_scene)
-        sightings += [_sighting([found[i] for i in group]) for group in _around_peaks(found)]
-    return sightings
+        groups += [[found[i] for i in group] for group in _around_peaks(found)]
+    return groups
+
+
+def _near_shown(groups: Sequence[list[Hit]], *, last: int) -> list[list[Hit]]:
+    """Groups whose best is shown, and those that may lie on their ground: the rest comes to nothing."""
+    shown = [group for group in groups if group[0].rank <= last]
+    boxes = np.array([_unwrapped_box(group) for group in groups]).reshape(-1, 4)
+    is_shown = np.array([group[0].rank <= last for group in groups], dtype=bool)
+    if len(shown) == len(groups):
+        return shown
+    there = shapely.STRtree(shapely.box(*boxes[is_shown].T))
+    near = set(there.query(shapely.box(*boxes[~is_shown].T))[0].tolist())
+    rest = [group for group in groups if group[0].rank > last]
+    return [*shown, *(rest[i] for i in sorted(near))]
+
+
+def _unwrapped_box(group: Sequence[Hit]) -> BBox:
+    """The box around a group, the whole width of the world across the antimeridian; NaN without a place."""
+    boxes = [hit.tile.bbox for hit in group if hit.tile.bbox is not None]
+    if not boxes:
+        return (np.nan,) * 4
+    west, south, east, north = np.array(boxes).T
+    if (west > east).any():
+        return -180.0, float(south.min()), 180.0, float(north.max())
+    return float(west.min()), float(south.min()), float(east.max()), float(north.max())
 
 
 def _share(matching: Sequence[Sighting], others: Sequence[Sighting]) -> list[list[Sighting]]:

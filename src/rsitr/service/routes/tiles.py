@@ -69,11 +69,16 @@ async def get_explanation(
 
     def make(index: Index) -> bytes:
         found = index.tile(tile)
-        picture = index.picture(found, max_px=2 * index.model.image_size_px)
         width, height = found.window_px[2:]
         scale = min(1.0, size / max(width, height))
         shown = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return draw_similarity(map_words(index.encoder, picture, words), size_px=shown)
+
+        def render() -> bytes:
+            picture = index.picture(found, max_px=2 * index.model.image_size_px)
+            return draw_similarity(map_words(index.encoder, picture, words), size_px=shown)
+
+        state = engine.catalogue.state_of(found.scene)
+        return engine.rendered.get(("why", found.scene, state, found.window_px, words, shown), render)
 
     return picture_response(request, await engine.learn([words], make), "image/png")
 
