@@ -6,7 +6,7 @@ import numpy as np
 
 from rsitr.demo.drawing.canvas import Color, Pen, Point, ellipse_points, rectangle_points, shade_color, vary_color
 
-__all__ = ["draw_boat", "draw_car", "draw_lorry", "draw_plane", "draw_ship"]
+__all__ = ["draw_boat", "draw_car", "draw_lorry", "draw_plane"]
 
 _CAR_COLORS: tuple[Color, ...] = (
     (225, 226, 226), (214, 216, 218), (190, 192, 196), (160, 163, 168), (120, 122, 126), (62, 64, 68), (42, 43, 47),
@@ -98,24 +98,3 @@ def draw_boat(pen: Pen, rng: np.random.Generator, *, length_px: float) -> None:
     if rng.random() < 0.5:
         mast = pen.at(half * 0.1, 0)
         mast.cast(rectangle_points(-0.3, -0.3, 0.6, 0.6), height=length_px * 0.7)
-
-
-def draw_ship(pen: Pen, rng: np.random.Generator, *, length_px: float) -> None:
-    """A cargo ship around the origin, containers on deck and the bridge at the stern."""
-    half, beam = length_px / 2, length_px * 0.085
-    hull = _mirrored(
-        [(half, 0.0), (half * 0.86, -beam * 0.75), (half * 0.7, -beam), (-half * 0.92, -beam), (-half, -beam * 0.7)]
-    )
-    pen.cast(hull, height=9)
-    pen.polygon(hull, vary_color(rng, ((120, 60, 50), (60, 74, 96), (90, 92, 96))[int(rng.integers(3))]), layer="top")
-    pen.polygon([(x * 0.97, y * 0.86) for x, y in hull], (150, 132, 118), layer="top")
-    colors: tuple[Color, ...] = ((160, 66, 54), (70, 104, 150), (196, 196, 194), (92, 130, 96), (200, 150, 70))
-    bays = max(3, int(length_px * 0.62 / 12))
-    for bay in range(bays):
-        for row in range(4):
-            color = vary_color(rng, colors[int(rng.integers(len(colors)))])
-            pen.rectangle(
-                half * 0.68 - (bay + 1) * 12, (-0.78 + row * 0.39) * beam, 10.5, beam * 0.36, color, layer="top"
-            )
-    pen.rectangle(-half * 0.84, -beam * 0.8, half * 0.16, beam * 1.6, (232, 232, 230), layer="top")
-    pen.rectangle(-half * 0.92, -beam * 0.25, half * 0.06, beam * 0.5, (190, 90, 60), layer="top")
