@@ -19,10 +19,11 @@ START_S = 600.0  # drawing and indexing the demo takes half a minute, and much l
 
 
 @contextmanager
-def serve(*args: str, log: Path) -> Iterator[str]:
-    """Run `rsitr serve` until it is ready; gives its address."""
+def serve(*args: str, log: Path, port: int = 0) -> Iterator[str]:
+    """Run `rsitr serve` until it is ready; gives its address. Without a port it takes a free one."""
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "rsitr", "serve", *args, "--port", str(port), "--rate", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RSITR_")}

@@ -4,6 +4,9 @@ import type { Detector, Health, IndexInfo, Scene, SearchBody, SearchResult, Tile
 const KEY = "rsitr-key";
 
 /** An answer that is no success, in words for people. */
+/** Seconds until a service that cannot be reached is asked again. */
+const UNREACHED_S = 3;
+
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -39,7 +42,7 @@ async function request(path: string, options: RequestInit = {}): Promise<Respons
     response = await fetch(resolve(path), { ...options, headers: { ...keyHeaders(), ...options.headers } });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError(0, "The service cannot be reached. Is it still running?", null);
+    throw new ApiError(0, "The service cannot be reached. Is it still running?", UNREACHED_S);
   }
   if (response.ok) return response;
   throw new ApiError(response.status, await explain(response), readRetryAfter(response));

@@ -10,7 +10,7 @@ import { h, isNarrow } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import type { Filters } from "./filters";
 import { createFilters } from "./filters";
-import { formatRelevance } from "./format";
+import { formatCount, formatRelevance } from "./format";
 import type { Grid, Mark } from "./grid";
 import { createGrid } from "./grid";
 import { listenToKeys } from "./keyboard";
@@ -62,6 +62,7 @@ export class App {
     ({ question: this.#question, view: this.#view } = decode(location.hash));
     this.#query = createQueryBar({
       submit: (text) => this.#ask({ text }),
+      cut: (most) => this.#status.toast(`A search has at most ${formatCount(most)} characters; the rest was cut off.`),
       choose: (files) => void this.#bring([...files]),
       dropPicture: (picture) => this.#ask({ pictures: this.#question.pictures.filter((own) => own !== picture) }),
       dropLike: (tile) => this.#ask({ like: this.#question.like.filter((own) => own !== tile) }),
@@ -288,6 +289,10 @@ export class App {
       await this.#show(options.still ?? false);
     } catch (error) {
       if (abort.signal.aborted) return;
+      this.#result = null;
+      this.#cards = [];
+      this.#results.clear();
+      await this.#showOnMap({ still: true });
       this.#fail(error, () => void this.#search(options, tries + 1), tries);
     }
   }

@@ -85,4 +85,6 @@ export function button(
 }
 
 export const reducesMotion = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
+/** Whether fingers are all there is: nothing can be dropped then. */
+export const isTouched = (): boolean => matchMedia("(hover: none) and (pointer: coarse)").matches;
 export const isNarrow = (): boolean => matchMedia("(max-width: 760px)").matches;

@@ -30,10 +30,18 @@ export function plainPosition([longitude, latitude]: Position): string {
   return `${latitude.toFixed(6)}, ${longitude.toFixed(6)}`;
 }
 
+/** From one degree to another: 123.396 to 123.387° W, or 0.5° W to 1.2° E. */
+function span(from: number, to: number, positive: string, negative: string, digits: number): string {
+  const say = (value: number): string => Math.abs(value).toFixed(digits);
+  const side = (value: number): string => (value < 0 ? negative : positive);
+  return side(from) === side(to)
+    ? `${say(from)} to ${say(to)}° ${side(to)}`
+    : `${say(from)}° ${side(from)} to ${say(to)}° ${side(to)}`;
+}
+
 export function formatBox([west, south, east, north]: BBox): string {
   const digits = Math.max(Math.abs(east - west), Math.abs(north - south)) > 1 ? 1 : 3;
-  const f = (value: number): string => value.toFixed(digits);
-  return `${f(west)} to ${f(east)}° E, ${f(south)} to ${f(north)}° N`;
+  return `${span(west, east, "E", "W", digits)}, ${span(south, north, "N", "S", digits)}`;
 }
 
 export function formatGsd(gsdM: number | null): string {

@@ -1,6 +1,6 @@
 // The search box: words, and the pictures and tiles that stand beside them.
 import { picturePath, resolve, showPicture } from "./api";
-import { button, h, icon, replace } from "./dom";
+import { button, h, icon, isTouched, replace } from "./dom";
 import type { Question } from "./state";
 
 export interface QueryBar {
@@ -11,11 +11,18 @@ export interface QueryBar {
 
 interface Actions {
   submit: (text: string) => void;
+  /** Told where words beyond so many characters were cut off. */
+  cut: (most: number) => void;
   choose: (files: FileList | File[]) => void;
   dropPicture: (picture: string) => void;
   dropLike: (tile: string) => void;
   thumbnail: (picture: string) => string | undefined;
 }
+
+/** Characters that the service takes. */
+const LONGEST = 1000;
+
+const placeholder = (): string => (isTouched() ? "Describe a place" : "Describe a place, or drop a picture");
 
 export function createQueryBar(actions: Actions): QueryBar {
   const chips = h("span", { class: "chips" });
@@ -23,12 +30,15 @@ export function createQueryBar(actions: Actions): QueryBar {
     type: "search",
     id: "q",
     name: "q",
-    placeholder: "Describe a place, or drop a picture",
+    placeholder: placeholder(),
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "true",
     enterkeyhint: "search",
-    maxlength: 500,
+    maxlength: LONGEST,
+    oninput: () => {
+      if (input.value.length >= LONGEST) actions.cut(LONGEST);
+    },
     "aria-label": "What to look for, in words",
     "aria-keyshortcuts": "/",
   });
@@ -92,7 +102,7 @@ export function createQueryBar(actions: Actions): QueryBar {
         ),
       );
       const more = question.pictures.length + question.like.length > 0;
-      input.placeholder = more ? "Add words" : "Describe a place, or drop a picture";
+      input.placeholder = more ? "Add words" : placeholder();
     },
   };
 }

@@ -1,6 +1,6 @@
 // The pane of results: what was found in words, what can be done with all of it, and the grid; before a search, the index.
 import type { Card } from "./card";
-import { button, h, replace } from "./dom";
+import { button, h, isTouched, replace } from "./dom";
 import { formatNumber, formatRelevance } from "./format";
 import type { Grid } from "./grid";
 import { drawScene } from "./grid";
@@ -13,6 +13,8 @@ export interface Results {
   showResult: (result: SearchResult, cards: Card[], question: Question, info: IndexInfo | null) => void;
   showBusy: (first: boolean) => void;
   showTrouble: (trouble: Trouble | null) => void;
+  /** Takes away what was found: nothing of an earlier search stands under a later one that failed. */
+  clear: () => void;
 }
 
 export interface Trouble {
@@ -104,6 +106,10 @@ export function createResults(grid: Grid, actions: Actions): Results {
       grid.element.hidden = false;
       grid.showSkeletons();
     },
+    clear: () => {
+      toolbar.hidden = refined.hidden = banner.hidden = more.hidden = start.hidden = true;
+      grid.element.hidden = true;
+    },
     showTrouble: (now) => {
       element.removeAttribute("aria-busy");
       trouble.hidden = !now;
@@ -123,7 +129,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
         h(
           "p",
           { class: "lead" },
-          `Describe what to look for, or drop a picture of it anywhere on this page. ${held} are ready to be searched.`,
+          `${isTouched() ? "Describe what to look for, or choose a picture of it." : "Describe what to look for, or drop a picture of it anywhere on this page."} ${held} are ready to be searched.`,
         ),
         info.suggestions.length > 0 &&
           h(
@@ -189,7 +195,7 @@ export function summarise(result: SearchResult, cards: Card[], question: Questio
 /** Why nothing is shown, or why what is shown is not what was asked for. */
 export function explainMisses(result: SearchResult, cards: Card[]): string {
   if (!cards.length && result.state === "unsure") return capitalise(result.message);
-  if (!cards.length) return "No tile passes the filters. Widen the area or the days, or choose another sensor.";
+  if (!cards.length) return `No tile passes the filters: ${result.message.replace(/^no tile lies within these limits: /, "")}.`;
   const [best, least] = [formatRelevance(result.relevance), formatRelevance(result.threshold)];
   const asked = result.query.described || "this search";
   if (result.state === "unsure") {

@@ -5,6 +5,8 @@ import type { Results } from "./results";
 const MOST_TRIES = 5;
 const GONE = [404, 410];
 
+const capitalise = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+
 /** Shows an error of the service; `again` repeats what failed for the time after `tries`. Other errors are bugs. */
 export function showError(
   results: Results,
@@ -21,8 +23,11 @@ export function showError(
     results.showTrouble(null);
     options.again();
   };
-  const waits = error.retryAfterS !== null && options.tries < MOST_TRIES;
+  const isAbsent = error.status === 0 || error.status === 503; // it may be ready at any time
+  const waits = error.retryAfterS !== null && (isAbsent || options.tries < MOST_TRIES);
   const timer = waits ? window.setTimeout(act, (error.retryAfterS ?? 1) * 1000) : 0;
   const told = waits ? `${text} Trying again in ${error.retryAfterS} s.` : text;
-  results.showTrouble({ text: told, action: "Try now", act });
+  // What the service calls a mistake stays one, however often it is asked.
+  const mayPass = waits || [401, 429, ...GONE].includes(error.status) || error.status >= 500;
+  results.showTrouble(mayPass ? { text: told, action: "Try now", act } : { text: capitalise(told) });
 }

@@ -255,15 +255,13 @@ def _write_chips(results: list[SearchResult], folder: Path | None, *, opened: In
 
 def _notes(results: list[SearchResult], opened: Index, *, only_matches: bool) -> list[str]:
     """What a person should know beside the hits."""
-    from rsitr.index import open_index
-    from rsitr.search import say_left_out, say_limits, say_outcome
+    from rsitr.search import say_left_out, say_outcome
 
     notes: list[str] = []
     for result in results:
         outcome = say_outcome(result, n_all=len(opened), are_shown=not only_matches)
         if outcome and not result.hits and len(opened) and not result.n_hopeless:
-            count = open_index(opened.path).store.count
-            outcome += f": {say_limits(result.query.where, count=count, scenes=opened.scenes())}"
+            outcome += f": {opened.say_limits(result.query.where)}"
         if result.n_hopeless and not result.hits:
             outcome += "; --all shows them"
         if outcome:

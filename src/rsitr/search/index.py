@@ -21,6 +21,7 @@ from rsitr.search.encoding import encode_query
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, learn_detector
 from rsitr.search.limits import Limits
 from rsitr.search.loading import Models
+from rsitr.search.outcome import say_limits
 from rsitr.search.query import Part, Query, check_threshold, make_query
 from rsitr.search.ranking import RankingSettings
 from rsitr.search.relevance import JUDGED, THRESHOLD
@@ -319,6 +320,10 @@ class Index:
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""
         return self._folder.store.scenes()
+
+    def say_limits(self, where: TileFilter) -> str:
+        """Of limits that no tile meets, which leaves none, and what there is instead."""
+        return say_limits(where, count=self._folder.store.count, scenes=self.scenes())
 
     def summary(self) -> IndexSummary:
         """What the index holds, in numbers."""

@@ -100,7 +100,8 @@ def check_filter(where: TileFilter) -> TileFilter:
         if day is not None and (not isinstance(day, datetime.date) or isinstance(day, datetime.datetime)):
             raise QueryError(f"{name} is a day, datetime.date(2016, 8, 31) for one, not {day!r}")
     if where.since and where.until and where.since > where.until:
-        raise QueryError(f"no day is on or after {where.since.isoformat()} and on or before {where.until.isoformat()}")
+        since, until = where.since.isoformat(), where.until.isoformat()
+        raise QueryError(f"no day is on or after {since} and on or before {until}: exchange the two")
     if where.gsd_m is not None:
         where = dataclasses.replace(where, gsd_m=_checked_gsd(where.gsd_m))
     return where if where.bbox is None else dataclasses.replace(where, bbox=_checked_box(where.bbox))

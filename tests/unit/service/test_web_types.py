@@ -47,7 +47,7 @@ def read_interfaces() -> dict[str, dict[str, str]]:
 
 def kind_in_page(written: str) -> str:
     """Of a field's type without its null."""
-    if written.endswith("[]") or written.startswith("[") or written in {"BBox"}:
+    if written.endswith("[]") or written.startswith("[") or written in {"BBox", "Position"}:
         return "list"
     if written.startswith('"'):
         return "string"

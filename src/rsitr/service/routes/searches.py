@@ -59,6 +59,8 @@ def _show(engine: Engine, asked: Asked, found: Found, *, form: Form) -> Response
     answer = result.to_answer(places=found.places)
     if form == "json":
         message = say_outcome(result, n_all=len(engine.index))
+        if not result.hits and not result.n_hopeless and len(engine.index):
+            message += f": {engine.index.say_limits(result.query.where)}"
         message = "; ".join(filter(None, [message, say_left_out(result)]))
         reply = plain(
             show_search(answer, message=message, refined=bool(asked.marks), took_s=found.took_s, explain=asked.explain)
