@@ -129,4 +129,5 @@ export interface Detector {
   n_right: number;
   n_wrong: number;
   n_gone: number;
+  precision: number | null;
 }

@@ -232,6 +232,9 @@ class DetectorReply:
     n_right: int
     n_wrong: int
     n_gone: Annotated[int, Field(description="Marks that were dropped: their tiles have left the index.")]
+    precision: Annotated[
+        float | None, Field(description="Of the marked tiles that it finds without having learned from them.")
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,7 +79,8 @@ def test_only_a_write_key_makes_and_deletes_detectors(
     assert client.post("/api/detectors", json=body, headers=reader).status_code == 403
     made = client.post("/api/detectors", json=body, headers=writer)
     assert made.status_code == 201
-    assert made.json() == {"name": "reds", "query": "“red”", "n_right": 1, "n_wrong": 0, "n_gone": 0}
+    told = {"name": "reds", "query": "“red”", "n_right": 1, "n_wrong": 0, "n_gone": 0, "precision": None}
+    assert made.json() == told
     damaged = archive / "detectors" / "bad.json"
     damaged.write_text("{", encoding="utf-8")
     assert client.get("/api/detectors", headers=reader).json()["detectors"] == [made.json()]  # the others work on

@@ -75,4 +75,5 @@ def _show(detector: Detector) -> DetectorReply:
         n_right=len(detector.right),
         n_wrong=len(detector.wrong),
         n_gone=len(detector.gone),
+        precision=detector.precision,
     )
