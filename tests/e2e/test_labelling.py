@@ -49,6 +49,7 @@ def test_keys_give_labels_that_are_kept_and_read_back(chromium: Chrome, download
     assert shown().startswith("3. gone.tif")
     assert chromium.find_element(By.ID, "nopicture").is_displayed()
     press("s", Keys.BACKSPACE, "y")
+    assert chromium.current_url.endswith("#yny-")
     chromium.refresh()
     assert shown().startswith("4. d.tif"), "labels outlive a reload"
     press("x")
