@@ -34,8 +34,13 @@ PICTURE_DRIVERS = frozenset({"BMP", "GIF", "JPEG", "PNG", "WEBP"})
 PAGED_DRIVERS = frozenset({"GTiff", "NITF"})
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # Left alone, GDAL fills the rest of a JPEG or PNG that is cut off with grey or black, and says nothing.
-# And it keeps what it has decoded in up to a twentieth of the memory, of which a reader of windows has no use.
-STRICT = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "YES", "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO", "GDAL_CACHEMAX": 256}
+# And it keeps what it has decoded in up to a twentieth of the memory: a reader of windows needs the blocks of one window,
+# and needs them: without room for them, masks decode the same blocks anew for every row.
+STRICT = {
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_CACHEMAX": 256 * 2**20,  # in bytes: rasterio does not take megabytes, as GDAL's variable of this name does
+}
 REMOTE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_HTTP_TIMEOUT": "60", "GDAL_HTTP_MAX_RETRY": "3"}
 SIGNED = {"CPL_VSIL_CURL_USE_HEAD": "NO"}  # an address that is signed for GET is refused to HEAD
 REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "WEBP", "NITF")
