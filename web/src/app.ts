@@ -83,7 +83,7 @@ export class App {
       suggest: (text) => this.#ask({ text }),
       locateScene: (scene) => {
         this.#showPane("map");
-        this.#map.fit(scene.bbox);
+        this.#map.showScene(scene);
       },
       group: (places) => this.#ask({ places }),
       more: () => this.#ask({ k: Math.min(this.#question.k + PAGE_SIZE, this.#info?.limits.max_k ?? PAGE_SIZE) }),
@@ -105,7 +105,7 @@ export class App {
       copyLink: () => this.#copyLink(),
       copyPosition: (text) => void copyAndSay(text, `Coordinates copied: ${text}`, this.#status),
       step: (by) => this.#step(by),
-      sighting: (sighting) => this.#laySighting(sighting),
+      sighting: (sighting) => void this.#laySighting(sighting),
     });
     this.#frame = createMapFrame({
       draw: (kind) => this.#startDrawing(kind),
@@ -372,9 +372,10 @@ export class App {
     this.#map.lay(this.#chosen() ?? null, this.#explainedWords());
   }
 
-  #laySighting(sighting: Sighting): void {
+  async #laySighting(sighting: Sighting): Promise<void> {
     const hit = this.#result?.hits.find((own) => own.tile === sighting.best_tile);
-    if (hit) this.#map.lay(fromTile(hit), this.#explainedWords());
+    const card = hit ? fromTile(hit) : await this.#fetchCard(sighting.best_tile);
+    if (card) this.#map.lay(card, this.#explainedWords());
   }
 
   /** The words whose heat map is shown; none without "why". */

@@ -7,6 +7,7 @@ import { centreOf, joinBoxes, unwrap } from "./card";
 import { h, reducesMotion } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import { Draw } from "./draw";
+import type { Shown } from "./scenery";
 import { Scenery } from "./scenery";
 import type { Question } from "./state";
 import type { BBox, Position, Scene } from "./types";
@@ -106,6 +107,12 @@ export class MapPane {
       features: placed.map((scene) => ({ type: "Feature", properties: {}, geometry: scene.footprint! })),
     });
     this.#scenery.set(scenes);
+  }
+
+  /** Which of the scenes are drawn, and which of them above the others. */
+  async showScenes(shown: Shown): Promise<void> {
+    await this.#ready;
+    this.#scenery.show(shown);
   }
 
   async setCards(cards: Card[]): Promise<void> {

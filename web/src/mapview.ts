@@ -13,6 +13,8 @@ const TILE_PX = 512;
 export class MapView {
   #pane: MapPane | null = null;
   #scenes: Scene[] = [];
+  #limits = { since: "", until: "", sensor: "" };
+  #top = "";
 
   /** Fetches the code of the map, the larger part of the page, and starts it. */
   async load(container: HTMLElement, actions: MapActions, view: View): Promise<void> {
@@ -25,12 +27,27 @@ export class MapView {
     if (!this.#pane || !scenes.length) return;
     if (!view.centre) this.fitAll({ animate: false });
     await this.#pane.setScenes(scenes);
+    this.#showScenes();
+  }
+
+  /** What lies on the map is what is spoken of: within the limits of the search, and what was chosen above the rest. */
+  #showScenes(): void {
+    void this.#pane?.showScenes({ ...this.#limits, top: this.#top });
+  }
+
+  /** Puts a scene above the others and shows all of it. */
+  showScene(scene: Scene): void {
+    this.#top = scene.id;
+    this.#showScenes();
+    this.fit(scene.bbox);
   }
 
   /** Shows what was found; `still` leaves the view as it is. */
   async show(cards: Card[], question: Question, view: View, options: { still: boolean }): Promise<void> {
     const pane = this.#pane;
     if (!pane) return;
+    this.#limits = { since: question.since, until: question.until, sensor: question.sensor };
+    this.#showScenes();
     await pane.setArea(question);
     await pane.setCards(cards);
     await pane.mark(question.right, question.wrong);
@@ -41,6 +58,8 @@ export class MapView {
   /** Lays a tile over its scene's overview, which is coarser, and where it looks like the words; null takes it away. */
   lay(card: Card | null, words: string): void {
     const scene = this.#scenes.find((own) => own.id === card?.sceneId);
+    this.#top = card?.sceneId ?? "";
+    this.#showScenes();
     const corners = card && findCorners(card, scene);
     if (!card || !corners) {
       void this.#pane?.lay([], null);

@@ -47,6 +47,7 @@ export interface Scene {
   crs: string | null;
   corners: [Position, Position, Position, Position] | null;
   overview: string;
+  tiles: string | null;
 }
 
 export interface Tile {

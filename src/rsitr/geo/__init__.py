@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rsitr.geo.placement import Ground, Placement
     from rsitr.geo.scene import Scene, open_scene
     from rsitr.geo.sources import find_sources, list_files, stat_source
+    from rsitr.geo.webtiles import draw_web_tile
 
 __all__ = [
     "COARSEST_GSD_M",
@@ -56,6 +57,7 @@ __all__ = [
     "cut_scales",
     "cut_shape",
     "cut_windows",
+    "draw_web_tile",
     "enclosing_bbox",
     "find_scenes",
     "find_sources",
@@ -79,6 +81,7 @@ _LAZY = {
     **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),
     **dict.fromkeys(("Scene", "open_scene"), "rsitr.geo.scene"),
     **dict.fromkeys(("find_sources", "list_files", "stat_source"), "rsitr.geo.sources"),
+    "draw_web_tile": "rsitr.geo.webtiles",
 }
 __getattr__ = lazy_names(__name__, _LAZY)
 

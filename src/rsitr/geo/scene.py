@@ -34,8 +34,8 @@ PICTURE_DRIVERS = frozenset({"BMP", "GIF", "JPEG", "PNG", "WEBP"})
 PAGED_DRIVERS = frozenset({"GTiff", "NITF"})
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # Left alone, GDAL fills the rest of a JPEG or PNG that is cut off with grey or black, and says nothing.
-# And it keeps what it has decoded in up to a twentieth of the memory: a reader of windows needs the blocks of one window,
-# and needs them: without room for them, masks decode the same blocks anew for every row.
+# And it keeps what it has decoded in up to a twentieth of the memory. A reader needs the blocks of one window, and
+# needs those: where there is no room, a mask decodes the same blocks anew for every row.
 STRICT = {
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",

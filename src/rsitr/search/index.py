@@ -301,6 +301,15 @@ class Index:
         """
         return self._collection.scenery.overview(scene, max_px=max_px)
 
+    def web_tile(self, scene: str, *, zoom: int, x: int, y: int) -> WindowPixels | None:
+        """A scene on one square of web maps' grid (`rsitr.geo.draw_web_tile`); None where it shows nothing there.
+
+        Raises:
+            MissingError: it is not in the index.
+            SceneError: it is not where the index expects it, or cannot be read.
+        """
+        return self._collection.scenery.web_tile(scene, zoom=zoom, x=x, y=y)
+
     def corners(self, scene: str) -> Corners | None:
         """Longitude and latitude of a scene's corners, clockwise from its first pixel; None where they aren't known.
 

@@ -82,6 +82,13 @@ class Scenery:
         with geo.open_reader(path, stretch=entry.stretch, bands=shown.bands, page=shown.page) as reader:
             return reader.read(reader.scene.whole, max_px=max_px)
 
+    def web_tile(self, scene: str, *, zoom: int, x: int, y: int) -> geo.WindowPixels | None:
+        """A map tile of a scene, None where it shows nothing there (`rsitr.geo.draw_web_tile`). Raises as `picture`."""
+        entry = self.entry(scene)
+        path, shown = self._unchanged_path(entry), self._folder.manifest.settings
+        with geo.open_reader(path, stretch=entry.stretch, bands=shown.bands, page=shown.page) as reader:
+            return geo.draw_web_tile(reader, zoom=zoom, x=x, y=y)
+
     def write_chip(self, tile: Tile, stem: Path) -> Path:
         """Write the window of a tile as a file, named with the ending that it needs (`rsitr.geo.write_chip`).
 

@@ -58,6 +58,7 @@ def show_scene(entry: SceneEntry, *, corners: Corners | None) -> SceneReply:
         id=name,
         corners=None if corners is None else [list(corner) for corner in corners],
         overview=f"/api/scenes/{name}/overview.jpg",
+        tiles=None if corners is None else f"/api/scenes/{name}/tiles/{{z}}/{{x}}/{{y}}.webp",
     )
 
 

@@ -15,9 +15,10 @@ from PIL import Image
 from rsitr.pictures import paint_heat
 from rsitr.types import FloatArray, ImageArray
 
-__all__ = ["ByteCache", "draw_similarity", "to_jpeg", "to_png"]
+__all__ = ["ByteCache", "draw_similarity", "to_jpeg", "to_png", "to_webp"]
 
 JPEG_QUALITY = 85
+WEBP_QUALITY, WEBP_EFFORT = 82, 1
 STRONGEST = 0.75
 """Opacity of the hottest cell: what is below it must still be seen."""
 
@@ -34,6 +35,14 @@ def to_png(image: ImageArray, *, valid: NDArray[np.bool_]) -> bytes:
     file = io.BytesIO()
     alpha = np.where(valid, np.uint8(255), np.uint8(0))
     Image.fromarray(np.dstack([image, alpha])).save(file, "PNG")
+    return file.getvalue()
+
+
+def to_webp(image: ImageArray, *, valid: NDArray[np.bool_]) -> bytes:
+    """A picture (H, W, 3) as WebP, transparent where there is no data (H, W)."""
+    file = io.BytesIO()
+    shown = image if valid.all() else np.dstack([image, np.where(valid, np.uint8(255), np.uint8(0))])
+    Image.fromarray(shown).save(file, "WEBP", quality=WEBP_QUALITY, method=WEBP_EFFORT)
     return file.getvalue()
 
 

@@ -126,6 +126,7 @@ class SceneReply(SceneRecord):
     id: str
     corners: Annotated[list[list[float]] | None, Field(description="Top left, top right, bottom right, bottom left.")]
     overview: str
+    tiles: Annotated[str | None, Field(description="Of its map tiles, 512 pixels wide, with {z}, {x} and {y} in it.")]
 
 
 @dataclass(frozen=True, kw_only=True)

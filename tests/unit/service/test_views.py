@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import os
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -85,6 +87,31 @@ def test_scenes_lie_where_their_corners_say(client: TestClient) -> None:
     assert load(overview.content).shape == (32, 32, 3)
     clear = client.get(north["overview"].replace(".jpg", ".png"), params={"max_px": 32})
     assert load(clear.content, "RGBA")[..., 3].min() == 255
+
+
+def test_a_scene_is_drawn_square_by_square(client: TestClient) -> None:
+    scenes = {scene["scene"]: scene for scene in client.get("/api/scenes").json()["scenes"]}
+    north = scenes["north_20160816.tif"]
+    assert scenes["photo.png"]["tiles"] is None
+    zoom, (west, south, east, north_edge) = 14, north["bbox"]
+    across = ((west + east) / 2 + 180) / 360 * 2**zoom
+    down = (1 - math.asinh(math.tan(math.radians((south + north_edge) / 2))) / math.pi) / 2 * 2**zoom
+
+    def ask(x: int, y: int, at: int = zoom) -> httpx.Response:
+        return client.get(north["tiles"].format(z=at, x=x, y=y))
+
+    answer = ask(int(across), int(down))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+    tile = load(answer.content, "RGBA")
+    assert tile.shape == (512, 512, 4)
+    assert set(np.unique(tile[..., 3])) == {0, 255}
+    assert tile[int(down % 1 * 512), int(across % 1 * 512), 3] == 255
+    beside = ask(int(across) + 5, int(down))
+    assert load(beside.content, "RGBA").shape == (1, 1, 4)
+    assert load(beside.content, "RGBA")[0, 0, 3] == 0
+    assert ask(2**zoom, 0).status_code == 422
+    assert ask(0, 0, at=25).status_code == 422
+    assert client.get("/api/scenes/0000000000000000/tiles/0/0/0.webp").status_code == 404
 
 
 def test_a_scene_that_is_gone_is_404_without_its_folder(
