@@ -238,10 +238,44 @@ def test_what_is_shown_can_be_saved(page: Page, downloads: Path) -> None:
     assert [feature["id"] for feature in collection["features"]] == keys
     assert {feature["geometry"]["type"] for feature in collection["features"]} <= {"Polygon", "MultiPolygon"}
     assert collection["query"] == f"“{TANKS}”"
+    assert (collection["model"], collection["state"]) == ("lookout", "matches")
+    assert {feature["properties"]["suitability"] for feature in collection["features"]} == {"good"}
     page.button("CSV").click()
     rows = list(csv.DictReader(downloaded(downloads, "places.csv").splitlines()))
     assert [row["tile"] for row in rows] == keys
     assert all(-90 <= float(row["latitude"]) <= 90 for row in rows)
+
+
+def test_only_what_is_sure_enough_is_shown_and_saved(page: Page, downloads: Path) -> None:
+    page.open()
+    page.search(TANKS)
+    everything = page.keys
+    level = relevance(page, everything[3])
+    sure = [key for key in everything if relevance(page, key) >= level]
+    assert 1 < len(sure) < len(everything)
+    slide = "const s = document.getElementById('least'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))"
+    page.run(slide, level)
+    page.wait(lambda: page.keys == sure, "the grid shows what is less sure")
+    page.wait(lambda: len(page.find_all(".pin")) == len(sure), "the map shows what is less sure")
+    assert page.find(".gauge-label").text == f"{level}% or more: {len(sure)} results of {len(everything)}"
+    page.button("CSV").click()
+    rows = list(csv.DictReader(downloaded(downloads, "places.csv").splitlines()))
+    assert [row["tile"] for row in rows] == sure
+    assert {(row["model"], row["state"]) for row in rows} == {("lookout", "matches")}
+    page.open(page.fragment)
+    page.settle()
+    assert page.keys == sure
+    page.run(slide, 100)
+    page.wait(lambda: not page.keys, "something is as sure as can be")
+    assert page.find(BANNER).text == f"None of {len(everything)} results has 100% or more."
+    page.search("a beach")
+    page.wait(lambda: page.keys, "another search shows nothing")
+    assert "least" not in parts(page)
+
+
+def relevance(page: Page, key: str) -> int:
+    """Percent on a card."""
+    return int(page.find(f".card[data-key='{key}'] .relevance .number").text.rstrip("%"))
 
 
 def test_a_link_shows_the_same_search(page: Page) -> None:

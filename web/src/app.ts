@@ -21,6 +21,7 @@ import { lastMarked, markOf, toggleMark } from "./marks";
 import { acceptPictures, Pictures } from "./pictures";
 import type { QueryBar } from "./query";
 import { createQueryBar } from "./query";
+import { atLeast } from "./relevance";
 import type { Results } from "./results";
 import { createResults, explainMisses, summarise } from "./results";
 import { copyAndSay, copyLink, saveCards } from "./sharing";
@@ -38,6 +39,8 @@ export class App {
   #question: Question;
   #view: View;
   #result: SearchResult | null = null;
+  /** All that was found, and what is shown of it. */
+  #found: Card[] = [];
   #cards: Card[] = [];
   #info: IndexInfo | null = null;
   #scenes: Scene[] = [];
@@ -87,7 +90,8 @@ export class App {
       },
       group: (places) => this.#ask({ places }),
       more: () => this.#ask({ k: Math.min(this.#question.k + PAGE_SIZE, this.#info?.limits.max_k ?? PAGE_SIZE) }),
-      save: (format) => saveCards(format, this.#cards, this.#result?.query.described ?? "", this.#status),
+      least: (percent) => void this.#showFrom(percent),
+      save: (format) => this.#result && saveCards(format, this.#cards, this.#result, this.#status),
       copyLink: () => this.#copyLink(),
       undoMark: () => this.#undoMark(),
       clearMarks: () => this.#ask({ right: [], wrong: [] }),
@@ -194,7 +198,7 @@ export class App {
       this.#bar.name.textContent = info.name;
       this.#filters.offer(info, detectors);
       if (!isAsked(this.#question)) this.#results.showStart(info, scenes);
-      else if (this.#result) this.#results.showResult(this.#result, this.#cards, this.#question, info);
+      else if (this.#result) this.#results.showResult(this.#result, this.#shown(), this.#question, info);
       await this.#showScenes();
     } catch (error) {
       this.#fail(error, () => void this.#loadIndex(), 0);
@@ -228,7 +232,7 @@ export class App {
     const same = asksTheSame(before, this.#question);
     if (!same) {
       Object.assign(this.#question, { right: [], wrong: [], k: PAGE_SIZE });
-      this.#view.selected = "";
+      Object.assign(this.#view, { selected: "", least: 0 });
     }
     clearTimeout(this.#markTimer);
     // Before anything that moves the map, which notes its view in the entry of the history that is the last one then.
@@ -270,7 +274,7 @@ export class App {
     this.#abort?.abort();
     if (!isAsked(this.#question)) {
       this.#result = null;
-      this.#cards = [];
+      this.#found = this.#cards = [];
       document.title = "rsitr";
       this.#results.showTrouble(null);
       this.#results.showStart(this.#info, this.#scenes);
@@ -285,12 +289,13 @@ export class App {
       const result = await callWithKey(() => api.search(toBody(question), abort.signal));
       if (abort.signal.aborted) return;
       this.#result = result;
-      this.#cards = listCards(result, question.places);
+      this.#found = listCards(result, question.places);
+      this.#cards = atLeast(this.#found, this.#view.least);
       await this.#show(options.still ?? false);
     } catch (error) {
       if (abort.signal.aborted) return;
       this.#result = null;
-      this.#cards = [];
+      this.#found = this.#cards = [];
       this.#results.clear();
       await this.#showOnMap({ still: true });
       this.#fail(error, () => void this.#search(options, tries + 1), tries);
@@ -300,7 +305,7 @@ export class App {
   async #show(still: boolean): Promise<void> {
     const [result, question] = [this.#result, this.#question];
     if (!result) return;
-    this.#results.showResult(result, this.#cards, question, this.#info);
+    this.#results.showResult(result, this.#shown(), question, this.#info);
     this.#grid.mark(question.right, question.wrong);
     document.title = `${result.query.described || "Search"} – rsitr`;
     const best = formatRelevance(result.relevance);
@@ -312,8 +317,20 @@ export class App {
     await this.#showOnMap({ still });
   }
 
+  #shown(): { cards: Card[]; found: Card[]; least: number } {
+    return { cards: this.#cards, found: this.#found, least: this.#view.least };
+  }
+
+  /** Shows results of at least so many percent: in the grid, on the map, in files. */
+  async #showFrom(percent: number): Promise<void> {
+    this.#view.least = percent;
+    this.#cards = atLeast(this.#found, percent);
+    this.#remember("replace");
+    await this.#show(true);
+  }
+
   async #showOnMap(options: { still: boolean }): Promise<void> {
-    await this.#map.show(this.#cards, this.#question, this.#view, options);
+    await this.#map.show(this.#cards, this.#result?.threshold ?? 0, this.#question, this.#view, options);
     this.#layChosen();
   }
 

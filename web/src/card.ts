@@ -22,6 +22,8 @@ export interface Card {
   nTiles: number;
   dates: string[];
   sightings: Sighting[];
+  suitability: string;
+  mark: string | null;
 }
 
 /** The entries of a result, best first. */
@@ -32,8 +34,14 @@ export function listCards(result: SearchResult, places: boolean): Card[] {
 }
 
 function fromHit(hit: Hit): Card {
-  return { ...fromTile(hit), rank: hit.rank, score: hit.score, relevance: hit.relevance };
+  return { ...fromTile(hit), rank: hit.rank, score: hit.score, relevance: hit.relevance, ...said(hit) };
 }
+
+/** What is said of a hit beside its place and its numbers. */
+const said = (hit: Hit | undefined): Pick<Card, "suitability" | "mark"> => ({
+  suitability: hit?.suitability ?? "",
+  mark: hit?.mark ?? null,
+});
 
 /** A tile that no search found: one that a link names. */
 export function fromTile(tile: Tile): Card {
@@ -55,6 +63,7 @@ export function fromTile(tile: Tile): Card {
     nTiles: 1,
     dates: tile.date ? [tile.date] : [],
     sightings: [],
+    ...said(undefined),
   };
 }
 
@@ -78,6 +87,7 @@ function fromPlace(place: Place, best: Hit | undefined): Card {
     nTiles: place.n_tiles,
     dates: place.dates,
     sightings: place.sightings,
+    ...said(best),
   };
 }
 

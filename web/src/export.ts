@@ -1,5 +1,6 @@
 // What is on screen, as files: made here, so that it is exactly what is seen.
 import type { Card } from "./card";
+import type { SearchResult } from "./types";
 
 const COLUMNS = [
   "rank",
@@ -9,15 +10,20 @@ const COLUMNS = [
   "sensor",
   "score",
   "relevance",
+  "suitability",
+  "mark",
   "n_tiles",
   "dates",
   "longitude",
   "latitude",
+  "query",
+  "model",
+  "state",
 ] as const;
 
 type Row = Record<(typeof COLUMNS)[number], string | number | null>;
 
-function toRow(card: Card): Row {
+function toRow(card: Card, result: SearchResult): Row {
   const [longitude, latitude] = card.position ?? [null, null];
   return {
     rank: card.rank,
@@ -27,25 +33,32 @@ function toRow(card: Card): Row {
     sensor: card.sensor,
     score: card.score,
     relevance: card.relevance,
+    suitability: card.suitability,
+    mark: card.mark,
     n_tiles: card.nTiles,
     dates: card.dates.join(" "),
     longitude,
     latitude,
+    query: result.query.described,
+    model: result.model,
+    state: result.state,
   };
 }
 
-export function toGeoJson(cards: Card[], described: string): string {
+export function toGeoJson(cards: Card[], result: SearchResult): string {
   const features = cards.map((card) => ({
     type: "Feature",
     id: card.key,
     geometry: card.geometry,
-    properties: { ...toRow(card), dates: card.dates },
+    properties: { ...toRow(card, result), dates: card.dates },
   }));
-  return JSON.stringify({ type: "FeatureCollection", query: described, features }, null, 1);
+  const { model, state, threshold } = result;
+  const about = { query: result.query.described, model, state, threshold };
+  return JSON.stringify({ type: "FeatureCollection", ...about, features }, null, 1);
 }
 
-export function toCsv(cards: Card[]): string {
-  const rows = cards.map(toRow).map((row) => COLUMNS.map((column) => quote(row[column])).join(","));
+export function toCsv(cards: Card[], result: SearchResult): string {
+  const rows = cards.map((card) => toRow(card, result)).map((row) => COLUMNS.map((column) => quote(row[column])).join(","));
   return `${[COLUMNS.join(","), ...rows].join("\r\n")}\r\n`;
 }
 

@@ -115,7 +115,8 @@ export class MapPane {
     this.#scenery.show(shown);
   }
 
-  async setCards(cards: Card[]): Promise<void> {
+  /** Draws results; those below the threshold of relevance are fainter than those that match. */
+  async setCards(cards: Card[], threshold: number): Promise<void> {
     await this.#ready;
     this.#cards = cards;
     const placed = cards.filter((card) => card.geometry);
@@ -123,19 +124,21 @@ export class MapPane {
       type: "FeatureCollection",
       features: placed.map((card) => ({
         type: "Feature",
-        properties: { key: card.key, rank: card.rank ?? 0 },
+        properties: { key: card.key, rank: card.rank ?? 0, faint: isFaint(card, threshold) },
         geometry: card.geometry!,
       })),
     });
     for (const marker of this.#markers.values()) marker.remove();
     this.#markers.clear();
-    for (const card of placed) if (card.position && card.rank !== null) this.#pin(card, card.position);
+    for (const card of placed) {
+      if (card.position && card.rank !== null) this.#pin(card, card.position, isFaint(card, threshold));
+    }
     this.#restyle();
   }
 
-  #pin(card: Card, position: Position): void {
+  #pin(card: Card, position: Position, faint: boolean): void {
     const pin = h("div", {
-      class: "pin",
+      class: faint ? "pin faint" : "pin",
       onpointerenter: () => this.actions.hover(card.key),
       onpointerleave: () => this.actions.hover(""),
       onclick: (event: Event) => {
@@ -296,6 +299,8 @@ export class MapPane {
   }
 }
 
+const isFaint = (card: Card, threshold: number): boolean => card.relevance !== null && card.relevance < threshold;
+
 function boxRing(box: BBox): Position[] {
   const [west, south, east, north] = unwrap(box);
   return [
@@ -370,14 +375,19 @@ function makeStyle(): StyleSpecification {
         id: "hit-casing",
         type: "line",
         source: "hits",
-        paint: { "line-color": ON_IMAGERY.casing, "line-opacity": 0.7, "line-width": ["case", raised, 6, 4] as never },
+        paint: {
+          "line-color": ON_IMAGERY.casing,
+          "line-opacity": ["case", raised, 0.7, ["get", "faint"], 0.3, 0.7] as never,
+          "line-width": ["case", raised, 6, ["get", "faint"], 3, 4] as never,
+        },
       },
       {
         id: "hit-line",
         type: "line",
         source: "hits",
         paint: {
-          "line-width": ["case", raised, 3.5, 2] as never,
+          "line-width": ["case", raised, 3.5, ["get", "faint"], 1.2, 2.5] as never,
+          "line-opacity": ["case", raised, 1, ["get", "faint"], 0.6, 1] as never,
           "line-color": [
             "case",
             raised,

@@ -43,13 +43,13 @@ export class MapView {
   }
 
   /** Shows what was found; `still` leaves the view as it is. */
-  async show(cards: Card[], question: Question, view: View, options: { still: boolean }): Promise<void> {
+  async show(cards: Card[], threshold: number, question: Question, view: View, options: { still: boolean }): Promise<void> {
     const pane = this.#pane;
     if (!pane) return;
     this.#limits = { since: question.since, until: question.until, sensor: question.sensor };
     this.#showScenes();
     await pane.setArea(question);
-    await pane.setCards(cards);
+    await pane.setCards(cards, threshold);
     await pane.mark(question.right, question.wrong);
     pane.select(view.selected);
     if (!options.still) pane.fitCards(cards);

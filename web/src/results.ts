@@ -3,6 +3,7 @@ import type { Card } from "./card";
 import { button, h, isTouched, replace } from "./dom";
 import { formatNumber, formatRelevance } from "./format";
 import type { Grid } from "./grid";
+import { createGauge } from "./relevance";
 import { drawScene } from "./grid";
 import type { Question } from "./state";
 import type { IndexInfo, Scene, SearchResult } from "./types";
@@ -10,11 +11,18 @@ import type { IndexInfo, Scene, SearchResult } from "./types";
 export interface Results {
   element: HTMLElement;
   showStart: (info: IndexInfo | null, scenes: Scene[]) => void;
-  showResult: (result: SearchResult, cards: Card[], question: Question, info: IndexInfo | null) => void;
+  showResult: (result: SearchResult, shown: Shown, question: Question, info: IndexInfo | null) => void;
   showBusy: (first: boolean) => void;
   showTrouble: (trouble: Trouble | null) => void;
   /** Takes away what was found: nothing of an earlier search stands under a later one that failed. */
   clear: () => void;
+}
+
+/** What was found, and which of it is shown: that of at least so many percent. */
+export interface Shown {
+  cards: Card[];
+  found: Card[];
+  least: number;
 }
 
 export interface Trouble {
@@ -28,6 +36,7 @@ interface Actions {
   locateScene: (scene: Scene) => void;
   group: (places: boolean) => void;
   more: () => void;
+  least: (percent: number) => void;
   save: (format: "geojson" | "csv") => void;
   copyLink: () => void;
   undoMark: () => void;
@@ -59,6 +68,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
       button({ icon: "link", label: "Copy link", iconOnly: true }, actions.copyLink),
     ),
   );
+  const gauge = createGauge(actions.least);
   const refinedText = h("span", {});
   const keep = button({ icon: "save", label: "Save as detector" }, actions.saveDetector);
   const refined = h(
@@ -80,6 +90,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
     "section",
     { class: "results", id: "results", "aria-label": "Results" },
     toolbar,
+    gauge.element,
     refined,
     trouble,
     banner,
@@ -107,7 +118,8 @@ export function createResults(grid: Grid, actions: Actions): Results {
       grid.showSkeletons();
     },
     clear: () => {
-      toolbar.hidden = refined.hidden = banner.hidden = more.hidden = start.hidden = true;
+      toolbar.hidden = gauge.element.hidden = refined.hidden = true;
+      banner.hidden = more.hidden = start.hidden = true;
       grid.element.hidden = true;
     },
     showTrouble: (now) => {
@@ -118,7 +130,8 @@ export function createResults(grid: Grid, actions: Actions): Results {
     },
     showStart: (info, scenes) => {
       element.removeAttribute("aria-busy");
-      toolbar.hidden = refined.hidden = banner.hidden = more.hidden = true;
+      toolbar.hidden = gauge.element.hidden = refined.hidden = true;
+      banner.hidden = more.hidden = true;
       grid.element.hidden = true;
       start.hidden = false;
       if (!info) return;
@@ -156,7 +169,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
           h("p", { class: "note" }, `and ${formatNumber(scenes.length - SCENES_SHOWN, "more scene", "more scenes")}`),
       );
     },
-    showResult: (result, cards, question, info) => {
+    showResult: (result, { cards, found, least }, question, info) => {
       element.removeAttribute("aria-busy");
       start.hidden = true;
       toolbar.hidden = false;
@@ -166,9 +179,14 @@ export function createResults(grid: Grid, actions: Actions): Results {
       detail.textContent = `${countSure(cards, result.threshold)}${formatNumber(result.n_tiles, "tile")} searched in ${Math.max(1, Math.round(result.took_ms))} ms`;
       asPlaces.setAttribute("aria-pressed", String(question.places));
       asTiles.setAttribute("aria-pressed", String(!question.places));
+      gauge.show(found, least, result.threshold);
       showRefined(question, info?.can_write ?? false);
       banner.hidden = result.matches && cards.length > 0;
-      replace(banner, h("p", {}, explainMisses(result, cards)));
+      const hidden = found.length > 0 && !cards.length;
+      replace(
+        banner,
+        h("p", {}, hidden ? `None of ${formatNumber(found.length, "result")} has ${least}% or more.` : explainMisses(result, cards)),
+      );
       grid.show(cards, { weak: !result.matches, threshold: result.threshold });
       const asked = result.hits.length >= question.k || result.places.length >= question.k;
       more.hidden = !asked || question.k >= (info?.limits.max_k ?? question.k);

@@ -3,10 +3,11 @@ import type { Card } from "./card";
 import { copyText } from "./clipboard";
 import { saveFile, toCsv, toGeoJson } from "./export";
 import type { Status } from "./status";
+import type { SearchResult } from "./types";
 
-export function saveCards(format: "geojson" | "csv", cards: Card[], described: string, status: Status): void {
-  if (format === "csv") saveFile("places.csv", "text/csv", toCsv(cards));
-  else saveFile("places.geojson", "application/geo+json", toGeoJson(cards, described));
+export function saveCards(format: "geojson" | "csv", cards: Card[], result: SearchResult, status: Status): void {
+  if (format === "csv") saveFile("places.csv", "text/csv", toCsv(cards, result));
+  else saveFile("places.geojson", "application/geo+json", toGeoJson(cards, result));
   status.toast(`Saved ${cards.length} results as places.${format}.`);
 }
 

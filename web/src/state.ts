@@ -22,6 +22,8 @@ export interface Question {
 export interface View {
   selected: string;
   why: boolean;
+  /** Percent of relevance from which results are shown. */
+  least: number;
   centre: Position | null;
   zoom: number;
 }
@@ -117,6 +119,7 @@ export function encode(question: Question, view: View): string {
   if (!question.places) put("tiles", "1");
   put("show", view.selected);
   if (view.why) put("why", "1");
+  if (view.least) put("least", String(view.least));
   if (view.centre) put("at", [...view.centre.map((value) => value.toFixed(5)), view.zoom.toFixed(2)].join(","));
   return parts.toString();
 }
@@ -127,6 +130,7 @@ export function decode(fragment: string): { question: Question; view: View } {
   const one = (name: string): string => parts.get(name) ?? "";
   const day = (name: string): string => (DAY.test(one(name)) ? one(name) : "");
   const k = Number(one("k"));
+  const least = Number(one("least"));
   const at = numbers(one("at"), 3);
   const box = numbers(one("bbox"), 4);
   const question: Question = {
@@ -145,6 +149,7 @@ export function decode(fragment: string): { question: Question; view: View } {
   const view: View = {
     selected: one("show"),
     why: one("why") === "1",
+    least: Number.isInteger(least) && least > 0 && least <= 100 ? least : 0,
     centre: at ? [at[0]!, at[1]!] : null,
     zoom: at ? at[2]! : 0,
   };

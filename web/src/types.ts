@@ -68,6 +68,8 @@ export interface Hit extends Tile {
   score: number;
   relevance: number | null;
   place: number | null;
+  suitability: string;
+  mark: "right" | "wrong" | null;
 }
 
 export interface Sighting {
@@ -115,6 +117,7 @@ export interface SearchResult {
   matches: boolean;
   state: "matches" | "unsure" | "nothing" | null;
   message: string;
+  model: string;
   relevance: number | null;
   threshold: number;
   n_tiles: number;

@@ -82,6 +82,7 @@ def show_search(answer: Answer, *, message: str, refined: bool, took_s: float, e
         matches=answer.matches,
         state=answer.state,
         message=message,
+        model=answer.model,
         relevance=round_score(answer.relevance),
         threshold=answer.threshold,
         n_tiles=answer.n_tiles,

@@ -207,6 +207,7 @@ class SearchReply(Verdict):
 
     query: QueryReply
     message: str
+    model: str
     took_ms: float
     refined: bool
     hits: list[HitReply]
