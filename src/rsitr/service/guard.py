@@ -155,7 +155,7 @@ class Guard:
 
     def _count(self, scope: Scope, exchange: _Exchange, *, method: str) -> None:
         route = getattr(scope.get("route"), "path", "none")
-        named = method if method in {"GET", "POST", "DELETE", "OPTIONS", "HEAD"} else "other"
+        named = method if method in {"GET", "POST", "PATCH", "DELETE", "OPTIONS", "HEAD"} else "other"
         took_s = time.perf_counter() - exchange.begun
         self._metrics.requests.labels(named, route, str(exchange.status)).inc()
         self._metrics.seconds.labels(route).observe(took_s)

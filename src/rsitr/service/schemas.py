@@ -152,3 +152,11 @@ class DetectorBody(_Body):
     name: DetectorName
     search: SearchBody
     marks: Annotated[list[MarkBody], Field(min_length=1, max_length=1000)]
+
+
+class RenameBody(_Body):
+    """What a detector is to be called."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "old bridges"}]})
+
+    name: DetectorName

@@ -87,6 +87,16 @@ def test_only_a_write_key_makes_and_deletes_detectors(
     damaged.unlink()
     found = client.post("/api/search", json={"detector": "reds", "k": 3}, headers=reader).json()
     assert found["hits"][0]["tile"] == tile
+    another = {"name": "dark reds"}
+    assert client.patch("/api/detectors/reds", json=another, headers=reader).status_code == 403
+    assert client.patch("/api/detectors/blues", json=another, headers=writer).status_code == 404
+    taken = client.patch("/api/detectors/reds", json={"name": "reds"}, headers=writer)
+    assert taken.status_code == 422
+    assert "already" in taken.text
+    assert str(archive) not in taken.text
+    assert client.patch("/api/detectors/reds", json=another, headers=writer).json() == {**told, **another}
+    assert client.get("/api/detectors", headers=reader).json()["detectors"] == [{**told, **another}]
+    assert client.patch("/api/detectors/dark reds", json={"name": "reds"}, headers=writer).status_code == 200
     assert client.delete("/api/detectors/reds", headers=reader).status_code == 403
     assert client.delete("/api/detectors/reds", headers=writer).status_code == 204
     assert client.delete("/api/detectors/reds", headers=writer).status_code == 404

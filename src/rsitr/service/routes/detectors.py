@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import APIRouter, Response
 
-from rsitr.errors import MissingError
-from rsitr.search import Detector, Index, delete_detector, list_detectors, load_detectors
+from rsitr.errors import MissingError, QueryError
+from rsitr.search import Detector, Index, delete_detector, list_detectors, load_detectors, rename_detector
 from rsitr.service.asking import read_marks, read_query
 from rsitr.service.errors import ForbiddenError
 from rsitr.service.replies import DetectorReply, DetectorsReply
 from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
-from rsitr.service.schemas import DetectorBody, DetectorName
+from rsitr.service.schemas import DetectorBody, DetectorName, RenameBody
 
 __all__ = ["detectors"]
 
@@ -48,6 +50,25 @@ async def post_detector(engine: EngineOf, body: DetectorBody) -> Response:
     return json_response(await engine.learn(words, make), status=201)
 
 
+@detectors.patch(
+    "/api/detectors/{name}",
+    response_model=DetectorReply,
+    responses=errors_of(404, 422, 503),
+    dependencies=[Writer],
+)
+async def patch_detector(engine: EngineOf, name: DetectorName, body: RenameBody) -> Response:
+    """Give a detector another name, which no other has."""
+
+    def make() -> DetectorReply:
+        folder = engine.index.path
+        _require(folder, name)
+        if body.name in list_detectors(folder):
+            raise QueryError(f"there is a detector {body.name!r} already; delete it, or choose another name")
+        return _show(rename_detector(folder, name, body.name))
+
+    return json_response(await engine.render(make))
+
+
 @detectors.delete(
     "/api/detectors/{name}",
     status_code=204,
@@ -59,13 +80,16 @@ async def remove_detector(engine: EngineOf, name: DetectorName) -> Response:
     """Delete a detector."""
 
     def make() -> None:
-        folder = engine.index.path
-        if name not in list_detectors(folder):
-            raise MissingError(f"there is no detector {name!r} in this index; /api/detectors lists them")
-        delete_detector(folder, name)
+        _require(engine.index.path, name)
+        delete_detector(engine.index.path, name)
 
     await engine.render(make)
     return Response(status_code=204)
+
+
+def _require(folder: Path, name: str) -> None:
+    if name not in list_detectors(folder):
+        raise MissingError(f"there is no detector {name!r} in this index; /api/detectors lists them")
 
 
 def _show(detector: Detector) -> DetectorReply:
