@@ -161,6 +161,39 @@ def test_an_outline_drawn_on_the_map_limits_the_search(page: Page) -> None:
     assert "Drawn outline" in page.find("#area").text
 
 
+def test_drawing_over_a_result_does_not_open_it(page: Page) -> None:
+    page.open()
+    page.search(HOUSES)
+    page.wait_for_map()
+    where = """
+      const [map, pin] = ['#map', '.pin'].map(name => document.querySelector(name).getBoundingClientRect());
+      return [(pin.x + pin.width / 2 - map.x) / map.width, (pin.bottom + 8 - map.y) / map.height]"""
+    x, y = page.run(where)
+    aside, below = (-0.2 if x > 0.5 else 0.2), (-0.2 if y > 0.5 else 0.2)
+    page.find("#draw-polygon").click()
+    page.click_map((x, y), (x + aside, y), (x, y + below), (x, y))
+    page.wait(lambda: parts(page).get("area"), "no outline")
+    page.settle()
+    assert not page.find_all(".detail:not([hidden])")
+    page.button("Search anywhere").click()
+    page.settle()
+    page.click_map((x, y))
+    page.wait(lambda: page.find_all(".detail:not([hidden])"), "there is no result where the outline began")
+
+
+def test_an_outline_that_crosses_itself_is_refused(page: Page) -> None:
+    page.open()
+    page.search(HOUSES)
+    page.find("#draw-polygon").click()
+    page.click_map((0.3, 0.3), (0.7, 0.7), (0.7, 0.3), (0.3, 0.7))
+    page.press(Keys.ENTER)
+    page.wait(lambda: "crosses itself" in page.find(".toast").text, "nothing is said")
+    assert "area" not in parts(page)
+    page.press(Keys.BACKSPACE)
+    page.press(Keys.ENTER)
+    page.wait(lambda: parts(page).get("area"), "the outline is not taken without its last corner")
+
+
 def test_escape_stops_drawing(page: Page) -> None:
     page.open()
     page.search(HOUSES)

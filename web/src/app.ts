@@ -214,6 +214,7 @@ export class App {
         this.#remember("replace");
       },
       drawn: (drawn: Drawn | null) => this.#drawn(drawn),
+      refused: (reason: string) => this.#status.toast(reason),
     };
     try {
       await this.#map.load(this.#frame.canvas, actions, this.#view);

@@ -14,10 +14,13 @@ export class Draw {
   #kind: Drawing | null = null;
   #corners: Position[] = [];
   #start: { x: number; y: number } | null = null;
+  /** The event that ended the drawing still runs: it means nothing else. */
+  #ending = false;
 
   constructor(
     readonly map: MapLibre,
     readonly done: (drawn: Drawn | null) => void,
+    readonly refuse: (reason: string) => void,
   ) {
     const canvas = map.getCanvasContainer();
     canvas.addEventListener("pointerdown", this.#down);
@@ -30,6 +33,11 @@ export class Draw {
 
   get kind(): Drawing | null {
     return this.#kind;
+  }
+
+  /** Whether what happens on the map belongs to a drawing, and opens nothing. */
+  get busy(): boolean {
+    return this.#kind !== null || this.#ending;
   }
 
   start(kind: Drawing): void {
@@ -105,6 +113,10 @@ export class Draw {
   readonly #finish = (): void => {
     if (this.#kind !== "polygon" || this.#corners.length < 3) return;
     const ring = this.#corners;
+    if (crossesItself(ring)) {
+      this.refuse("The outline crosses itself. Take corners back with Backspace, or Esc to start again.");
+      return;
+    }
     this.#end({ area: { type: "Polygon", coordinates: [[...ring, ring[0]!]] } });
   };
 
@@ -141,10 +153,29 @@ export class Draw {
 
   #end(drawn: Drawn | null): void {
     this.#reset();
+    this.#ending = true;
+    setTimeout(() => {
+      this.#ending = false;
+    });
     // Only now, or the double click that ended the outline would zoom as well.
     setTimeout(() => this.map.doubleClickZoom.enable(), 300);
     this.done(drawn);
   }
+}
+
+/** Whether two sides of a closed outline meet that are no neighbours. */
+export function crossesItself(ring: Position[]): boolean {
+  const side = (a: Position, b: Position, at: Position): number =>
+    Math.sign((b[0] - a[0]) * (at[1] - a[1]) - (b[1] - a[1]) * (at[0] - a[0]));
+  const n = ring.length;
+  for (let i = 0; i < n; i += 1) {
+    for (let j = i + 2; j < n; j += 1) {
+      if (i === 0 && j === n - 1) continue;
+      const [a, b, c, d] = [ring[i]!, ring[(i + 1) % n]!, ring[j]!, ring[(j + 1) % n]!];
+      if (side(a, b, c) !== side(a, b, d) && side(c, d, a) !== side(c, d, b)) return true;
+    }
+  }
+  return false;
 }
 
 function wrap(longitude: number): number {

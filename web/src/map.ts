@@ -22,6 +22,7 @@ export interface MapActions {
   select: (key: string) => void;
   moved: (centre: Position, zoom: number) => void;
   drawn: (drawn: Drawn | null) => void;
+  refused: (reason: string) => void;
 }
 
 const NOTHING = { type: "FeatureCollection" as const, features: [] };
@@ -66,7 +67,7 @@ export class MapPane {
     this.#map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
     this.#map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-left");
     this.#map.getCanvas().setAttribute("aria-label", "Map of the indexed scenes and the results; arrow keys move it");
-    this.#draw = new Draw(this.#map, actions.drawn);
+    this.#draw = new Draw(this.#map, actions.drawn, actions.refused);
     this.#scenery = new Scenery(this.#map, "scene-line");
     this.#ready = new Promise((done) => this.#map.once("load", () => done()));
     this.#listen();
@@ -79,7 +80,7 @@ export class MapPane {
       this.actions.moved([lng, lat], this.#map.getZoom());
     });
     this.#map.on("mousemove", "hit-fill", (event) => {
-      if (this.#draw.kind) return;
+      if (this.#draw.busy) return;
       this.#map.getCanvas().style.cursor = "pointer";
       this.actions.hover(String(event.features?.[0]?.properties.key ?? ""));
     });
@@ -89,7 +90,7 @@ export class MapPane {
     });
     this.#map.on("click", "hit-fill", (event) => {
       const key = event.features?.[0]?.properties.key as string | undefined;
-      if (key && !this.#draw.kind) this.actions.select(key);
+      if (key && !this.#draw.busy) this.actions.select(key);
     });
     const container = this.#map.getContainer();
     container.setAttribute("aria-busy", "true");
@@ -143,7 +144,7 @@ export class MapPane {
       onpointerleave: () => this.actions.hover(""),
       onclick: (event: Event) => {
         event.stopPropagation();
-        if (!this.#draw.kind) this.actions.select(card.key);
+        if (!this.#draw.busy) this.actions.select(card.key);
       },
     });
     pin.append(h("span", {}, String(card.rank)));
