@@ -350,6 +350,24 @@ def test_back_and_forward_walk_through_the_searches(page: Page) -> None:
     page.wait(lambda: page.find_all(".start:not([hidden])"), "back does not lead to the start")
 
 
+def test_back_closes_details_and_keeps_the_search(page: Page) -> None:
+    page.open()
+    page.search(TANKS)
+    found = page.keys
+    page.find(".card .open").click()
+    page.wait(lambda: page.find_all(".detail:not([hidden])"), "no details")
+    page.button("Next result").click()
+    page.wait(lambda: page.find(".detail h2").text == "Result 2", "not the next one")
+    page.driver.back()
+    page.wait(lambda: not page.find_all(".detail:not([hidden])"), "Back leaves the details open")
+    page.settle()
+    assert page.keys == found
+    assert parts(page)["q"] == [TANKS]
+    page.driver.forward()
+    page.wait(lambda: page.find_all(".detail:not([hidden])"), "Forward does not open them again")
+    assert page.find(".detail h2").text == "Result 2"
+
+
 def test_pointing_at_one_shows_the_other(page: Page) -> None:
     page.open()
     page.search(TANKS)

@@ -356,8 +356,10 @@ export class App {
       this.#view.selected = "";
       return;
     }
+    // Opening details is a step that Back takes back; going from one to the next is none.
+    const opens = !this.#view.selected && !options.keep;
     this.#view.selected = key;
-    this.#remember("replace");
+    this.#remember(opens ? "push" : "replace");
     this.#grid.select(key);
     this.#detail.show(card, this.#detailState(card));
     this.#map.select(key);
