@@ -262,6 +262,26 @@ def test_thumbs_refine_the_search_at_once(page: Page) -> None:
     assert "right" not in parts(page)
 
 
+def test_a_detector_needs_a_name_that_it_can_have(page: Page) -> None:
+    page.open()
+    page.search(TANKS)
+    page.find(".card .vote.right").click()
+    page.wait(lambda: "Refined by 1 right" in page.find(".refined").text, "the search is not refined")
+    page.button("Save as detector").click()
+    page.find("#answer").send_keys("tanks/oil", Keys.ENTER)
+    page.wait(lambda: "letters, digits, spaces" in page.find("dialog .problem").text, "nothing is said of the name")
+    assert page.find("#answer").get_attribute("value") == "tanks/oil"
+    page.find("#answer").clear()
+    page.find("#answer").send_keys("tanks and oil", Keys.ENTER)
+    page.wait(lambda: "Saved as detector “tanks and oil”" in page.find(".toast").text, "it is not saved")
+    try:
+        page.wait(lambda: "tanks and oil" in page.find("#detector").text, "it is not offered")
+    finally:
+        urllib.request.urlopen(
+            urllib.request.Request(f"{page.address}/api/detectors/tanks%20and%20oil", method="DELETE")
+        )
+
+
 def test_what_is_shown_can_be_saved(page: Page, downloads: Path) -> None:
     page.open()
     page.search(TANKS)

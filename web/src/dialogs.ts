@@ -18,10 +18,13 @@ function ask(options: {
   label: string;
   type: string;
   action: string;
+  /** What the answer must be like, and how that is said. */
+  rule?: { pattern: RegExp; text: string };
 }): Promise<string | null> {
   return new Promise((done) => {
     let answer: string | null = null;
     const input = h("input", { type: options.type, id: "answer", required: true, autocomplete: "off", maxlength: 200 });
+    const problem = h("p", { class: "problem", role: "alert" });
     const dialog = h(
       "dialog",
       { "aria-labelledby": "dialog-title", class: "dialog" },
@@ -32,11 +35,17 @@ function ask(options: {
         {
           onsubmit: (event: Event) => {
             event.preventDefault();
+            if (options.rule && !options.rule.pattern.test(input.value.trim())) {
+              problem.textContent = options.rule.text;
+              input.focus();
+              return;
+            }
             answer = input.value.trim();
             dialog.close();
           },
         },
         h("label", {}, options.label, input),
+        problem,
         h(
           "div",
           { class: "row end" },
@@ -76,6 +85,10 @@ export function askForName(right: number, wrong: number): Promise<string | null>
     label: "Name",
     type: "text",
     action: "Save",
+    rule: {
+      pattern: /^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$/,
+      text: "A name has at most 64 letters, digits, spaces, - and _, and begins with a letter or a digit.",
+    },
   });
 }
 
@@ -115,6 +128,11 @@ export function showHelp(about: string): void {
       "p",
       {},
       "Thumbs up and down on results refine the search at once. A box or an outline drawn on the map limits it. The address of the page holds the whole search, except for pictures of your own.",
+    ),
+    h(
+      "p",
+      {},
+      "The percentage is how likely it is that the place shows what you asked for, whatever else there is in the index. From half on it counts as a match; where nothing reaches that, the page says so, and what is closest is shown all the same. It is measured on pictures like aerial photographs: on other imagery look before you trust it.",
     ),
     h("h3", {}, "Keys"),
     h(
