@@ -12,6 +12,7 @@ __all__ = [
     "MarkBody",
     "PartBody",
     "RankingBody",
+    "RenameBody",
     "SearchBody",
     "SearchParams",
 ]
