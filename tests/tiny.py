@@ -11,10 +11,20 @@ from torch.nn import functional as F
 
 from generators import write_karpathy_dataset
 from rsitr.config import DataConfig, EbaConfig, KerConfig, LossConfig, ModelConfig, Phase, TrainConfig
-from rsitr.models import CompactConfig, CompactDualEncoder, TorchEncoder
+from rsitr.models import CheckpointConfig, CompactConfig, CompactDualEncoder, TorchEncoder, save_checkpoint
+from rsitr.models.lookout import LookoutConfig, LookoutDualEncoder
 from rsitr.types import Mixture
 
-__all__ = ["SIZES", "TinyTrunk", "tiny_config", "tiny_encoder", "tiny_model", "tiny_yaml", "write_tiny_data"]
+__all__ = [
+    "SIZES",
+    "TinyTrunk",
+    "tiny_config",
+    "tiny_encoder",
+    "tiny_model",
+    "tiny_yaml",
+    "write_tiny_data",
+    "write_tiny_lookout",
+]
 
 SIZES: dict[str, Any] = {
     "trunk": "mobilenetv2",
@@ -30,6 +40,20 @@ SIZES: dict[str, Any] = {
     "embedding_width": 8,
     "context_length": 24,
 }
+
+
+PIECES = [
+    "[PAD]",
+    *(f"[unused{n}]" for n in range(99)),
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "a",
+    "lake",
+    "road",
+    "##s",
+]
 
 
 class TinyTrunk(nn.Module):
@@ -101,3 +125,15 @@ def write_tiny_data(root: Path, *, n_images: int = 12, seed: int = 0) -> Path:
         root / "ucm", name="ucm", n_images=n_images, splits=("train", "train", "val"), size_px=40, seed=seed
     )
     return root
+
+
+def write_tiny_lookout(folder: Path, **changes: Any) -> Path:
+    """A checkpoint of a lookout model with one text layer, randomly initialised."""
+    torch.manual_seed(0)
+    settings = {"trunk": "lite0", "text_layers": 1, "image_size_px": 64, "grid": 2, "context_length": 8} | changes
+    model = LookoutDualEncoder(LookoutConfig(**settings))
+    model.text.words.random_(-127, 128)
+    config = CheckpointConfig(kind="lookout", name="tiny", model=settings)
+    save_checkpoint(folder, config=config, weights=model.state_dict())
+    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    return folder

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFont, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from rsitr.errors import DataError, RsitrError
 from rsitr.types import FloatArray, ImageArray
@@ -16,6 +17,7 @@ __all__ = [
     "NEUTRAL",
     "STRETCH_PERCENT",
     "describe_fault",
+    "find_font",
     "open_picture",
     "paint_heat",
     "read_picture",
@@ -27,6 +29,13 @@ STRETCH_PERCENT = (2.0, 98.0)
 """Percentiles of more than eight bits that become black and white where a picture is shown or searched with."""
 NEUTRAL = 128
 """Where there is nothing to show, or no contrast."""
+INFERNO = (
+    (0, 0, 4), (11, 7, 36), (33, 12, 74), (61, 9, 101), (87, 16, 110), (113, 25, 110), (138, 34, 106), (163, 44, 97),
+    (188, 55, 84), (210, 70, 68), (228, 90, 49), (241, 115, 29), (249, 142, 9), (252, 172, 17), (249, 203, 53),
+    (242, 234, 105), (252, 255, 164),
+)  # fmt: skip
+"""Colours of a heat map from the coolest to the hottest: the palette of that name, which grows evenly lighter."""
+FONTS = ("DejaVuSans.ttf", "Arial.ttf", "Helvetica.ttc")
 
 
 def to_rgb(picture: Image.Image, *, stretch: bool = False) -> Image.Image:
@@ -150,8 +159,16 @@ def paint_heat(shares: FloatArray, *, strongest: float, faintest: float = 0.0) -
     Returns:
         (H, W, 4) RGBA.
     """
-    from matplotlib import colormaps  # slow to import
+    values = np.clip(np.asarray(shares, dtype=np.float64), 0.0, 1.0)
+    steps = np.linspace(0.0, 1.0, len(INFERNO))
+    opacity = 255 * (faintest + (strongest - faintest) * values**0.8)
+    channels = [np.interp(values, steps, channel) for channel in zip(*INFERNO, strict=True)]
+    return np.stack([*channels, opacity], axis=-1).astype(np.uint8)
 
-    colours = np.asarray(colormaps["inferno"](shares))
-    colours[..., 3] = faintest + (strongest - faintest) * np.asarray(shares) ** 0.8
-    return np.asarray(colours * 255, dtype=np.uint8)
+
+def find_font(size_px: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A typeface for words on pictures: the system's, which has more than English letters, else Pillow's own."""
+    for name in FONTS:
+        with suppress(OSError):
+            return ImageFont.truetype(name, size_px)
+    return ImageFont.load_default(size_px)

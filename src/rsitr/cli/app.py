@@ -37,6 +37,7 @@ from rsitr.cli.serve import serve
 from rsitr.cli.train import train
 from rsitr.cli.tune import tune
 from rsitr.errors import RsitrError
+from rsitr.extras import explain_missing
 from rsitr.files import explain_disk
 
 # New objects between two looks for circles of garbage. Python's own 700 has it look hundreds of times through what the
@@ -119,7 +120,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("RSITR_DEBUG"):
             traceback.print_exc()
-        if (said := explain_disk(error)) is not None:
+        if (said := explain_disk(error) or explain_missing(error)) is not None:
             _fail(said)
         _fail(
             f"unexpected {type(error).__name__}: {error} "

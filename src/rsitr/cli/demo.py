@@ -51,9 +51,9 @@ def run_demo(
     """What the command does; returns its exit status. A given `encoder` takes the place of `model` and `device`."""
     # A model that is not there is found before anything is written.
     if encoder is None:
-        from rsitr.models.zoo import load_model
+        from rsitr.models.zoo import load_encoder
 
-        encoder = load_model(model, device=device)
+        encoder = load_encoder(model, device=device)
     from rsitr.demo import explore, format_hits, format_truth, render_report, write_figure
 
     _make_folder(out)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rsitr.cli.output import console, format_duration, make_table, progress_bar
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, SceneError
+from rsitr.extras import has_package
 
 if TYPE_CHECKING:
     from rsitr.index import Failure, IngestReport, Settings
@@ -166,31 +167,48 @@ def _warn_of_tiles(
 
 
 def _load_encoder(options: IndexOptions, *, recorded: Sequence[str]) -> Encoder:
-    """The model, encoding as the index was encoded at first; else, where it is new, by the fastest way."""
+    """The model, encoding as the index was encoded at first; else, where it is new, by the fastest way.
+
+    A model with graphs is run by ONNX Runtime without a trial: on a CPU nothing that torch offers is faster
+    (`benchmarks/engines.py`), and its numbers are single precision.
+    """
     from rsitr.index import recorded_model
-    from rsitr.models.encoder import TorchEncoder
-    from rsitr.models.fast import accelerate, keep_path
-    from rsitr.models.zoo import load_model
+    from rsitr.index.manifest import encoding_of
+    from rsitr.models.portable import IMAGE_PATH
+    from rsitr.models.zoo import load_encoder, load_model
 
     name = options.model or recorded_model(options.into) or DEFAULT_MODEL
-    onnx = options.onnx
-    loaded: Encoder = load_model(name, device=options.device)
-    if not isinstance(loaded, TorchEncoder):
+    asks_torch = options.onnx is not None or options.compiled or (recorded and IMAGE_PATH not in recorded)
+    load = load_model if asks_torch and has_package("torch") else partial(load_encoder, bulk=True)
+    loaded: Encoder = load(name, device=options.device)
+    how = _accelerate(loaded, options, recorded=recorded) or encoding_of(loaded)
+    if how is None:
         return loaded
-    if not options.fast:
-        how = loaded.image_path
-    elif any(keep_path(loaded, path, onnx=onnx) for path in recorded):
-        how = f"{loaded.image_path}, as this index is"
-    else:
-        how = accelerate(loaded, onnx=onnx, compiled=options.compiled).describe()
     sys.stderr.write(f"encoding with {name}, {how}\n")
-    if recorded and loaded.image_path not in recorded:
+    if recorded and encoding_of(loaded) not in recorded:
+        needed = "" if options.onnx else " (ONNX Runtime needs --onnx)"
         sys.stderr.write(
             f"so far this index was encoded with {', '.join(recorded)}"
-            + (", which cannot be done here" + ("" if onnx else " (ONNX Runtime needs --onnx)") if options.fast else "")
+            + (f", which cannot be done here{needed}" if options.fast else "")
             + "; it records both\n"
         )
     return loaded
+
+
+def _accelerate(loaded: Encoder, options: IndexOptions, *, recorded: Sequence[str]) -> str | None:
+    """Let a model that torch runs take its way; says which. None for one that has a single way."""
+    if not hasattr(loaded, "set_image_model"):
+        return None
+    from rsitr.models.encoder import TorchEncoder
+    from rsitr.models.fast import accelerate, keep_path
+
+    if not isinstance(loaded, TorchEncoder):
+        return None
+    if not options.fast:
+        return loaded.image_path
+    if any(keep_path(loaded, path, onnx=options.onnx) for path in recorded):
+        return f"{loaded.image_path}, as this index is"
+    return accelerate(loaded, onnx=options.onnx, compiled=options.compiled).describe()
 
 
 def _find_coder(

@@ -82,9 +82,9 @@ def run_locate(
     sides = _parse_scales(scales)
     open_scene(source)  # wrong input is found before a model is loaded
     if encoder is None:
-        from rsitr.models.zoo import load_model
+        from rsitr.models.zoo import load_encoder
 
-        encoder = load_model(model, device=device)
+        encoder = load_encoder(model, device=device)
     with progress_bar() as bar:
         task = bar.add_task("windows", total=None)
         heat = run(

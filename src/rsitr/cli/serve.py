@@ -152,10 +152,10 @@ def build_demo(folder: Path, *, device: str | None = None, size_px: int = 3072) 
     """The index of the drawn scene; made when it is not there, or when the default model is another one now."""
     from rsitr.defaults import DEFAULT_MODEL
     from rsitr.demo import explore
-    from rsitr.models import load_model
+    from rsitr.models.zoo import load_encoder
     from rsitr.search import Index
 
-    encoder = load_model(DEFAULT_MODEL, device=device)
+    encoder = load_encoder(DEFAULT_MODEL, device=device)
     path = folder / "index"
     try:
         if len(Index.open(path, encoder=encoder)) and (folder / "scene.tif").is_file():

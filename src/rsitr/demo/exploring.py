@@ -83,7 +83,7 @@ class Exploration:
                     number=number,
                     right=judged.right,
                     window_px=window,
-                    x=window[0] + window[2] * (0.5 + 0.3 * (column - (in_row - 1) / 2)),
+                    x=window[0] + window[2] * (0.5 + 0.36 * (column - (in_row - 1) / 2)),
                     y=window[1] + window[3] * (0.5 + 0.26 * (row - (rows - 1) / 2)),
                 )
             )

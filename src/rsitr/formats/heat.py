@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from rsitr.calibration import State, judge
 from rsitr.errors import SceneError
 from rsitr.files import replacing, require_writable
 from rsitr.geo.files import name_of
-from rsitr.pictures import paint_heat
+from rsitr.pictures import find_font, paint_heat
 from rsitr.types import FloatArray, ImageArray
 
 __all__ = ["HeatMap", "draw_heat_map", "write_heat_map"]
@@ -22,7 +23,8 @@ __all__ = ["HeatMap", "draw_heat_map", "write_heat_map"]
 SHOWN_PERCENT = (50.0, 99.5)
 LEAST_SPREAD = 0.02  # of cosines from the coolest to the hottest colour: less is noise, and shall not look like a find
 STRONGEST = 0.72
-INCHES = 9.0
+WIDTH_PX = 1200
+TITLE_PX, BAR_PX, CROSS_PX = 44, 124, 14
 GRID = 6  # points to a side
 
 
@@ -104,31 +106,42 @@ def write_heat_map(heat: HeatMap, out: Path) -> None:
 
 def draw_heat_map(heat: HeatMap) -> bytes:
     """The scene under its heat map, as PNG. What scores below the median is left as it is."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
-
-    height, width = heat.picture.shape[:2]
+    high_px, wide_px = heat.picture.shape[:2]
+    width, height = WIDTH_PX, max(1, round(WIDTH_PX * high_px / wide_px))
     low, high = np.nanpercentile(heat.scores, SHOWN_PERCENT)
-    scale = Normalize(low, max(high, low + LEAST_SPREAD), clip=True)
-    colours = paint_heat(np.asarray(scale(np.nan_to_num(heat.scores, nan=low))), strongest=STRONGEST)
-    figure = Figure(figsize=(INCHES, INCHES * height / width + 0.9), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(heat.picture, extent=(0, width, height, 0))
-    axes.imshow(colours, extent=(0, width, height, 0), interpolation="bilinear")
+    high = max(high, low + LEAST_SPREAD)
+    shares = np.clip((np.nan_to_num(heat.scores, nan=low) - low) / (high - low), 0.0, 1.0).astype(np.float32)
+    smooth = np.asarray(Image.fromarray(shares).resize((width, height), Image.Resampling.BILINEAR))
+    scene = Image.fromarray(heat.picture).resize((width, height), Image.Resampling.BICUBIC).convert("RGBA")
+    scene.alpha_composite(Image.fromarray(paint_heat(smooth, strongest=STRONGEST)))
+    sheet = Image.new("RGB", (width + BAR_PX, height + TITLE_PX), "white")
+    sheet.paste(scene.convert("RGB"), (0, TITLE_PX))
+    draw = ImageDraw.Draw(sheet)
+    draw.text((2, TITLE_PX / 2), _title(heat), fill="black", font=find_font(TITLE_PX * 0.55), anchor="lm")
     col, row = heat.best_px
-    scene_width = heat.scores.shape[1] * heat.cell_px[0]
-    axes.plot(
-        col * width / scene_width, row * width / scene_width, "+", color="white", markersize=14, markeredgewidth=2
-    )
-    axes.set_axis_off()
-    axes.set_title(_title(heat), loc="left", fontsize=11)
-    bar = figure.colorbar(ScalarMappable(scale, "inferno"), ax=axes, fraction=0.03, pad=0.01)
-    bar.set_label("mean cosine with the query", fontsize=9)
-    bar.ax.tick_params(labelsize=8)
+    per_px = width / (heat.scores.shape[1] * heat.cell_px[0])
+    x, y = col * per_px, TITLE_PX + row * per_px
+    for arm in ((x - CROSS_PX, y, x + CROSS_PX, y), (x, y - CROSS_PX, x, y + CROSS_PX)):
+        draw.line(arm, fill="white", width=4)
+    _draw_bar(sheet, left=width + 16, top=TITLE_PX, height=height, low=float(low), high=float(high))
     file = io.BytesIO()
-    figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.1)
+    sheet.save(file, format="PNG")
     return file.getvalue()
+
+
+def _draw_bar(sheet: Image.Image, *, left: int, top: int, height: int, low: float, high: float) -> None:
+    """Which colour stands for which score, over the scene's height or less."""
+    draw, font = ImageDraw.Draw(sheet), find_font(17)
+    length = min(height, 600)
+    ramp = np.repeat(np.linspace(1.0, 0.0, length, dtype=np.float32)[:, None], 22, axis=1)
+    sheet.paste(Image.fromarray(paint_heat(ramp, strongest=1.0, faintest=1.0)).convert("RGB"), (left, top))
+    for share in (0.0, 0.5, 1.0):
+        y = top + (length - 1) * (1.0 - share)
+        anchor = {0.0: "ld", 0.5: "lm", 1.0: "la"}[share]
+        draw.text((left + 28, y), f"{low + share * (high - low):.2f}", fill="black", font=font, anchor=anchor)
+    label = Image.new("L", (length, 22), 255)
+    ImageDraw.Draw(label).text((length / 2, 11), "mean cosine with the query", fill=0, font=font, anchor="mm")
+    sheet.paste(label.rotate(90, expand=True), (left + 80, top))
 
 
 def _title(heat: HeatMap) -> str:

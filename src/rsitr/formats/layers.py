@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import shapely
 
+from rsitr.extras import need
 from rsitr.formats.answer import Answer
 from rsitr.formats.parquet import place_row
 from rsitr.formats.places import ring_geometry
@@ -29,6 +30,7 @@ def to_layer(answer: Answer, form: LayerFormat) -> bytes:
     Every row carries what was asked, the model, what is said of the answer, and its own relevance. What has no known
     place on Earth is a row without an outline in a GeoPackage, and is left out of KML, which knows no such thing.
     """
+    need("pyogrio", what=f"writing {form}")
     import pyarrow as pa
     import pyogrio
 

@@ -12,6 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsitr.errors import QueryError
+from rsitr.extras import need
 from rsitr.geo.geometry import cut_shape
 from rsitr.types import Area, Ring
 
@@ -53,6 +54,7 @@ def read_area(path: Path) -> Area:
 
 def _read_layers(path: Path) -> list[BaseGeometry]:
     """All geometries of a file, in degrees."""
+    need("pyogrio", what=f"reading {path.name}", error=QueryError)
     import pyogrio
     from pyogrio.errors import DataLayerError, DataSourceError
     from pyproj import CRS, Transformer

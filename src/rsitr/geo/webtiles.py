@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
 
+from rsitr.errors import SceneError
+from rsitr.extras import need
 from rsitr.geo.pixels import SceneReader, WindowPixels
 from rsitr.geo.placement import Placement
 from rsitr.geo.tiling import Window
@@ -169,6 +170,9 @@ def _fit(points: Floats, positions: Floats) -> Floats | None:
 
 def _join(grid: Floats, positions: Floats) -> Floats:
     """The same by straight pieces between a fine lattice's points: for scenes that bend strongly."""
+    need("scipy", what="drawing map tiles of a scene that lies so crookedly", error=SceneError)
+    from scipy.interpolate import LinearNDInterpolator  # slow to import, and for most scenes not needed
+
     known = np.isfinite(positions).all(axis=-1)
     middle = np.arange(WEB_TILE_PX) + 0.5
     pieces: Floats = LinearNDInterpolator(positions[known], grid[known])(np.stack(np.meshgrid(middle, middle), axis=-1))

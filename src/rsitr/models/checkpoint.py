@@ -8,18 +8,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from rsitr.errors import ModelError
 from rsitr.files import fingerprint_files, write_json
 from rsitr.types import Mixture
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Content = TypeVar("Content")
 
 FORMAT = 1
 PACKAGED = Path(__file__).parent / "weights"
@@ -66,10 +70,32 @@ class Checkpoint:
     folder: Path
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedCheckpoint(Generic[Content]):
+    """Both files of a checkpoint, which belong together.
+
+    Attributes:
+        config: what `config.json` holds.
+        content: of the weights' file, as it was asked for.
+        fingerprint: digest of both files.
+    """
+
+    config: CheckpointConfig
+    content: Content
+    fingerprint: str
+
+
 def save_checkpoint(
-    folder: Path, *, config: CheckpointConfig, weights: dict[str, Tensor], dtype: torch.dtype = torch.float16
+    folder: Path, *, config: CheckpointConfig, weights: dict[str, Tensor], dtype: torch.dtype | None = None
 ) -> None:
-    """Write a checkpoint folder; who reads it gets what was there, or what is saved, or for a moment an error."""
+    """Write a checkpoint folder; who reads it gets what was there, or what is saved, or for a moment an error.
+
+    Matrices are stored in `dtype`, float16 where it is None.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    dtype = dtype or torch.float16
     folder.mkdir(parents=True, exist_ok=True)
     stored = {name: _stored(value, dtype=dtype) for name, value in weights.items()}
     part = folder / WEIGHTS_PART
@@ -124,13 +150,26 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         ModelError: a file is missing or malformed, or the weights are not those that the config was saved with.
     """
+    from safetensors.torch import load_file
+
+    opened = open_checkpoint(folder, load_file)
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in opened.content.items()}
+    return Checkpoint(config=opened.config, weights=weights, fingerprint=opened.fingerprint, folder=folder)
+
+
+def open_checkpoint(folder: Path, load: Callable[[Path], Content]) -> OpenedCheckpoint[Content]:
+    """Read a checkpoint folder, its weights as `load` reads them, and make sure that both files belong together.
+
+    Raises:
+        ModelError: as :func:`load_checkpoint`.
+    """
     written = _read_config(folder)
     config = _parse_config(folder, written)
     path = folder / WEIGHTS_FILE
     fingerprint, digest = hashlib.sha256(written), hashlib.sha256()
     try:
         with path.open("rb") as file:
-            stored = load_file(path)
+            content = load(path)
             for chunk in iter(lambda: file.read(2**20), b""):
                 fingerprint.update(chunk)
                 digest.update(chunk)
@@ -145,8 +184,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             f"{path} is not what {CONFIG_FILE} was saved with: somebody is saving, then try again; or was interrupted, "
             f"then rename {WEIGHTS_PART} to {WEIGHTS_FILE}; or has copied one file without the other"
         )
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
-    return Checkpoint(config=config, weights=weights, fingerprint=fingerprint.hexdigest(), folder=folder)
+    return OpenedCheckpoint(config=config, content=content, fingerprint=fingerprint.hexdigest())
 
 
 def record_mixture(folder: Path, checkpoint: Checkpoint, *, mixture: Mixture, rerank: str | None = None) -> None:

@@ -19,12 +19,12 @@ from torch.nn import functional as F
 from rsitr.errors import ConfigError
 from rsitr.models.dual import Features
 from rsitr.models.layers import Block, Packing
+from rsitr.models.preparing import EOS_ID
 from rsitr.models.trunk import MobileNetV2, ResNet50v2
 
 TrunkName = Literal["resnet50v2", "mobilenetv2"]
 TRUNKS: dict[str, type[ResNet50v2] | type[MobileNetV2]] = {"resnet50v2": ResNet50v2, "mobilenetv2": MobileNetV2}
 VOCABULARY_SIZE = 49408
-EOS_ID = 49407
 
 
 @dataclass(frozen=True, kw_only=True)

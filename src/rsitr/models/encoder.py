@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,14 +13,18 @@ from torch.nn import functional as F
 
 from rsitr.calibration import Calibration
 from rsitr.errors import ConfigError
-from rsitr.models.compact import EOS_ID
 from rsitr.models.dual import DualEncoder
 from rsitr.models.lexicon import Lexicon
+from rsitr.models.preparing import (
+    EOS_ID,
+    Interpolation,
+    LocalTokens,
+    Resize,
+    cut_padding,
+    local_mask,
+)
 from rsitr.types import EncodedImages, EncodedTexts, FloatArray, ImageArray, Mixture
 
-LocalTokens = Literal["valid", "valid_sos", "all"]
-Resize = Literal["squash", "crop"]
-Interpolation = Literal["bilinear", "bicubic"]
 CPU_BATCH = 16
 """Pictures at once on a CPU: a larger batch's feature maps are too large for the allocator to keep, and asking the
 system for zeroed memory at every layer costs up to as much again as the arithmetic."""
@@ -204,27 +207,6 @@ def choose_device(name: str | None) -> torch.device:
             f"device {name!r} cannot be used ({reason}); use cpu, or cuda where there is a GPU"
         ) from error
     return device
-
-
-def cut_padding(ids: Tensor, *, end_id: int = EOS_ID) -> Tensor:
-    """Cut off the columns after every text's end: ids (n, M) -> (n, longest text).
-
-    Id 0 pads, but in CLIP's vocabulary it is also the byte `!` inside a word: only [EOS] tells where a text ends.
-    """
-    return ids[:, : int((ids == end_id).int().argmax(dim=1).max()) + 1]
-
-
-def local_mask(ids: Tensor, *, local_tokens: LocalTokens, end_id: int = EOS_ID) -> Tensor:
-    """Which positions count as local: ids (n, M) -> (n, M) bool (METHODS 1.1).
-
-    [EOS] carries the global feature and the padding nothing, so `valid` is what lies between [SOS] and [EOS].
-    """
-    if local_tokens == "all":
-        return torch.ones_like(ids, dtype=torch.bool)
-    places = torch.arange(ids.shape[1], device=ids.device)
-    end = (ids == end_id).int().argmax(dim=1, keepdim=True)
-    first = 0 if local_tokens == "valid_sos" else 1
-    return (places >= first) & (places < end)
 
 
 @contextmanager

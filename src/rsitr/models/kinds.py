@@ -20,12 +20,13 @@ from rsitr.config import ModelConfig, TrainConfig, parse
 from rsitr.errors import ConfigError, ModelError
 from rsitr.files import fingerprint_files
 from rsitr.models.checkpoint import PACKAGED, Checkpoint, read_config
-from rsitr.models.compact import EOS_ID, CompactConfig, CompactDualEncoder
+from rsitr.models.compact import CompactConfig, CompactDualEncoder
 from rsitr.models.convert import CONVERTERS
 from rsitr.models.dual import DualEncoder
 from rsitr.models.encoder import DualModule
 from rsitr.models.lexicon import Lexicon
-from rsitr.models.lookout import SEP_ID, LookoutConfig, LookoutDualEncoder
+from rsitr.models.lookout import LookoutConfig, LookoutDualEncoder
+from rsitr.models.preparing import EOS_ID, SEP_ID
 from rsitr.models.start import find_checkpoint, take_weights
 from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 from rsitr.registry import Registry

@@ -21,7 +21,6 @@ from rsitr.models.dual import Features
 from rsitr.models.efficientnet import EfficientNetLite, LiteName
 
 __all__ = [
-    "SEP_ID",
     "LookoutConfig",
     "LookoutDualEncoder",
     "LookoutImage",
@@ -31,7 +30,6 @@ __all__ = [
 ]
 
 WIDTH, HEADS, MLP_WIDTH, VOCABULARY_SIZE, POSITIONS = 384, 12, 1536, 30522, 512
-SEP_ID = 102
 PAD_ID = 0
 POOL_HEADS = 8
 STRIDE_PX = 32

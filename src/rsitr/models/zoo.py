@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, cast
 
-from rsitr.calibration import read_calibration
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, ModelError
+from rsitr.extras import has_package, need
 from rsitr.models.checkpoint import CONFIG_FILE, PACKAGED, Checkpoint, load_checkpoint
-from rsitr.models.encoder import Interpolation, LocalTokens, Resize, TorchEncoder, choose_device
-from rsitr.models.kinds import KINDS
-from rsitr.models.weight_files import require_fit
+from rsitr.models.graphs import has_graphs
+from rsitr.models.inference import explain_misfit, read_inference
 from rsitr.registry import Registry
-from rsitr.types import Encoder, Mixture
+from rsitr.types import Encoder
 
-__all__ = ["MODELS", "describe_models", "from_checkpoint", "load_model"]
+if TYPE_CHECKING:
+    from rsitr.models.encoder import TorchEncoder
 
-INFERENCE = {
-    "local_tokens": get_args(LocalTokens),
-    "resize": get_args(Resize),
-    "interpolation": get_args(Interpolation),
-}
+__all__ = ["MODELS", "describe_models", "from_checkpoint", "load_encoder", "load_model"]
 
+GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What a system with a GPU that torch may use has: NVIDIA's driver, AMD's, and that of Windows' Linux."""
 
 MODELS: Registry[Callable[[str | None], Encoder]] = Registry("model", group="models", error=ModelError)
 """Encoders of one's own: what gives one, from the device."""
 
 
+def load_encoder(name: str = DEFAULT_MODEL, *, device: str | None = None, bulk: bool = False) -> Encoder:
+    """Load a model for indexing and searching: by ONNX Runtime where its checkpoint has graphs, else by torch.
+
+    Args:
+        name: as for :func:`load_model`.
+        device: as for :func:`load_model`; ONNX Runtime is for the CPU.
+        bulk: many pictures will be encoded: a GPU, where there is one, is worth the time that torch takes to start.
+
+    Raises:
+        ModelError: there is no such model, its files cannot be read, or it needs torch, which is not installed.
+        ConfigError: there is no such device.
+
+    Example:
+        >>> load_encoder("lookout", device="cpu").encode_texts(["a runway with two planes"]).global_emb.shape
+        (1, 384)
+    """
+    folder = _find_folder(name)
+    wants_torch = device not in (None, "cpu") or (bulk and device is None and has_package("torch") and _has_gpu())
+    if folder is not None and has_graphs(folder) and not wants_torch:
+        from rsitr.models.portable import load_portable
+
+        return load_portable(folder, name=name)
+    return load_model(name, device=device)
+
+
 def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> TorchEncoder:
-    """Load a model for inference.
+    """Load a model for inference with torch.
 
     Args:
         name: `lookout` or `compact` (packaged); a checkpoint folder; an open_clip architecture with its tag or weights
@@ -42,7 +66,7 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
         The model behind :class:`rsitr.types.Encoder`.
 
     Raises:
-        ModelError: there is no such model, or its files cannot be read.
+        ModelError: there is no such model, its files cannot be read, or torch is not installed.
         ConfigError: there is no such device.
 
     Example:
@@ -50,15 +74,19 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
         >>> model.encode_texts(["a runway with two planes"]).global_emb.shape
         (1, 384)
     """
+    folder = _find_folder(name)
+    if folder is not None:
+        need("torch", what=f"the model {name}", error=ModelError)
+        return from_checkpoint(load_checkpoint(folder), name=name, device=device)
     if name in MODELS:
         return cast("TorchEncoder", MODELS[name](device))  # or less: commands that need more of it ask
-    folder = PACKAGED / name if (PACKAGED / name / CONFIG_FILE).is_file() else Path(name).expanduser()
-    if folder.is_dir():
-        return from_checkpoint(load_checkpoint(folder), name=name, device=device)
-    from rsitr.models.openclip import load_open_clip, looks_like_open_clip  # slow to import, and for others not needed
+    if ":" in name:
+        need("torch", what=f"the model {name}", error=ModelError)
+    if has_package("torch"):
+        from rsitr.models.openclip import load_open_clip, looks_like_open_clip  # slow to import
 
-    if looks_like_open_clip(name):
-        return load_open_clip(name, device=device)
+        if looks_like_open_clip(name):
+            return load_open_clip(name, device=device)
     raise ModelError(
         f"there is no model {name!r}: use {describe_models()}, a checkpoint folder, an open_clip name with its tag or "
         "file such as ViT-B-32-quickgelu:openai, or hf-hub:OWNER/NAME"
@@ -76,54 +104,52 @@ def from_checkpoint(checkpoint: Checkpoint, *, name: str, device: str | None = N
     Raises:
         ModelError: its config does not describe a model of this version, or its weights do not fit the config.
     """
+    from rsitr.models.encoder import TorchEncoder, choose_device
+    from rsitr.models.kinds import KINDS
+    from rsitr.models.weight_files import require_fit
+
     config = checkpoint.config
     choose_device(device)  # before anything is built
+    if config.kind not in KINDS:
+        raise ModelError(
+            f"checkpoint {name} is of kind {config.kind!r}, and a dual encoder ({', '.join(KINDS)}) is needed; a "
+            "fusion model re-ranks what one finds: --rerank fusion:FOLDER"
+        )
+    settings = read_inference(config, folder=checkpoint.folder, name=name, fingerprint=checkpoint.fingerprint)
     try:
-        if config.kind not in KINDS:
-            raise ModelError(
-                f"checkpoint {name} is of kind {config.kind!r}, and a dual encoder ({', '.join(KINDS)}) is needed; a "
-                "fusion model re-ranks what one finds: --rerank fusion:FOLDER"
-            )
         kind = KINDS[config.kind]
         model = kind.restore(config.model)
         require_fit(checkpoint.weights, model.state_dict(), what=name, architecture=f"this {config.kind} model")
         model.load_state_dict(checkpoint.weights)
         reader = kind.read(model, checkpoint)
-        settings = dict(config.inference)
-        mixture = Mixture(**settings.pop("mixture", {}))
-        settings.pop("relevance", None)  # of earlier versions, which judged a tile by its collection
-        calibration = read_calibration(checkpoint.folder, fingerprint=checkpoint.fingerprint)
-        rerank = settings.pop("rerank", None)
-        if rerank is not None and not isinstance(rerank, str):
-            raise ValueError(f"inference setting rerank is {rerank!r}; it is a text such as sar:k=20")
         encoder = TorchEncoder(
             model,  # type: ignore[arg-type]  # both are dual encoders; nn.Module hides it
             tokenizer=reader.tokenizer,
             end_id=reader.end_id,
             name=name,
             fingerprint=checkpoint.fingerprint,
-            mixture=mixture,
-            rerank=rerank,
-            calibration=calibration,
+            mixture=settings.mixture,
+            local_tokens=settings.local_tokens,
+            resize=settings.resize,
+            interpolation=settings.interpolation,
+            rerank=settings.rerank,
+            calibration=settings.calibration,
             device=device,
-            **_known(settings),
         )
-        if calibration is not None and calibration.known and reader.lexicon is not None:
-            encoder.lexicon = reader.lexicon(calibration.known)
-        return encoder
     except (TypeError, ValueError, RuntimeError, ConfigError) as error:
-        raise ModelError(f"checkpoint {name} does not fit this rsitr: {_first_line(error)}") from error
+        raise explain_misfit(name, error) from error
+    if settings.calibration is not None and settings.calibration.known and reader.lexicon is not None:
+        encoder.lexicon = reader.lexicon(settings.calibration.known)
+    return encoder
 
 
-def _known(settings: dict[str, Any]) -> dict[str, Any]:
-    for name, value in settings.items():
-        if name not in INFERENCE:
-            raise ValueError(f"unknown inference setting {name!r}")
-        if value not in INFERENCE[name]:
-            raise ValueError(f"inference setting {name} is {value!r}; it may be {', '.join(INFERENCE[name])}")
-    return settings
+def _find_folder(name: str) -> Path | None:
+    """The folder of a packaged model, or any folder of this name that is not registered; None if there is none."""
+    if (PACKAGED / name / CONFIG_FILE).is_file():
+        return PACKAGED / name
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() and name not in MODELS else None
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return " ".join(line.strip() for line in lines[:2])
+def _has_gpu() -> bool:
+    return any(Path(file).exists() for file in GPU_FILES) or shutil.which("nvidia-smi") is not None

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rsitr.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Direction", "QueryView", "require_count", "require_temperature", "view_queries"]
 
 Direction = Literal["text_to_image", "image_to_text"]
 """What is the query, and what is looked for."""
+SINGLE_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def view_queries(scores: Tensor, *, direction: Direction, bank_scores: Tensor | 
             continue
         if matrix.ndim != 2:
             raise ValueError(f"{name} must be (n_text, n_image), got the shape {tuple(matrix.shape)}")
-        if not bool(torch.isfinite(matrix).all()):
+        if not bool(matrix.isfinite().all()):
             raise ModelError(f"{name} hold NaN or infinity: the model or its features are broken; check the checkpoint")
     transposed = direction == "image_to_text"
     own = _widen(scores.T if transposed else scores)
@@ -90,4 +91,4 @@ def require_temperature(temperature: float) -> None:
 
 
 def _widen(scores: Tensor) -> Tensor:
-    return scores if scores.dtype in (torch.float32, torch.float64) else scores.to(torch.float32)
+    return scores if scores.is_floating_point() and scores.dtype.itemsize >= SINGLE_BYTES else scores.float()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rsitr.errors import ConfigError
+from rsitr.extras import need
 from rsitr.registry import Registry
 from rsitr.rerank.layout import Direction, require_count, require_temperature
-from rsitr.rerank.normalization import csls, dual_softmax, inverted_softmax
-from rsitr.rerank.sar import mean_rank, sort_after_reversed_retrieval
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["METHODS", "Method", "Reranker", "parse_rerank", "rerank_candidates"]
 
@@ -43,40 +44,52 @@ class Method:
 METHODS: Registry[Method] = Registry("re-ranking method", group="rerankers")
 """By the name that a person types after `--rerank`."""
 
+
+def _later(reference: str, **settings: Any) -> Callable[..., Tensor]:
+    """A function of this room by `module:name`, imported when it is first called: names need no torch."""
+    module, name = reference.split(":")
+
+    def call(scores: Tensor, **given: Any) -> Tensor:
+        found: Tensor = getattr(import_module(f"{__package__}.{module}"), name)(scores, **settings, **given)
+        return found
+
+    return call
+
+
 for _method in (
     Method(
         name="sar",
-        function=sort_after_reversed_retrieval,
+        function=_later("sar:sort_after_reversed_retrieval"),
         defaults={"k": 20},
         summary="the top k by the rank of the query in each candidate's reverse list",
     ),
     Method(
         name="mean-rank",
-        function=mean_rank,
+        function=_later("sar:mean_rank"),
         defaults={"k": 20},
         summary="the top k by the mean of forward and reverse rank",
     ),
     Method(
         name="dual-softmax",
-        function=dual_softmax,
+        function=_later("normalization:dual_softmax"),
         defaults={"temperature": 0.05},
         summary="product of the softmaxes over candidates and over queries",
     ),
     Method(
         name="inverted-softmax",
-        function=inverted_softmax,
+        function=_later("normalization:inverted_softmax"),
         defaults={"temperature": 0.05},
         summary="softmax over queries",
     ),
     Method(
         name="qb-norm",
-        function=lambda scores, **settings: inverted_softmax(scores, dynamic=True, **settings),
+        function=_later("normalization:inverted_softmax", dynamic=True),
         defaults={"temperature": 0.05},
         summary="softmax over queries, for lists that a possible hub heads",
     ),
     Method(
         name="csls",
-        function=csls,
+        function=_later("normalization:csls"),
         defaults={"k": 10},
         summary="twice the score less the mean of either side's k nearest neighbours",
     ),
@@ -197,6 +210,9 @@ def rerank_candidates(
     if candidate_scores.ndim != 1:
         raise ValueError(f"candidate_scores must be (n_candidate,), got the shape {candidate_scores.shape}")
     method = reranker or Reranker("sar", {"k": max(1, len(candidate_scores))})
+    need("torch", what=f"the re-ranking {method}")
+    import torch
+
     result = method(
         torch.from_numpy(np.ascontiguousarray(candidate_scores))[None],
         direction="text_to_image",

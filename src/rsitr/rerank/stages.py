@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.rerank.methods import Reranker, rerank_candidates
-from rsitr.similarity import mix
+from rsitr.similarity.mixing import mix
 from rsitr.types import FloatArray, Mixture
 
 __all__ = ["Ranking", "Reading", "Stage", "rank_candidates_in_stages"]

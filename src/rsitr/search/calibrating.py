@@ -15,6 +15,7 @@ from rsitr.calibration import Calibration, RelevanceFit
 from rsitr.data import CaptionedImage
 from rsitr.errors import DataError
 from rsitr.pictures import read_picture
+from rsitr.search.logistic import fit_logistic
 from rsitr.search.relevance import relevance_evidence
 from rsitr.types import Encoder, FloatArray, ImageArray, Progress, no_progress
 
@@ -199,10 +200,14 @@ def _ask_pictures(seen: _Labelled, references: FloatArray) -> tuple[FloatArray, 
 
 def _fit(evidence: FloatArray, right: NDArray[np.bool_]) -> tuple[RelevanceFit, float]:
     """The fit, and the area under the ROC curve on its own data."""
-    from sklearn.linear_model import LogisticRegression  # slow to import
-    from sklearn.metrics import roc_auc_score
+    found = fit_logistic(evidence, right)
+    by_score, by_place = found.weights.tolist()
+    fit = RelevanceFit(intercept=found.intercept, by_score=by_score, by_place=by_place)
+    return fit, _auc(found.log_odds(evidence), right)
 
-    found = LogisticRegression(C=1.0, max_iter=1000).fit(evidence, right)
-    by_score, by_place = found.coef_[0].tolist()
-    fit = RelevanceFit(intercept=float(found.intercept_[0]), by_score=by_score, by_place=by_place)
-    return fit, float(roc_auc_score(right, found.decision_function(evidence)))
+
+def _auc(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """The share of pairs of a right and a wrong row in which the right one scores higher; ties count half."""
+    ordered = np.sort(scores[~right])
+    below, upto = (np.searchsorted(ordered, scores[right], side=side) for side in ("left", "right"))
+    return float((below + upto).mean() / (2 * len(ordered)))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.errors import StoreError
+from rsitr.extras import need
 from rsitr.index import CODE_FILE
 from rsitr.search.references import CAPTIONS
 from rsitr.types import EncodedImages, EncodedTexts, Encoder, FloatArray, ImageArray
@@ -94,6 +95,7 @@ def fit_coder(encoder: Encoder, pictures: Sequence[ImageArray], *, rank: int) ->
     """
     if not pictures:
         raise StoreError("no tile can be read to fit local codes to; leave out --local-codes to see what is wrong")
+    need("torch", what="keeping local codes")
     import torch
 
     from rsitr.similarity import LocalCode
@@ -116,7 +118,10 @@ def load_coder(folder: Path) -> LocalCoder | None:
     Raises:
         ModelError: the file is damaged.
     """
+    path = folder / CODE_FILE
+    if not path.is_file():
+        return None
+    need("torch", what="an index that keeps local codes")
     from rsitr.similarity import LocalCode
 
-    path = folder / CODE_FILE
-    return LocalCoder(LocalCode.load(path)) if path.is_file() else None
+    return LocalCoder(LocalCode.load(path))

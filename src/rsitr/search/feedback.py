@@ -19,12 +19,13 @@ import numpy as np
 
 from rsitr.errors import QueryError
 from rsitr.search.detectors import Detector
+from rsitr.search.logistic import fit_logistic
 from rsitr.types import FloatArray
 
 __all__ = ["Mark", "fit_head", "last_marks", "learn_detector", "measure_precision", "push_away", "read_marks"]
 
 KAPPA = 2.0
-PENALTY = 1.0  # scikit-learn's C
+PENALTY = 1.0
 BACKGROUND = 3.0
 BACKGROUND_TILES = 400
 MOST_FITS = 20
@@ -58,15 +59,13 @@ def fit_head(
     Returns:
         Weights (dim,) and bias.
     """
-    from sklearn.linear_model import LogisticRegression  # slow to import
-
     tiles = np.concatenate([right, wrong, background])
     labels = np.repeat([1, 0, 0], [len(right), len(wrong), len(background)])
     share = BACKGROUND * max(1, len(wrong)) / max(1, len(background))
     counts = np.repeat([1.0, 1.0, share], [len(right), len(wrong), len(background)])
     features = np.column_stack([KAPPA * (tiles @ start), tiles]).astype(np.float64)
-    fitted = LogisticRegression(C=PENALTY, max_iter=2000).fit(features, labels, sample_weight=counts)
-    along, own = fitted.coef_[0, 0], fitted.coef_[0, 1:]
+    fitted = fit_logistic(features, labels, penalty=PENALTY, counts=counts)
+    along, own = fitted.weights[0], fitted.weights[1:]
     weights = np.asarray(KAPPA * along * start + own, dtype=np.float32)
     # The intercept says how rare right tiles are in the fit; the border is wanted in the middle between the marks.
     border = (right @ weights).mean() + ((wrong if len(wrong) else background) @ weights).mean()

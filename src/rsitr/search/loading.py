@@ -54,10 +54,10 @@ class Models:
             return self._readers[checkpoint]
 
     def _load_encoder(self) -> Encoder:
-        from rsitr.models.zoo import load_model
+        from rsitr.models.zoo import load_encoder
 
         try:
-            loaded: Encoder = load_model(self._model, device=self._device)
+            loaded = load_encoder(self._model, device=self._device)
         except ModelError as error:
             made_by = self._folder.manifest.model.name
             raise ModelError(f"{self._folder.path}: made by the model {made_by!r}; {error}") from error

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.errors import QueryError
+from rsitr.extras import need
 from rsitr.formats import HitStage
 from rsitr.search.codes import LocalCoder
 from rsitr.search.encoding import EncodedQuery
@@ -215,6 +216,7 @@ class CandidateRanker:
         return found
 
     def _mix_local(self, images: FloatArray, *, mixture: Mixture) -> FloatArray:
+        need("torch", what="local similarity")
         import torch
 
         from rsitr.similarity import score_local

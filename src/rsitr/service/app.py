@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rsitr.errors import ConfigError, RsitrError
+from rsitr.extras import explain_missing
 from rsitr.search import Index
 from rsitr.service import routes
 from rsitr.service.engine import Engine
@@ -118,6 +119,12 @@ def _handle_errors(app: FastAPI, engine: Engine) -> None:
             LOG.warning("not possible now", extra={"fields": fields})
         return answer(request, status, hide_paths(str(error), engine), title_of(error))
 
+    async def missing(request: Request, error: Exception) -> Response:
+        said = explain_missing(error)
+        if said is None:
+            raise error
+        return answer(request, status_of(error), said, title_of(error))
+
     async def invalid(request: Request, error: Exception) -> Response:
         found = error.errors() if isinstance(error, RequestValidationError) else []
         return answer(request, 422, say_invalid(found))
@@ -131,6 +138,7 @@ def _handle_errors(app: FastAPI, engine: Engine) -> None:
         return found
 
     app.add_exception_handler(RsitrError, known)
+    app.add_exception_handler(ModuleNotFoundError, missing)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, plain)
 

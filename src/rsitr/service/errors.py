@@ -66,6 +66,7 @@ STATUS: Mapping[type[BaseException], tuple[int, str]] = {
     WarmingError: (503, "Not ready yet"),
     StoreError: (503, "The index cannot be used"),
     ModelError: (503, "The model cannot be used"),
+    ModuleNotFoundError: (501, "Not installed with this service"),
 }
 """What each exception means over HTTP; an exception that is not listed takes its nearest ancestor's line."""
 

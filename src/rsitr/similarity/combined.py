@@ -1,42 +1,24 @@
-"""Global similarity, and its combination with the local one (METHODS 1.3, 1.5)."""
+"""Global similarity, and the score of every pair (METHODS 1.3, 1.5)."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from rsitr.similarity.local import score_local
+from rsitr.similarity.mixing import mix
 from rsitr.types import EncodedImages, EncodedTexts, Mixture
 
-__all__ = ["mix", "score_global", "score_pairs"]
-
-Scores = TypeVar("Scores", Tensor, NDArray[np.float32], NDArray[np.float64])
+__all__ = ["score_global", "score_pairs"]
 
 
 def score_global(*, text_emb: Tensor, image_emb: Tensor) -> Tensor:
     """Cosine similarity: (n_text, D), (n_image, D), not necessarily normalised -> (n_text, n_image) in [-1, 1]."""
     return F.normalize(text_emb, dim=-1) @ F.normalize(image_emb, dim=-1).T
-
-
-def mix(global_scores: Scores, local_scores: Scores | None, *, mixture: Mixture) -> Scores:
-    """Alpha S_g + beta S_l (METHODS 1.5), the only place where the two meet.
-
-    Args:
-        global_scores: of any shape, tensors or arrays.
-        local_scores: of the same; None where there are none, which counts as 0.
-        mixture: the weights.
-
-    >>> mix(np.array([0.5]), np.array([1.0]), mixture=Mixture(alpha=0.6, beta=0.4)).round(6).tolist()
-    [0.7]
-    """
-    if local_scores is None:
-        return mixture.alpha * global_scores
-    return mixture.alpha * global_scores + mixture.beta * local_scores
 
 
 def score_pairs(

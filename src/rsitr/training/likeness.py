@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from rsitr.models.encoder import local_mask
+from rsitr.models.preparing import local_mask
 from rsitr.training.rows import RowTable
 
 __all__ = ["CaptionLikeness"]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from rsitr.errors import ModelError, RsitrError
 from rsitr.files import fingerprint_files
-from rsitr.models import CheckpointConfig, checkpoint, load_checkpoint, load_model, save_checkpoint
+from rsitr.models import CheckpointConfig, load_checkpoint, load_model, save_checkpoint
 from rsitr.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from rsitr.models.compact import TRUNKS
 from rsitr.types import Mixture
@@ -140,7 +141,7 @@ def test_an_interrupted_save_mixes_nothing(
 
 def test_who_reads_while_another_saves_gets_no_mixture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights are loaded, then put in place are those that the config speaks of already."""
-    path, read = folder / WEIGHTS_FILE, checkpoint.load_file
+    path, read = folder / WEIGHTS_FILE, safetensors.torch.load_file
     new = tiny_model()
     torch.nn.init.zeros_(new.image.embed.weight)
     save_checkpoint(folder / "new", config=load_checkpoint(folder).config, weights=dict(new.state_dict()))
@@ -152,7 +153,7 @@ def test_who_reads_while_another_saves_gets_no_mixture(folder: Path, monkeypatch
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "load_file", load)
+        patch.setattr("safetensors.torch.load_file", load)
         with pytest.raises(ModelError, match="then try again"):
             load_checkpoint(folder)
     assert not load_checkpoint(folder).weights["image.embed.weight"].any()

@@ -9,7 +9,8 @@ from rsitr.errors import ConfigError
 from rsitr.models import TorchEncoder, choose_device, local_mask
 from rsitr.models.compact import TRUNKS
 from rsitr.models.dual import Features
-from rsitr.models.encoder import cut_padding, inference
+from rsitr.models.encoder import inference
+from rsitr.models.preparing import cut_padding
 from rsitr.types import Encoder
 from tiny import TinyTrunk, tiny_encoder, tiny_model
 

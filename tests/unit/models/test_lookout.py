@@ -13,11 +13,10 @@ from transformers import BertConfig, BertModel
 
 from rsitr.errors import ConfigError, ModelError
 from rsitr.models import load_model
-from rsitr.models.checkpoint import CheckpointConfig, save_checkpoint
 from rsitr.models.efficientnet import EfficientNetLite, convert_efficientnet_lite
-from rsitr.models.lookout import SEP_ID, LookoutConfig, LookoutDualEncoder, LookoutText, convert_minilm, quantise_rows
-
-WORDS = ["[PAD]", *(f"[unused{n}]" for n in range(99)), "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "lake", "road", "##s"]
+from rsitr.models.lookout import LookoutConfig, LookoutText, convert_minilm, quantise_rows
+from rsitr.models.preparing import SEP_ID
+from tiny import write_tiny_lookout
 
 
 def googles_names(model: nn.Module) -> dict[str, Tensor]:
@@ -115,17 +114,7 @@ def test_sizes_that_make_no_sense_are_named(settings: dict[str, object], said: s
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of one text layer, randomly initialised."""
-    torch.manual_seed(0)
-    settings = {"trunk": "lite0", "text_layers": 1, "image_size_px": 64, "grid": 2, "context_length": 8}
-    model = LookoutDualEncoder(LookoutConfig(**settings))  # type: ignore[arg-type]
-    model.text.words.random_(-127, 128)
-    folder = tmp_path_factory.mktemp("lookout")
-    save_checkpoint(
-        folder, config=CheckpointConfig(kind="lookout", name="tiny", model=settings), weights=model.state_dict()
-    )
-    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
-    return folder
+    return write_tiny_lookout(tmp_path_factory.mktemp("lookout"))
 
 
 def test_a_checkpoint_encodes_pictures_and_texts(folder: Path) -> None:

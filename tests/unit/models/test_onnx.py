@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from rsitr.errors import ModelError
 from rsitr.models import onnx as exporting
@@ -82,12 +82,12 @@ def test_what_is_no_export_of_this_model_is_refused(exported: Path, tmp_path: Pa
 def test_an_unfaithful_export_is_refused(
     encoder: TorchEncoder, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = export_onnx(tiny_encoder(tiny_model(grid=1)), tmp_path / "other", pictures=PICTURES).folder
+    other, trace = tiny_encoder(tiny_model(grid=1)).model, exporting._trace
 
-    def swap(side: object, example: object, *, name: str, path: Path) -> None:
-        shutil.copy(other / path.name, path)
+    def swap(side: Any, example: torch.Tensor, **settings: Any) -> Any:
+        return trace(type(side)(other), example, **settings)
 
-    monkeypatch.setattr(exporting, "_export", swap)
+    monkeypatch.setattr(exporting, "_trace", swap)
     with pytest.raises(ModelError, match="the exported model is not faithful"):
         export_onnx(encoder, tmp_path / "wrong", pictures=PICTURES)
     assert not (tmp_path / "wrong" / "export.json").exists()
@@ -107,13 +107,6 @@ def test_a_model_that_cannot_be_exported(
 def test_without_the_extra_it_says_what_to_install(
     encoder: TorchEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def missing(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "onnxruntime":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ModelError, match=r'onnxruntime is not installed: pip install "rsitr\[onnx\]"'):
+    monkeypatch.setattr("rsitr.extras.has_package", lambda package: package != "onnxscript")
+    with pytest.raises(ModelError, match=r'needs onnxscript, which is not installed: pip install "rsitr\[onnx\]"'):
         export_onnx(encoder, tmp_path / "x", pictures=PICTURES)

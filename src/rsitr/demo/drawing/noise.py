@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from rsitr.types import FloatArray
 
-__all__ = ["SUN", "NoiseFields", "fractal_noise", "hillshade", "mix", "smoothstep", "value_noise"]
+__all__ = ["SUN", "NoiseFields", "blur", "fractal_noise", "hillshade", "mix", "smoothstep", "value_noise"]
 
 SUN = (0.64, 0.77)
 """Direction in which shadows fall, (right, down), a unit vector: the sun stands in the upper left of every scene."""
@@ -85,10 +84,26 @@ def fractal_noise(
 
 def hillshade(height: FloatArray, *, steepness: float = 1.0, smooth_px: float = 0.0) -> FloatArray:
     """Light on a surface, about 0 (turned away) to 1 (facing the sun), flat ground 0.6; height in px."""
-    surface = gaussian_filter(height, smooth_px) if smooth_px > 0 else height
+    surface = blur(height, smooth_px) if smooth_px > 0 else height
     down, right = np.gradient(surface * steepness)
     facing = -(right * -SUN[0] + down * -SUN[1]) * 0.8 + 0.6
     return np.asarray(np.clip(facing / np.sqrt(1 + right**2 + down**2), 0, 1.2), dtype=np.float32)
+
+
+def blur(field: FloatArray, smooth_px: float, *, reach: float = 4.0) -> FloatArray:
+    """A field (H, W) or (H, W, C) smoothed by a Gaussian, cut off at `reach` deviations and mirrored at its edges."""
+    radius = int(reach * smooth_px + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / smooth_px) ** 2)
+    weights = (weights / weights.sum()).astype(np.float32)
+    smooth = np.asarray(field, dtype=np.float32)
+    for axis in (0, 1):
+        around = [(radius, radius) if side == axis else (0, 0) for side in range(smooth.ndim)]
+        wide = np.moveaxis(np.pad(smooth, around, mode="symmetric"), axis, 0)
+        total = np.zeros_like(np.moveaxis(smooth, axis, 0))
+        for step, weight in enumerate(weights):
+            total += weight * wide[step : step + smooth.shape[axis]]
+        smooth = np.moveaxis(total, 0, axis)
+    return smooth
 
 
 def smoothstep(value: FloatArray, *, start: float, end: float) -> FloatArray:

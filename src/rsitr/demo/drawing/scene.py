@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from rsitr.demo.drawing.canvas import Canvas
 from rsitr.demo.drawing.layout import BLOCK, DRAWERS, UNIT_PX, Layout, plan_layout
-from rsitr.demo.drawing.noise import NoiseFields
+from rsitr.demo.drawing.noise import NoiseFields, blur
 from rsitr.demo.drawing.plot import Mark, Plot, Roads
 from rsitr.demo.drawing.roads import draw_roads
 from rsitr.demo.drawing.trees import Grove
@@ -196,7 +195,7 @@ def _expose_strip(picture: FloatArray, noise: NoiseFields) -> ImageArray:
     lit = picture * (1 + 0.025 * noise.broad + 0.012 * noise.small)[..., None]
     grey = lit.mean(axis=-1, keepdims=True)
     toned = (grey + (lit - grey) * _COLOUR - 110) * _CONTRAST + 106
-    soft = gaussian_filter(toned, (1.0, 1.0, 0.0), truncate=3.0)
+    soft = blur(toned, 1.0, reach=3.0)
     tint = np.array([0, 2, 7], dtype=np.float32)
     sharp = toned + _SHARPENING * (toned - soft) + tint + noise.grain[..., None] * 4.0
     return np.asarray(np.clip(sharp, 0, 255), dtype=np.uint8)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
 
 from rsitr.demo.drawing.canvas import SUPERSAMPLING, Canvas, Color
-from rsitr.demo.drawing.noise import SUN, hillshade, value_noise
+from rsitr.demo.drawing.noise import SUN, blur, hillshade, value_noise
 from rsitr.types import FloatArray
 
 __all__ = ["Grove", "Tree", "canopy", "plant", "plant_row"]
 
+BLOCK_PX = 32
+CENTRE_REACH = 2.4
+"""Within so many spacings every pixel has four centres, those of its cell, wherever chance moved them."""
 _RADII_PX = (3.0, 4.5, 6.0, 8.0, 10.5)
 _TINTS: tuple[Color, ...] = ((60, 80, 46), (50, 72, 42), (70, 88, 50), (56, 76, 48), (76, 86, 52))
 
@@ -102,17 +104,19 @@ def canopy(canvas: Canvas, *, spacing_px: float, color: Color, variety: float = 
     radius = spacing_px * rng.uniform(0.45, 1.05, len(centres)).astype(np.float32)
     lift = spacing_px * rng.normal(0, 0.3, len(centres)).astype(np.float32)
 
-    pixels = np.stack(np.meshgrid(np.arange(width_px), np.arange(height_px)), axis=-1).reshape(-1, 2)
-    distance, nearest = cKDTree(centres).query(pixels, k=4)
-    domes = np.sqrt(np.maximum(radius[nearest] ** 2 - distance**2, 0)) + lift[nearest]
-    winner = np.argmax(domes, axis=1)[:, None]
-    shape = (height_px, width_px)
-    surface = np.take_along_axis(domes, winner, axis=1).reshape(shape).astype(np.float32)
-    crown = np.take_along_axis(nearest, winner, axis=1).reshape(shape)
+    surface, crown = np.empty((height_px, width_px), dtype=np.float32), np.empty((height_px, width_px), dtype=np.intp)
+    for top in range(0, height_px, BLOCK_PX):
+        for left in range(0, width_px, BLOCK_PX):
+            block = np.s_[top : min(top + BLOCK_PX, height_px), left : min(left + BLOCK_PX, width_px)]
+            distance, nearest = _nearest_centres(centres, block, reach_px=CENTRE_REACH * spacing_px)
+            domes = np.sqrt(np.maximum(radius[nearest] ** 2 - distance**2, 0)) + lift[nearest]
+            winner = np.argmax(domes, axis=-1)[..., None]
+            surface[block] = np.take_along_axis(domes, winner, axis=-1)[..., 0]
+            crown[block] = np.take_along_axis(nearest, winner, axis=-1)[..., 0]
 
     surface += canvas.noise.fine * 0.5 + canvas.noise.small * 0.5
     light = hillshade(surface, steepness=0.75, smooth_px=0.6)
-    depth = surface - gaussian_filter(surface, spacing_px * 0.7)
+    depth = surface - blur(surface, spacing_px * 0.7)
     light = light * (0.72 + 0.5 * np.clip(depth / spacing_px + 0.35, 0, 0.8))
     # A crown's neighbour on the sun's side shades it.
     shift = np.roll(surface, (round(SUN[1] * spacing_px * 0.5), round(SUN[0] * spacing_px * 0.5)), axis=(0, 1))
@@ -122,3 +126,16 @@ def canopy(canvas: Canvas, *, spacing_px: float, color: Color, variety: float = 
     tint += rng.normal(0, 6, (len(centres), 1)).astype(np.float32) * variety
     base = np.array(color, dtype=np.float32) + tint[crown] + canvas.noise.mid[..., None] * 2.5
     return np.asarray(base * (0.2 + 1.35 * light[..., None]) + canvas.noise.grain[..., None] * 2, dtype=np.float32)
+
+
+def _nearest_centres(
+    centres: NDArray[np.float64], block: tuple[slice, slice], *, reach_px: float
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Distances to the four nearest centres of every pixel of a block, and which they are, both (rows, columns, 4)."""
+    rows, columns = (np.arange(side.start, side.stop) for side in block)
+    first, last = np.array([columns[0], rows[0]]) - reach_px, np.array([columns[-1], rows[-1]]) + reach_px
+    near = np.flatnonzero(((centres >= first) & (centres <= last)).all(axis=1))
+    across, along = ((side[:, None] - centres[near, axis]) ** 2 for axis, side in enumerate((columns, rows)))
+    squares = along[:, None] + across
+    kept = np.argpartition(squares, 3, axis=-1)[..., :4]
+    return np.sqrt(np.take_along_axis(squares, kept, axis=-1)), near[kept]

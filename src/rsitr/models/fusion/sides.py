@@ -13,9 +13,10 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from rsitr.models.bert import BERT_EPS, TextBlock, init_as_bert
-from rsitr.models.compact import EOS_ID, CompactConfig, CompactImageEncoder, CompactTextEncoder
+from rsitr.models.compact import CompactConfig, CompactImageEncoder, CompactTextEncoder
 from rsitr.models.dual import Features
 from rsitr.models.fusion.config import FusionConfig
+from rsitr.models.preparing import EOS_ID
 from rsitr.models.trunk import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["BertText", "CompactImage", "CompactText", "ImageSide", "TextSide", "TextStates", "VitImage", "build_sides"]

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
 
 from rsitr.data.masking import MASK_ID, CaptionMasker
-from rsitr.models.encoder import local_mask
+from rsitr.models.preparing import local_mask
 from rsitr.models.wordpiece import Word
 
 __all__ = ["BpeVocabulary", "Vocabulary"]
@@ -66,7 +65,7 @@ class BpeVocabulary:
 
     def maskable(self, ids: IntArray) -> NDArray[np.bool_]:
         """Ids (n, M) -> (n, M) bool: between [SOS] and [EOS]."""
-        mask: NDArray[np.bool_] = local_mask(torch.from_numpy(ids), local_tokens="valid").numpy()
+        mask: NDArray[np.bool_] = local_mask(ids, local_tokens="valid")
         return mask
 
     def words(self, text: str) -> list[Word]:

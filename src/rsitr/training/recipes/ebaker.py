@@ -21,10 +21,10 @@ from rsitr.data.masking import CaptionMasker
 from rsitr.errors import ConfigError
 from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
 from rsitr.losses import LOSSES, EbakerLoss, MaskedWords, Targets, ebaker_loss, keep_above
-from rsitr.models import CheckpointConfig, DualEncoder, Features, KeywordReasoner, TorchEncoder, local_mask
+from rsitr.models import CheckpointConfig, DualEncoder, Features, KeywordReasoner, TorchEncoder
 from rsitr.models.checkpoint import save_checkpoint
-from rsitr.models.encoder import Interpolation, Resize, cut_padding
 from rsitr.models.kinds import KINDS, build_model, check_phases, model_settings
+from rsitr.models.preparing import Interpolation, Resize, cut_padding, local_mask
 from rsitr.similarity import score_global, score_local
 from rsitr.training.bank import SimilarityBank
 from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
@@ -378,6 +378,6 @@ def keyword_vocabulary(masker: CaptionMasker, captions: Sequence[str]) -> list[i
     """Every id that the masker can ask for on these captions."""
     if masker.strategy == "random":
         ids = masker.tokenize(captions)
-        return sorted({int(value) for value in ids[local_mask(torch.from_numpy(ids), local_tokens="valid").numpy()]})
+        return sorted({int(value) for value in ids[local_mask(ids, local_tokens="valid")]})
     labels = masker.mask(captions, rng=np.random.default_rng(0)).labels
     return sorted({int(label) for label in np.unique(labels) if label >= 0})

@@ -1,0 +1,149 @@
+"""What `pip install rsitr` brings is enough to index, search, look and serve: no extra is imported, least of all torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rasters import write_utm
+from rsitr.errors import ConfigError
+from rsitr.extras import EXTRAS, explain_missing, need
+
+REPO = Path(__file__).resolve().parents[2]
+OTHERS = ("sklearn", "pandas", "transformers", "sympy")
+START = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {(*EXTRAS, *OTHERS)!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+import importlib.util
+found = importlib.util.find_spec
+def find_spec(name, package=None):
+    try:
+        return found(name, package)
+    except ModuleNotFoundError:
+        return None
+importlib.util.find_spec = find_spec
+"""
+
+
+def run(*lines: list[str], more: str = "") -> list[tuple[int, str]]:
+    """Exit status and all that is said, of each command line in one interpreter that has no extra."""
+    code = (
+        START
+        + "import json\nfrom typer.testing import CliRunner\nfrom rsitr.cli.app import app, main\nout = []\n"
+        + f"for line in {list(lines)!r}:\n"
+        + "    import io, contextlib\n"
+        + "    said = io.StringIO()\n"
+        + "    sys.argv = ['rsitr', *line]\n"
+        + "    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):\n"
+        + "        try:\n            main()\n            status = 0\n"
+        + "        except SystemExit as end:\n            status = end.code or 0\n"
+        + "    out.append((status, said.getvalue()))\n"
+        + more
+        + "\nprint(json.dumps(out))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return [(status, said) for status, said in json.loads(done.stdout.splitlines()[-1])]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index that was made without any extra."""
+    folder = tmp_path_factory.mktemp("core")
+    write_utm(folder / "scenes" / "a.tif")
+    [(status, said)] = run(["index", str(folder / "scenes"), "--into", str(folder / "index")])
+    assert status == 0, said
+    assert "encoding with lookout, ONNX Runtime on cpu" in said
+    return folder / "index"
+
+
+def test_an_analyst_needs_no_extra(index: Path, tmp_path: Path) -> None:
+    scene = str(index.parent / "scenes" / "a.tif")
+    lines = [
+        ["info", str(index)],
+        ["search", str(index), "a field"],
+        ["search", str(index), "a field", "--format", "json"],
+        ["search", str(index), "--image", scene, "--places"],
+        ["search", str(index), "a field", "--not", "water", "--out", str(tmp_path / "hits.geojson")],
+        ["search", str(index), "a field", "--out", str(tmp_path / "page.html")],
+        ["search", str(index), "a field", "--out", str(tmp_path / "hits.parquet")],
+        ["locate", scene, "a field", "--out", str(tmp_path / "heat.tif")],
+    ]
+    for line, (status, said) in zip(lines, run(*lines), strict=True):
+        assert status == 0, (line, said)
+    assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_service_answers_without_an_extra(index: Path) -> None:
+    more = f"""
+from fastapi.testclient import TestClient
+from rsitr.service import ServiceSettings, create_app
+with TestClient(create_app(ServiceSettings(index={str(index)!r}))) as client:
+    import time
+    for _ in range(200):
+        if client.get("/api/ready").status_code == 200:
+            break
+        time.sleep(0.05)
+    found = client.post("/api/search", json={{"text": "a field"}})
+    sorted_again = client.post("/api/search", json={{"text": "a field", "ranking": {{"rerank": "sar:k=5"}}}})
+    out = [(found.status_code, found.text), (sorted_again.status_code, sorted_again.text)]
+"""
+    (found, answer), (status, said) = run(more=more)
+    assert found == 200, answer
+    assert json.loads(answer)["hits"]
+    assert status in {422, 501}, said
+    assert "needs torch, which is not installed" in said
+
+
+def test_what_needs_an_extra_says_which(index: Path, tmp_path: Path) -> None:
+    scene = str(index.parent / "scenes" / "a.tif")
+    lines = {
+        "train": [
+            ["search", str(index), "a field", "--rerank", "sar:k=5"],
+            ["index", scene, "--into", str(tmp_path / "i"), "--model", "compact"],
+            ["index", scene, "--into", str(tmp_path / "j"), "--local-codes", "16"],
+            ["evaluate", "lookout", "--data", f"rsicd:{tmp_path}"],
+            ["explain", "lookout", scene, "a field", "--out", str(tmp_path / "why.png")],
+            ["train", "compact-rsicd-ucm"],
+        ],
+        "gis": [["search", str(index), "a field", "--out", str(tmp_path / "hits.gpkg")]],
+        "onnx": [["export", "lookout", "--onnx", str(tmp_path / "onnx")]],
+    }
+    asked = [(extra, line) for extra, group in lines.items() for line in group]
+    for (extra, line), (status, said) in zip(asked, run(*(line for _, line in asked)), strict=True):
+        assert status == 2, (line, said)
+        wanted = "rsitr\\[(train|onnx)\\]" if extra == "onnx" else f"rsitr\\[{extra}\\]"
+        assert re.search(f'which is not installed: pip install "{wanted}"', said), (line, said)
+        assert "Traceback" not in said
+
+
+def test_every_extra_that_is_named_is_there_to_install() -> None:
+    extras = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    names = {"open_clip": "open_clip_torch"}
+    for package, extra in EXTRAS.items():
+        assert any(line.startswith(names.get(package, package)) for line in extras[extra]), (package, extra)
+
+
+def test_errors_of_other_kinds_are_not_explained_away() -> None:
+    assert explain_missing(ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")) is not None
+    assert explain_missing(ModuleNotFoundError("No module named 'rsitr.nothing'", name="rsitr.nothing")) is None
+    assert explain_missing(ValueError("torch")) is None
+    need("numpy", what="this")
+    with pytest.raises(ConfigError, match=r'this needs torch, which is not installed: pip install "rsitr\[train\]"'):
+        _need_without(monkeypatched="torch")
+
+
+def _need_without(*, monkeypatched: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rsitr.extras.has_package", lambda _package: False)
+        need(monkeypatched, what="this")
