@@ -1,4 +1,4 @@
-"""What `pip install rsitr` brings is enough to index, search, look and serve: no extra is imported, least of all torch."""
+"""`pip install rsitr` is enough to index, search, look and serve: no extra is imported, least of all torch."""
 
 from __future__ import annotations
 
