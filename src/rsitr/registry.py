@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -78,6 +77,8 @@ class Registry(Generic[T]):
         return iter(dict.fromkeys([*self._things, *(own.name for own in self._plugins())]))
 
     def _plugins(self) -> Any:
+        from importlib.metadata import entry_points  # slow to import
+
         return entry_points(group=f"rsitr.{self.group}")
 
 

@@ -1,12 +1,13 @@
-"""What a search finds, as people and programs want it: records spelled once, and the writers that take them."""
+"""What a search finds, as people and programs want it: records spelled once, and the writers that take them.
+
+The writers are imported when they are first used: an answer on the screen waits for none of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rsitr.formats.answer import Answer, HitStage
-from rsitr.formats.document import to_json, to_json_line
-from rsitr.formats.geojson import collect_features, to_geojson
-from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
-from rsitr.formats.labels import make_label_page
-from rsitr.formats.layers import to_layer
-from rsitr.formats.parquet import to_geoparquet
 from rsitr.formats.places import Moment, Place, Sighting, outline_box, outline_geometry, ring_geometry
 from rsitr.formats.records import (
     AskedRecord,
@@ -26,10 +27,7 @@ from rsitr.formats.records import (
     round_box,
     round_score,
 )
-from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
-from rsitr.formats.stac import to_stac
 from rsitr.formats.suitability import find_unsuitable, say_suitability
-from rsitr.formats.table import to_csv
 from rsitr.formats.text import (
     format_area,
     format_extent,
@@ -39,6 +37,18 @@ from rsitr.formats.text import (
     format_point,
     say_state,
 )
+from rsitr.registry import lazy_names
+
+if TYPE_CHECKING:
+    from rsitr.formats.document import to_json, to_json_line
+    from rsitr.formats.geojson import collect_features, to_geojson
+    from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
+    from rsitr.formats.labels import make_label_page
+    from rsitr.formats.layers import to_layer
+    from rsitr.formats.parquet import to_geoparquet
+    from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
+    from rsitr.formats.stac import to_stac
+    from rsitr.formats.table import to_csv
 
 __all__ = [
     "Answer",
@@ -90,3 +100,28 @@ __all__ = [
     "to_stac",
     "write_heat_map",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ContactSheet": "rsitr.formats.sheet",
+        "HeatMap": "rsitr.formats.heat",
+        "PictureSource": "rsitr.formats.sheet",
+        "collect_features": "rsitr.formats.geojson",
+        "draw_heat_map": "rsitr.formats.heat",
+        "make_label_page": "rsitr.formats.labels",
+        "make_sheet": "rsitr.formats.sheet",
+        "to_csv": "rsitr.formats.table",
+        "to_geojson": "rsitr.formats.geojson",
+        "to_geoparquet": "rsitr.formats.parquet",
+        "to_json": "rsitr.formats.document",
+        "to_json_line": "rsitr.formats.document",
+        "to_layer": "rsitr.formats.layers",
+        "to_stac": "rsitr.formats.stac",
+        "write_heat_map": "rsitr.formats.heat",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import shapely
-from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
 from rsitr.types import BBox, Ring
@@ -15,7 +14,6 @@ from rsitr.types import BBox, Ring
 __all__ = ["area_km2", "bbox_centre", "bbox_shape", "cut_shape", "enclosing_bbox", "geojson_geometry", "ring_shape"]
 
 COORDINATE_DIGITS = 7  # about a centimetre
-GEOD = Geod(ellps="WGS84")
 BAND_DEG, STEP_DEG = 60, 0.25
 
 
@@ -94,6 +92,9 @@ def enclosing_bbox(boxes: Iterable[BBox]) -> BBox | None:
 
 def area_km2(rings: Iterable[Ring]) -> float:
     """Ground that the outlines cover together, on the ellipsoid; what several cover counts once."""
+    from pyproj import Geod  # slow to import
+
+    ellipsoid = Geod(ellps="WGS84")
     covered = shapely.union_all([ring_shape(ring) for ring in rings])
     total_m2 = 0.0
     # A geodesic takes the short way round: what spans the globe is measured in bands, its long edges in short steps.
@@ -101,5 +102,5 @@ def area_km2(rings: Iterable[Ring]) -> float:
         band = covered.intersection(shapely.box(west, -90.0, west + BAND_DEG, 90.0))
         if not band.is_empty:
             step = shapely.segmentize(shapely.orient_polygons(band), STEP_DEG)
-            total_m2 += abs(GEOD.geometry_area_perimeter(step)[0])
+            total_m2 += abs(ellipsoid.geometry_area_perimeter(step)[0])
     return total_m2 / 1e6

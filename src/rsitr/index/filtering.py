@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
@@ -35,7 +34,7 @@ class Names:
     @classmethod
     def from_column(cls, column: Any) -> Names:
         """Number the names of an Arrow column."""
-        coded = pc.dictionary_encode(column).combine_chunks()
+        coded = column.dictionary_encode().combine_chunks()
         chunk = coded.chunk(0) if hasattr(coded, "chunk") else coded
         return cls(
             names=tuple(chunk.dictionary.to_pylist()),

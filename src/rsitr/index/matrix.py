@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rsitr.errors import StoreError
@@ -100,6 +99,8 @@ class TileMatrix:
     def find(self, tiles: Sequence[str]) -> NDArray[np.int64]:
         """Rows of tiles by their ids, -1 for one that is not there."""
         # One pass over the ids with a small table, not a table of all of them.
+        import pyarrow.compute as pc  # slow to import
+
         there = numbers(pc.indices_nonzero(pc.is_in(self.rows["tile"], value_set=texts(tiles))))
         row_of = dict(zip(take(self.rows["tile"], there).to_pylist(), there.tolist(), strict=True))
         return np.array([row_of.get(tile, -1) for tile in tiles], dtype=np.int64)
