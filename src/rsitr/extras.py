@@ -18,6 +18,7 @@ EXTRAS = {
     "matplotlib": "train",
     "pyogrio": "gis",
     "scipy": "gis",
+    "mcp": "mcp",
     "onnx": "onnx",
     "onnxscript": "onnx",
 }

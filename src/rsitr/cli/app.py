@@ -32,6 +32,7 @@ from rsitr.cli.figures import figures
 from rsitr.cli.index import index
 from rsitr.cli.info import info
 from rsitr.cli.locate import locate
+from rsitr.cli.mcp import mcp
 from rsitr.cli.search import search
 from rsitr.cli.serve import serve
 from rsitr.cli.train import train
@@ -145,6 +146,7 @@ app.command("assess")(assess)
 app.command("locate")(locate)
 app.command("info")(info)
 app.command("serve")(serve)
+app.command("mcp")(mcp)
 app.command("train")(train)
 app.command("calibrate")(calibrate)
 app.command("configs")(configs)

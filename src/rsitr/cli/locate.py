@@ -103,30 +103,10 @@ def run_locate(
 
 
 def _tell(heat: HeatMap, map_file: Path, picture: Path) -> str:
-    from rsitr.formats import format_point, say_state
-    from rsitr.geo import open_scene
+    from rsitr.formats import say_heat
 
-    col, row = heat.best_px
-    placement = open_scene(heat.path).placement
-    where = ""
-    if placement is not None:
-        import numpy as np
-
-        lon, lat = placement.locate(np.array([[col]]), np.array([[row]]))
-        where = f" ({format_point(float(lon[0, 0]), float(lat[0, 0]))})"
     sides = ", ".join(f"{side} px" for side in heat.windows_px)
-    place = f"column {col:.0f}, row {row:.0f}{where}"
-    if heat.doubt:
-        said = f"no confident match for “{heat.query}”: {heat.doubt}; least unlike it is {place}"
-    elif heat.relevance is None or heat.state is None:
-        said = f"“{heat.query}” fits best at {place}; whether it is there at all cannot be judged by this model"
-    elif heat.matches:
-        said = f"“{heat.query}” fits best at {place}; relevance {heat.relevance:.2f}"
-    else:
-        told = say_state(
-            heat.state, f"“{heat.query}”", what="window", relevance=heat.relevance, threshold=heat.threshold
-        )
-        said = f"{told}; {'most like' if heat.state == 'unsure' else 'least unlike'} it is {place}"
+    said = say_heat(heat, position=heat.find_best())
     return f"{said}; {heat.n_windows} windows of {sides}\nheat map: {map_file}\npicture: {picture}\n"
 
 

@@ -42,7 +42,7 @@ from rsitr.registry import lazy_names
 if TYPE_CHECKING:
     from rsitr.formats.document import to_json, to_json_line
     from rsitr.formats.geojson import collect_features, to_geojson
-    from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
+    from rsitr.formats.heat import HeatMap, draw_heat_map, say_heat, write_heat_map
     from rsitr.formats.labels import make_label_page
     from rsitr.formats.layers import to_layer
     from rsitr.formats.parquet import to_geoparquet
@@ -89,6 +89,7 @@ __all__ = [
     "ring_geometry",
     "round_box",
     "round_score",
+    "say_heat",
     "say_state",
     "say_suitability",
     "to_csv",
@@ -109,6 +110,7 @@ __getattr__ = lazy_names(
         "PictureSource": "rsitr.formats.sheet",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",
+        "say_heat": "rsitr.formats.heat",
         "make_label_page": "rsitr.formats.labels",
         "make_sheet": "rsitr.formats.sheet",
         "to_csv": "rsitr.formats.table",

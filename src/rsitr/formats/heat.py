@@ -14,11 +14,12 @@ from PIL import Image, ImageDraw
 from rsitr.calibration import State, judge
 from rsitr.errors import SceneError
 from rsitr.files import replacing, require_writable
+from rsitr.formats.text import format_point, say_state
 from rsitr.geo.files import name_of
 from rsitr.pictures import find_font, paint_heat
 from rsitr.types import FloatArray, ImageArray
 
-__all__ = ["HeatMap", "draw_heat_map", "write_heat_map"]
+__all__ = ["HeatMap", "draw_heat_map", "say_heat", "write_heat_map"]
 
 SHOWN_PERCENT = (50.0, 99.5)
 LEAST_SPREAD = 0.02  # of cosines from the coolest to the hottest colour: less is noise, and shall not look like a find
@@ -72,6 +73,40 @@ class HeatMap:
         """Column and row of the middle of the highest cell, in the scene's pixels."""
         row, col = np.unravel_index(int(np.nanargmax(self.scores)), self.scores.shape)
         return (float(col) + 0.5) * self.cell_px[0], (float(row) + 0.5) * self.cell_px[1]
+
+    def find_best(self) -> tuple[float, float] | None:
+        """Longitude and latitude of that point; None where the scene has no known place.
+
+        Raises:
+            SceneError: the scene is gone.
+        """
+        from rsitr.geo import open_scene
+
+        placement = open_scene(self.path).placement
+        if placement is None:
+            return None
+        col, row = self.best_px
+        lon, lat = placement.locate(np.array([[col]]), np.array([[row]]))
+        return float(lon[0, 0]), float(lat[0, 0])
+
+
+def say_heat(heat: HeatMap, *, position: tuple[float, float] | None) -> str:
+    """What is to be said of a heat map, in words: whether what was looked for is there, and where it fits best.
+
+    Args:
+        heat: the map.
+        position: longitude and latitude of its best point, as `find_best` gives them.
+    """
+    col, row = heat.best_px
+    place = f"column {col:.0f}, row {row:.0f}" + (f" ({format_point(*position)})" if position else "")
+    if heat.doubt:
+        return f"no confident match for “{heat.query}”: {heat.doubt}; least unlike it is {place}"
+    if heat.relevance is None or heat.state is None:
+        return f"“{heat.query}” fits best at {place}; whether it is there at all cannot be judged by this model"
+    if heat.matches:
+        return f"“{heat.query}” fits best at {place}; relevance {heat.relevance:.2f}"
+    told = say_state(heat.state, f"“{heat.query}”", what="window", relevance=heat.relevance, threshold=heat.threshold)
+    return f"{told}; {'most like' if heat.state == 'unsure' else 'least unlike'} it is {place}"
 
 
 def write_heat_map(heat: HeatMap, out: Path) -> None:

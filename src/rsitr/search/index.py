@@ -21,15 +21,17 @@ from rsitr.search.encoding import encode_query
 from rsitr.search.feedback import BACKGROUND_TILES, Mark, learn_detector
 from rsitr.search.limits import Limits
 from rsitr.search.loading import Models
-from rsitr.search.outcome import say_limits
+from rsitr.search.locating import SCALES, locate
+from rsitr.search.outcome import say_left_out, say_limits, say_outcome
 from rsitr.search.query import Part, Query, check_threshold, make_query
 from rsitr.search.ranking import RankingSettings
 from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
-from rsitr.types import Encoder, FloatArray, ImageArray, SceneEntry, Tile, TileFilter
+from rsitr.types import Encoder, FloatArray, ImageArray, Progress, SceneEntry, Tile, TileFilter, no_progress
 
 if TYPE_CHECKING:
+    from rsitr.formats import HeatMap
     from rsitr.geo import WindowPixels
 
 __all__ = ["Index"]
@@ -318,6 +320,36 @@ class Index:
         """
         return self._collection.scenery.corners(scene)
 
+    def locate(
+        self,
+        scene: str,
+        words: str,
+        *,
+        scales: Sequence[float] = SCALES,
+        threshold: float = THRESHOLD,
+        progress: Progress = no_progress,
+    ) -> HeatMap:
+        """Where in a scene of the index words are true (`rsitr.search.locate`), with the bands that it is indexed with.
+
+        Raises:
+            MissingError: it is not in the index.
+            SceneError: it is not where the index expects it, or cannot be read.
+            QueryError: the words are empty, or a scale makes no sense.
+        """
+        scenery, shown = self._collection.scenery, self._folder.manifest.settings
+        return locate(
+            scenery.path(scene),
+            words,
+            encoder=self.encoder,
+            scales=scales,
+            threshold=check_threshold(threshold),
+            progress=progress,
+            calibration=self._collection.calibration,
+            stretch=scenery.entry(scene).stretch,
+            bands=shown.bands,
+            page=shown.page,
+        )
+
     def tile(self, tile: str) -> Tile:
         """A tile by its id.
 
@@ -333,6 +365,13 @@ class Index:
     def say_limits(self, where: TileFilter) -> str:
         """Of limits that no tile meets, which leaves none, and what there is instead."""
         return say_limits(where, count=self._folder.store.count, scenes=self.scenes())
+
+    def say_result(self, result: SearchResult) -> str:
+        """What a person should be told beside the hits; empty where something matches and nothing was left out."""
+        said = say_outcome(result, n_all=len(self))
+        if not result.hits and not result.n_hopeless and len(self):
+            said += f": {self.say_limits(result.query.where)}"
+        return "; ".join(filter(None, [said, say_left_out(result)]))
 
     def summary(self) -> IndexSummary:
         """What the index holds, in numbers."""

@@ -9,7 +9,7 @@ Whether the words are true anywhere is told as by a search (`rsitr.search.releva
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,9 @@ from rsitr.errors import QueryError, SceneError
 from rsitr.formats import HeatMap, format_gsd
 from rsitr.search.outcome import say_unknown
 from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
-from rsitr.types import Encoder, FloatArray
+from rsitr.types import Encoder, FloatArray, Progress, Stretch, no_progress
 
-__all__ = ["locate"]
+__all__ = ["SCALES", "locate"]
 
 SCALES = (0.5, 1.0, 2.0)
 OVERLAP = 0.5
@@ -42,7 +42,11 @@ def locate(
     scales: Sequence[float] = SCALES,
     tile_px: int | None = None,
     threshold: float = THRESHOLD,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
+    calibration: Calibration | None = None,
+    stretch: Stretch | None = None,
+    bands: Sequence[int] | None = None,
+    page: int | None = None,
 ) -> HeatMap:
     """Score a whole scene against words.
 
@@ -54,6 +58,10 @@ def locate(
         tile_px: None: as scenes are cut for an index.
         threshold: relevance below which nothing here is said to match.
         progress: called with the windows done and their number.
+        calibration: what makes cosines probabilities; None: the encoder's own.
+        stretch: as `rsitr.geo.open_reader` takes it, like the next two.
+        bands: the bands to show.
+        page: of a file of several images.
 
     Raises:
         QueryError: the words are empty, or a scale makes no sense.
@@ -64,11 +72,11 @@ def locate(
     if not scales or not all(0 < scale <= 64 for scale in scales):
         raise QueryError(f"scales are multiples of the tile's side, above 0 and at most 64, not {list(scales)}")
     query = encoder.encode_texts([words]).global_emb[0]
-    calibration: Calibration | None = getattr(encoder, "calibration", None)  # not every encoder is one of ours
+    calibration = calibration or getattr(encoder, "calibration", None)  # not every encoder is one of ours
     lexicon = getattr(encoder, "lexicon", None)
     doubt = None if lexicon is None else say_unknown(lexicon.unknown(words)) or None
     best: FloatArray | None = None  # relevance rises with the cosine: the nearest window's is the highest
-    with geo.open_reader(scene) as reader:
+    with geo.open_reader(scene, stretch=stretch, bands=bands, page=page) as reader:
         found = reader.scene
         gsd_m = found.ground.gsd_m if found.ground else None
         if gsd_m is not None and gsd_m > geo.COARSEST_GSD_M:

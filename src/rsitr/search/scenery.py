@@ -58,6 +58,10 @@ class Scenery:
             return True
         return scene not in self._entries
 
+    def path(self, scene: str) -> Path | str:
+        """Where a scene of the index lies. Raises as `picture`."""
+        return self._unchanged_path(self.entry(scene))
+
     def picture(self, tile: Tile, *, max_px: int, context: float = 1.0) -> ImageArray:
         """The picture of a tile, or of so many times its window, as far as the scene reaches.
 

@@ -17,7 +17,7 @@ from rsitr.extras import explain_missing
 from rsitr.search import Index
 from rsitr.service import routes
 from rsitr.service.engine import Engine
-from rsitr.service.errors import problem, say_invalid, status_of, title_of
+from rsitr.service.errors import hide_paths, problem, say_invalid, status_of, title_of
 from rsitr.service.guard import Guard, error_headers
 from rsitr.service.keys import KeyRing, load_keys
 from rsitr.service.logs import LOG
@@ -26,7 +26,7 @@ from rsitr.service.page import Assets
 from rsitr.service.settings import ServiceSettings
 from rsitr.version import __version__
 
-__all__ = ["create_app", "hide_paths", "require_keys"]
+__all__ = ["create_app", "require_keys"]
 
 DESCRIPTION = "Find places in satellite and aerial imagery by words or by example."
 
@@ -117,7 +117,7 @@ def _handle_errors(app: FastAPI, engine: Engine) -> None:
         if status >= 500:
             fields = {"request_id": getattr(request.state, "request_id", ""), "detail": str(error)}
             LOG.warning("not possible now", extra={"fields": fields})
-        return answer(request, status, hide_paths(str(error), engine), title_of(error))
+        return answer(request, status, hide_paths(str(error), engine.index), title_of(error))
 
     async def missing(request: Request, error: Exception) -> Response:
         said = explain_missing(error)
@@ -141,12 +141,3 @@ def _handle_errors(app: FastAPI, engine: Engine) -> None:
     app.add_exception_handler(ModuleNotFoundError, missing)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, plain)
-
-
-def hide_paths(text: str, engine: Engine) -> str:
-    """A message without the folders of this machine: where an index lies is nobody's business over HTTP."""
-    folder = engine.index.path
-    for path in {str(engine.index.root), str(folder.resolve()), str(folder)}:
-        if len(path) > 1:
-            text = text.replace(f"{path}/", "").replace(path, engine.index.name)
-    return text

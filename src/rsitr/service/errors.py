@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rsitr.errors import ConfigError, MissingError, ModelError, QueryError, RsitrError, SceneError, StoreError
+
+if TYPE_CHECKING:
+    from rsitr.search import Index
 
 __all__ = [
     "STATUS",
@@ -17,6 +20,7 @@ __all__ = [
     "TooLargeError",
     "UnsupportedError",
     "WarmingError",
+    "hide_paths",
     "problem",
     "say_invalid",
     "status_of",
@@ -111,3 +115,12 @@ def say_invalid(errors: Sequence[Any]) -> str:
     text = str(first["msg"]).removeprefix("Value error, ")
     message = text[:1].lower() + text[1:]
     return f"{where}: {message}"[:500] if where else f"the request is not valid: {message}"[:500]
+
+
+def hide_paths(text: str, index: Index) -> str:
+    """A message without the folders of this machine: where an index lies is nobody's business elsewhere."""
+    folder = index.path
+    for path in {str(index.root), str(folder.resolve()), str(folder)}:
+        if len(path) > 1:
+            text = text.replace(f"{path}/", "").replace(path, index.name)
+    return text

@@ -11,6 +11,7 @@ __all__ = [
     "Form",
     "MarkBody",
     "PartBody",
+    "QuestionBody",
     "RankingBody",
     "RenameBody",
     "SearchBody",
@@ -60,28 +61,14 @@ class RankingBody(_Body):
     budget_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 2.0
 
 
-class SearchBody(_Body):
-    """What to look for, where, and how to rank it. Words, tiles, pictures and parts are mixed by their weights."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"text": "a river with a bridge", "k": 12},
-                {
-                    "text": "boats in a harbour",
-                    "not": ["clouds"],
-                    "bbox": [5.9, 45.8, 10.5, 47.8],
-                    "since": "2020-01-01",
-                },
-            ]
-        }
-    )
+class QuestionBody(_Body):
+    """What to look for, and where. Words and tiles are mixed by their weights."""
 
     text: Words | None = Field(default=None, description="What to look for; a weight may stand in front: `2*a river`.")
-    unwanted: Annotated[list[Words], Field(max_length=16)] = Field(default=[], alias="not")
+    unwanted: Annotated[list[Words], Field(max_length=16)] = Field(
+        default=[], alias="not", description="What is not wanted."
+    )
     like: Annotated[list[TileId], Field(max_length=16)] = Field(default=[], description="Ids of tiles as examples.")
-    pictures: Annotated[list[Name], Field(max_length=16)] = Field(default=[], description="Ids of uploaded pictures.")
-    parts: Annotated[list[PartBody], Field(max_length=16)] = []
     detector: DetectorName | None = Field(default=None, description="A detector, instead of a query.")
     marks: Annotated[list[MarkBody], Field(max_length=1000)] = Field(
         default=[], description="Tiles marked right or wrong: the search is refined by them, and nothing is kept."
@@ -104,10 +91,33 @@ class SearchBody(_Body):
         alias="all",
         description="Also tiles whose pixels can show nothing to a model, and every file of the same ground and day.",
     )
+    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        default=0.5, description="Relevance below which nothing is said to match."
+    )
+
+
+class SearchBody(QuestionBody):
+    """What to look for, where, and how to rank it. Words, tiles, pictures and parts are mixed by their weights."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"text": "a river with a bridge", "k": 12},
+                {
+                    "text": "boats in a harbour",
+                    "not": ["clouds"],
+                    "bbox": [5.9, 45.8, 10.5, 47.8],
+                    "since": "2020-01-01",
+                },
+            ]
+        }
+    )
+
+    pictures: Annotated[list[Name], Field(max_length=16)] = Field(default=[], description="Ids of uploaded pictures.")
+    parts: Annotated[list[PartBody], Field(max_length=16)] = []
     k: Annotated[int, Field(ge=1, le=100_000)] = 24
     places: bool = Field(default=True, description="Merge tiles that touch, and the same ground on several days.")
     timeline: bool = Field(default=False, description="Tell what every scene shows of the ground of each place.")
-    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
     ranking: RankingBody = RankingBody()
     explain: bool = Field(default=False, description="Tell what each stage of ranking said.")
 
