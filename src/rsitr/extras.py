@@ -21,6 +21,7 @@ EXTRAS = {
     "mcp": "mcp",
     "onnx": "onnx",
     "onnxscript": "onnx",
+    "transformers": "transformers",
 }
 """The extra of each package; a package that several have belongs to the smallest."""
 

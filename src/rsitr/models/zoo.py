@@ -57,9 +57,10 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
     """Load a model for inference with torch.
 
     Args:
-        name: `lookout` or `compact` (packaged); a checkpoint folder; an open_clip architecture with its tag or weights
-            file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or `hf-hub:OWNER/NAME`; or the name of one's own that is
-            registered in `MODELS`, which need not be a `TorchEncoder`.
+        name: `lookout` or `compact` (packaged); a checkpoint folder, or one of transformers' CLIP or SigLIP; an
+            open_clip architecture with its tag or weights file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or
+            `hf-hub:OWNER/NAME`; or the name of one's own that is registered in `MODELS`, which need not be a
+            `TorchEncoder`.
         device: e.g. `cpu`, `cuda:0`; a GPU if there is one when it is None.
 
     Returns:
@@ -77,6 +78,10 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
     folder = _find_folder(name)
     if folder is not None:
         need("torch", what=f"the model {name}", error=ModelError)
+        from rsitr.models.huggingface import is_transformers_folder, load_transformers
+
+        if is_transformers_folder(folder):
+            return load_transformers(folder, name=name, device=device)
         return from_checkpoint(load_checkpoint(folder), name=name, device=device)
     if name in MODELS:
         return cast("TorchEncoder", MODELS[name](device))  # or less: commands that need more of it ask
