@@ -19,7 +19,7 @@ from rsitr.formats import (
     say_suitability,
 )
 from rsitr.geo import bbox_centre
-from rsitr.search import SearchResult
+from rsitr.search import SearchResult, say_stronger
 from rsitr.types import BBox, Hit, SceneEntry, Tile
 
 __all__ = [
@@ -64,10 +64,14 @@ class FoundPlace(PlaceRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class _Reply(Verdict):
-    """What was asked of which index, and what is to be said of the answer: read `message` before the hits."""
+    """What was asked of which index, and what is to be said of the answer: read `message` before the hits.
+
+    `notes` is for the person, e.g. which model may find what this one did not.
+    """
 
     asked: str
     message: str
+    notes: list[str]
     index: str
     model: str
 
@@ -176,6 +180,7 @@ def _verdict(result: SearchResult) -> dict[str, Any]:
         "relevance": round_score(result.relevance),
         "threshold": result.threshold,
         "n_tiles": result.n_tiles,
+        "notes": [said] if (said := say_stronger(result)) else [],
     }
 
 

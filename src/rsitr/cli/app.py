@@ -33,6 +33,7 @@ from rsitr.cli.index import index
 from rsitr.cli.info import info
 from rsitr.cli.locate import locate
 from rsitr.cli.mcp import mcp
+from rsitr.cli.models import models
 from rsitr.cli.search import search
 from rsitr.cli.serve import serve
 from rsitr.cli.train import train
@@ -147,6 +148,7 @@ app.command("locate")(locate)
 app.command("info")(info)
 app.command("serve")(serve)
 app.command("mcp")(mcp)
+app.command("models")(models)
 app.command("train")(train)
 app.command("calibrate")(calibrate)
 app.command("configs")(configs)

@@ -27,7 +27,7 @@ def demo(
     out: Path = typer.Option(Path("demo-output"), metavar="DIR", help="Folder for scene, index and report."),
     seed: int = typer.Option(0, min=0, metavar="N", help="What the scene is drawn from: another seed, another scene."),
     model: str = typer.Option(
-        DEFAULT_MODEL, metavar="MODEL", help="lookout, compact, a checkpoint folder, open_clip's NAME:TAG."
+        DEFAULT_MODEL, metavar="MODEL", help="One of `rsitr models`, a checkpoint folder, open_clip's NAME:TAG."
     ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 
 
 def export_embeddings(
-    model: Annotated[str, typer.Argument(help="lookout, compact, a checkpoint folder, or open_clip's NAME:TAG.")],
+    model: Annotated[str, typer.Argument(help="One of `rsitr models`, a checkpoint folder, or open_clip's NAME:TAG.")],
     data: Annotated[str, typer.Option(help="NAME:FOLDER (rsicd, ucm, sydney, rsitmd, nwpu) or csv:FILE.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Parquet file to write.")],
     split: Annotated[str, typer.Option(help="Split to encode; test only when named.")] = "val",

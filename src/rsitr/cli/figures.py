@@ -9,7 +9,7 @@ import typer
 
 
 def figures(
-    model: Annotated[str, typer.Argument(help="lookout, compact, a checkpoint folder, or open_clip's NAME:TAG.")],
+    model: Annotated[str, typer.Argument(help="One of `rsitr models`, a checkpoint folder, or open_clip's NAME:TAG.")],
     data: Annotated[str, typer.Option(help="NAME:FOLDER (rsicd, ucm, sydney, rsitmd, nwpu) or csv:FILE.")],
     into: Annotated[Path, typer.Option(help="Folder for the figures.")],
     split: Annotated[str, typer.Option(help="Split to show; test only when named.")] = "val",

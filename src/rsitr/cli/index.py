@@ -28,7 +28,7 @@ def index(
     model: str | None = typer.Option(
         None,
         metavar="MODEL",
-        help="What encodes the tiles: lookout, compact, a checkpoint folder, an open_clip name. "
+        help="What encodes the tiles: one of `rsitr models`, a checkpoint folder, an open_clip name. "
         "[default: the index's own; lookout for a new one]",
     ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),

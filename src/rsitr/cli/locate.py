@@ -34,7 +34,7 @@ def locate(
     ),
     threshold: float = typer.Option(0.5, metavar="F", help="Relevance below which nothing here is said to match."),
     model: str = typer.Option(
-        DEFAULT_MODEL, metavar="MODEL", help="lookout, compact, a checkpoint folder, open_clip's NAME:TAG."
+        DEFAULT_MODEL, metavar="MODEL", help="One of `rsitr models`, a checkpoint folder, open_clip's NAME:TAG."
     ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
 ) -> None:

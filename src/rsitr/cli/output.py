@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rsitr.errors import ConfigError
 
@@ -19,6 +20,7 @@ __all__ = [
     "console",
     "format_duration",
     "make_table",
+    "print_json",
     "progress_bar",
     "require_folder",
 ]
@@ -100,3 +102,15 @@ def require_folder(folder: Path, *, option: str) -> None:
         raise ConfigError(f"cannot write to {folder}: {there} is a file; name another {option}")
     if not os.access(there, os.W_OK):
         raise ConfigError(f"cannot write to {folder}: no permission to write in {there}; name another {option}")
+
+
+def print_json(record: Any) -> None:
+    """A command's result for programs: a record, or plain values, as one JSON object on stdout.
+
+    The one way in which commands do this. Days are written as ISO has them, paths as text; names of files that are no
+    UTF-8 with escapes.
+    """
+    from rsitr.formats import plain
+
+    text = json.dumps(plain(record), default=str, ensure_ascii=False, indent=2)
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -141,17 +142,23 @@ def _require_out(out: Path | None, chosen: Format, *, is_batch: bool) -> None:
         require_folder(out, option="--out")
 
 
-def render(results: Sequence[SearchResult], layout: Layout, *, opened: Index) -> Rendered:
+def render(
+    results: Sequence[SearchResult], layout: Layout, *, opened: Index, notes: Sequence[Sequence[str]]
+) -> Rendered:
     """Results in a format.
 
     Args:
         results: of one search, or of several.
         layout: how they are to be written.
         opened: the index; its pictures are needed for html, and its folder of scenes for STAC.
+        notes: what a person is told beside each result, for formats that have room for it.
     """
     if layout.format is Format.TABLE:
         return Rendered("".join(format_tables(result, layout) for result in results))
-    answers = [_to_answer(result, layout) for result in results]
+    answers = [
+        dataclasses.replace(_to_answer(result, layout), notes=tuple(said))
+        for result, said in zip(results, notes, strict=True)
+    ]
     if layout.is_folder:
         written = [_write_single(answer, layout.format, opened) for answer in answers]
         ending = ENDINGS[layout.format]

@@ -183,10 +183,11 @@ def run_search(request: SearchRequest) -> int:
             results.append(opened.answer(query, ranking=request.ranking, threshold=request.threshold))
             bar.advance(task)
     shown = [result.keep_matches() for result in results] if request.only_matches else results
-    rendered = render(shown, request.layout, opened=opened)
+    notes = [_notes(result, opened, only_matches=request.only_matches) for result in results]
+    rendered = render(shown, request.layout, opened=opened, notes=notes)
     _write(rendered, request.layout.out, n_hits=sum(len(result) for result in shown))
     missing = [*rendered.missing, *_write_chips(shown, request.chips, opened=opened)]
-    for note in (*missing, *_notes(results, opened, only_matches=request.only_matches)):
+    for note in dict.fromkeys((*missing, *(line for lines in notes for line in lines))):
         sys.stderr.write(f"{note}\n")
     return 1 if missing else 0
 
@@ -253,25 +254,25 @@ def _write_chips(results: list[SearchResult], folder: Path | None, *, opened: In
     return missing
 
 
-def _notes(results: list[SearchResult], opened: Index, *, only_matches: bool) -> list[str]:
+def _notes(result: SearchResult, opened: Index, *, only_matches: bool) -> list[str]:
     """What a person should know beside the hits."""
-    from rsitr.search import say_left_out, say_outcome
+    from rsitr.search import say_left_out, say_outcome, say_stronger
 
     notes: list[str] = []
-    for result in results:
-        outcome = say_outcome(result, n_all=len(opened), are_shown=not only_matches)
-        if outcome and not result.hits and len(opened) and not result.n_hopeless:
-            outcome += f": {opened.say_limits(result.query.where)}"
-        if result.n_hopeless and not result.hits:
-            outcome += "; --all shows them"
-        if outcome:
-            notes.append(outcome if result.hits or len(opened) else f"{opened.path}: {outcome}")
-        if only_matches and result.hits and result.relevance is None:
-            notes.append(f"{result.query.describe()}: relevance could not be judged, so no hit was left out")
-        if left_out := say_left_out(result):
-            notes.append(f"{left_out}; --all shows them")
-        notes += [f"ranking, stage {stage.name}: {stage.note}" for stage in result.stages if stage.note]
-    return notes
+    outcome = say_outcome(result, n_all=len(opened), are_shown=not only_matches)
+    if outcome and not result.hits and len(opened) and not result.n_hopeless:
+        outcome += f": {opened.say_limits(result.query.where)}"
+    if result.n_hopeless and not result.hits:
+        outcome += "; --all shows them"
+    if outcome:
+        notes.append(outcome if result.hits or len(opened) else f"{opened.path}: {outcome}")
+    if stronger := say_stronger(result):
+        notes.append(stronger)
+    if only_matches and result.hits and result.relevance is None:
+        notes.append(f"{result.query.describe()}: relevance could not be judged, so no hit was left out")
+    if left_out := say_left_out(result):
+        notes.append(f"{left_out}; --all shows them")
+    return notes + [f"ranking, stage {stage.name}: {stage.note}" for stage in result.stages if stage.note]
 
 
 def _read_parts(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def tune(
-    model: Annotated[str, typer.Argument(help="lookout, compact, a checkpoint folder, or open_clip's NAME:TAG.")],
+    model: Annotated[str, typer.Argument(help="One of `rsitr models`, a checkpoint folder, or open_clip's NAME:TAG.")],
     data: Annotated[list[str], typer.Option(help="NAME:FOLDER or csv:FILE; several are averaged.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all trials as JSON.")] = None,
     write: Annotated[

@@ -35,6 +35,7 @@ class Answer(Verdict):
         n_unsuitable: tiles within the limits that were left out, since their pixels can show nothing to a model.
         n_copies: tiles that were left out, since better hits show the same ground of the same day.
         sorted_by: the stage that has sorted the hits anew after their scores; None where they are in their order.
+        notes: what a person is told beside the hits, a line each.
     """
 
     query: AskedRecord
@@ -46,6 +47,7 @@ class Answer(Verdict):
     n_unsuitable: int = 0
     n_copies: int = 0
     sorted_by: str | None = None
+    notes: tuple[str, ...] = ()
 
     def value_of(self, hit: Hit) -> float | None:
         """What the hit was sorted by, where that is not its score; None also where that stage did not see it."""

@@ -50,6 +50,7 @@ def _as_dict(answer: Answer) -> dict[str, Any]:
         "threshold": answer.threshold,
         "sorted_by": answer.sorted_by or "score",
         "stages": plain(stages),
+        "notes": list(answer.notes),
     }
     if answer.places is None:
         return told | {"hits": [_hit(hit, answer) for hit in answer.hits]}

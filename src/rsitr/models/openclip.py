@@ -13,7 +13,7 @@ import numpy as np
 import open_clip
 import torch
 from open_clip.convert import convert_state_dict
-from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed
+from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed, set_model_preprocess_cfg
 from open_clip.pretrained import download_pretrained_from_hf
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
@@ -211,26 +211,34 @@ def looks_like_open_clip(name: str) -> bool:
     return name.startswith(HUB_PREFIX) or name.split(":", 1)[0] in open_clip.list_models()
 
 
-def load_open_clip(name: str, *, device: str | None = None) -> TorchEncoder:
+def load_open_clip(
+    name: str, *, device: str | None = None, known_as: str | None = None, mixture: Mixture | None = None
+) -> TorchEncoder:
     """Load `ARCHITECTURE:TAG`, `ARCHITECTURE:FILE`, `ARCHITECTURE:hf-hub:OWNER/NAME/FILE` or `hf-hub:OWNER/NAME`.
 
     The paper's setting of similarity (0.6 : 0.4 over all 77 tokens) is preset; it is trained for by EBAKER, so plain
     CLIP is better asked for its global similarity alone (`--beta 0`).
 
+    Args:
+        name: of the model.
+        device: as :func:`rsitr.models.load_model` takes it.
+        known_as: what a person typed, where that is another name.
+        mixture: in place of the paper's.
+
     Raises:
         ModelError: no tag was given, the tag or file is unknown, or the weights cannot be had or do not fit.
     """
     clip = create_open_clip(name)
-    model = OpenClipDualEncoder.of(clip)
+    model, preprocess = OpenClipDualEncoder.of(clip), open_clip.get_model_preprocess_cfg(clip)
     return TorchEncoder(
         model,  # type: ignore[arg-type]  # a dual encoder; nn.Module hides it
         tokenizer=SimpleTokenizer(context_length=model.context_length),
-        name=name,
+        name=known_as or name,
         fingerprint=_fingerprint(name, model),
-        mixture=Mixture(),
+        mixture=mixture or Mixture(),
         local_tokens="all",
         resize="crop",
-        interpolation="bicubic",
+        interpolation="bilinear" if preprocess.get("interpolation") == "bilinear" else "bicubic",
         device=device,
     )
 
@@ -295,7 +303,18 @@ def _load_file(architecture: str, file: Path, *, quick_gelu: bool) -> nn.Module:
             )
     require_fit(weights, expected, what=str(file), architecture=architecture)
     model.load_state_dict(weights)
+    _take_preprocessing(model, architecture)
     return model  # type: ignore[no-any-return]
+
+
+def _take_preprocessing(model: nn.Module, architecture: str) -> None:
+    """How pictures are made ready for a file's weights, which do not say: as for all published ones, if these agree."""
+    keys = ("mean", "std", "interpolation")
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    configs = [open_clip.get_pretrained_cfg(architecture, tag) for tag in tags]
+    told = [{key: config[key] for key in keys if config.get(key) is not None} for config in configs]
+    if told and all(one == told[0] for one in told):
+        set_model_preprocess_cfg(model, {**open_clip.get_model_preprocess_cfg(model), **told[0]})
 
 
 def _fetch(name: str) -> str:

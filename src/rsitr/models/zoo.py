@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from rsitr.catalogue import CATALOGUE
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, ModelError
 from rsitr.extras import has_package, need
@@ -57,10 +58,10 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
     """Load a model for inference with torch.
 
     Args:
-        name: `lookout` or `compact` (packaged); a checkpoint folder, or one of transformers' CLIP or SigLIP; an
-            open_clip architecture with its tag or weights file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or
-            `hf-hub:OWNER/NAME`; or the name of one's own that is registered in `MODELS`, which need not be a
-            `TorchEncoder`.
+        name: `lookout` or `compact` (packaged); another one that `rsitr models` lists, e.g. `remoteclip-vit-b-32`; a
+            checkpoint folder, or one of transformers' CLIP or SigLIP; an open_clip architecture with its tag or weights
+            file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or `hf-hub:OWNER/NAME`; or the name of one's own that is
+            registered in `MODELS`, which need not be a `TorchEncoder`.
         device: e.g. `cpu`, `cuda:0`; a GPU if there is one when it is None.
 
     Returns:
@@ -75,6 +76,12 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
         >>> model.encode_texts(["a runway with two planes"]).global_emb.shape
         (1, 384)
     """
+    known = CATALOGUE.get(name)
+    if known is not None and not known.is_packaged and name not in MODELS:
+        need("torch", what=f"the model {name}", error=ModelError)
+        from rsitr.models.shortnames import load_known
+
+        return load_known(known, device=device)
     folder = _find_folder(name)
     if folder is not None:
         need("torch", what=f"the model {name}", error=ModelError)
@@ -94,7 +101,7 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
             return load_open_clip(name, device=device)
     raise ModelError(
         f"there is no model {name!r}: use {describe_models()}, a checkpoint folder, an open_clip name with its tag or "
-        "file such as ViT-B-32-quickgelu:openai, or hf-hub:OWNER/NAME"
+        "file such as ViT-B-32-quickgelu:openai, or hf-hub:OWNER/NAME; `rsitr models` lists more"
     )
 
 

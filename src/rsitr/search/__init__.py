@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rsitr.search.index import Index
     from rsitr.search.limits import Limits, check_filter, parse_bbox, parse_day, parse_gsd
     from rsitr.search.locating import locate
-    from rsitr.search.outcome import say_left_out, say_limits, say_outcome
+    from rsitr.search.outcome import say_left_out, say_limits, say_outcome, say_stronger
     from rsitr.search.places import merge_hits
     from rsitr.search.query import Part, Query, check_threshold, make_query, parse_weight
     from rsitr.search.ranking import RankingSettings
@@ -94,6 +94,7 @@ __all__ = [
     "say_left_out",
     "say_limits",
     "say_outcome",
+    "say_stronger",
     "to_label_csv",
 ]
 
@@ -148,6 +149,7 @@ __getattr__ = lazy_names(
         "say_left_out": "rsitr.search.outcome",
         "say_limits": "rsitr.search.outcome",
         "say_outcome": "rsitr.search.outcome",
+        "say_stronger": "rsitr.search.outcome",
         "to_label_csv": "rsitr.search.assessing",
     },
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from rsitr.catalogue import CATALOGUE, STRONGER_MODEL
 from rsitr.formats import format_number, say_state
 from rsitr.geo import enclosing_bbox
 from rsitr.search.result import SearchResult
 from rsitr.types import BBox, SceneEntry, TileFilter
 
-__all__ = ["say_left_out", "say_limits", "say_outcome", "say_unknown"]
+__all__ = ["say_left_out", "say_limits", "say_outcome", "say_stronger", "say_unknown"]
 
 NAMED = 8
 
@@ -65,6 +66,20 @@ def say_left_out(result: SearchResult) -> str:
         tiles = "tile, which shows" if result.n_copies == 1 else "tiles, which show"
         said.append(f"{result.n_copies:,} {tiles} the ground of a better hit on the same day")
     return f"left out: {' and '.join(said)}" if said else ""
+
+
+def say_stronger(result: SearchResult) -> str:
+    """Which model may find what a packaged one did not, and by which command; empty where that is nothing to say."""
+    known = CATALOGUE.get(result.model)
+    if known is None or not known.is_packaged or result.query.detector is not None:
+        return ""
+    if not result.hits or result.state not in {"unsure", "nothing"} or len(result.unsuitable) == len(result):
+        return ""
+    stronger = CATALOGUE[STRONGER_MODEL]
+    return (
+        f"a stronger model may find it: {stronger.command} ({stronger.size_bytes / 1e6:,.0f} MB; `rsitr models` lists "
+        "others)"
+    )
 
 
 def say_unknown(words: Mapping[str, tuple[str, ...]]) -> str:

@@ -290,6 +290,9 @@ def test_a_process_of_its_own_answers_over_standard_input_and_output(tmp_path: P
         found = told(await client.call_tool("search", {"text": "qwertzuiop"}))
         assert found["state"] == "unsure"
         assert "the model does not know" in found["message"]
+        assert found["notes"][0].startswith(
+            "a stronger model may find it: rsitr index SCENES --into NEW.index --model "
+        )
         shown = await client.call_tool("show", {"tile": found["hits"][0]["tile"], "size_px": 64})
         assert picture(shown).size == (64, 64)
         assert "there is no scene" in refused(await client.call_tool("locate", {"scene": "b.tif", "text": "red"}))
