@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 
 from rsitr.cli.app import app
+from rsitr.cli.results import RESULTS, WITHOUT
 from rsitr.config import Settings, TrainConfig
 
 ROOMS = (
@@ -28,6 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is made."""
     pages = {
         "reference/commands.md": describe_commands(),
+        "reference/json.md": describe_results(),
         "reference/config.md": describe_config(),
         "reference/api.md": describe_module("rsitr", title="rsitr"),
         **{f"reference/api-{room}.md": describe_module(f"rsitr.{room}", title=f"rsitr.{room}") for room in ROOMS},
@@ -52,6 +57,12 @@ def describe_commands() -> str:
         "",
     ]
     lines[2] += " or found wrong, and it is listed; 2 could not be done."
+    lines += [
+        "`--json` prints a result as JSON, whose keys are [listed](json.md). `rsitr --install-completion` makes the",
+        "shell (bash, zsh, fish, PowerShell) complete commands and options by the tabulator, from the next terminal on;",
+        "`rsitr --show-completion` prints what it installs.",
+        "",
+    ]
     root: Any = typer.main.get_command(app)
     for words, command in _walk(root, ("rsitr",)):
         lines += [f"## {' '.join(words)}", "", *(command.help or "").replace("\f", "").splitlines(), ""]
@@ -67,6 +78,77 @@ def describe_commands() -> str:
             lines.append(f"| {_cell(shown)} | {text} | {_cell(told)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def describe_results() -> str:
+    """What every command prints with `--json`, from the records that it is made of."""
+    lines = [
+        "# JSON results",
+        "",
+        "`--json` prints one JSON object on stdout, and nothing else there: notes and progress go to stderr, and the",
+        "exit status stays what it is. Commands that write a report take a file, `--json FILE`, and `-` for stdout.",
+        "",
+    ]
+    for command, record in RESULTS.items():
+        lines += [f"## rsitr {command}", "", *_about(record), ""]
+        lines += ["| key | kind | what |", "|---|---|---|"]
+        told = _attributes(record)
+        for name, kind in typing.get_type_hints(record).items():
+            lines.append(f"| `{name}` | {_cell(_json_kind(kind))} | {_cell(told[name])} |")
+        lines.append("")
+        for inner in _records_in(record):
+            lines += [f"Of `{inner.__name__}`:", "", "| key | kind | what |", "|---|---|---|"]
+            told = _attributes(inner)
+            for name, kind in typing.get_type_hints(inner).items():
+                lines.append(f"| `{name}` | {_cell(_json_kind(kind))} | {_cell(told.get(name, ''))} |")
+            lines.append("")
+    lines += ["Without a result:", ""]
+    lines += [f"- `rsitr {command}` {why}" for command, why in WITHOUT.items()]
+    return "\n".join([*lines, ""])
+
+
+def _about(record: type) -> list[str]:
+    """A record's docstring before its attributes."""
+    text = inspect.cleandoc(record.__doc__ or "")
+    return text.split("Attributes:")[0].strip().splitlines()
+
+
+def _attributes(record: type) -> dict[str, str]:
+    """What a record's docstring says of each attribute."""
+    text = inspect.cleandoc(record.__doc__ or "").partition("Attributes:")[2]
+    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, re.MULTILINE)
+    return {name: " ".join(said.split()) for name, said in found}
+
+
+def _records_in(record: type) -> list[type]:
+    """Records that a record is made of, in order."""
+    found: list[type] = []
+
+    def look(kind: Any) -> None:
+        for inner in typing.get_args(kind):
+            look(inner)
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type) and kind not in found:
+            found.append(kind)
+            for one in typing.get_type_hints(kind).values():
+                look(one)
+
+    for one in typing.get_type_hints(record).values():
+        look(one)
+    return found
+
+
+def _json_kind(kind: Any) -> str:
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "`null`", Any: "any"}
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if kind in names:
+        return names[kind]
+    if origin is list:
+        return f"list of {_json_kind(inner[0])}"
+    if origin is dict:
+        return "object" if inner[1] is Any else f"object of {_json_kind(inner[1])}"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_json_kind(one) for one in inner)
+    return f"`{kind.__name__}`"
 
 
 def _walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -26,7 +26,6 @@ __all__ = [
     "FoundPlace",
     "FoundTile",
     "IndexReply",
-    "LocateReply",
     "PlacesReply",
     "SearchReply",
     "ShownTile",
@@ -88,27 +87,6 @@ class PlacesReply(_Reply):
     """Places, best first."""
 
     places: list[FoundPlace]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocateReply:
-    """Where in a scene words fit best, and whether they are true there at all.
-
-    `best_px` is the column and row in the scene's pixels, `lon` and `lat` the same on Earth where that is known.
-    """
-
-    scene: str
-    asked: str
-    matches: bool
-    state: str | None
-    relevance: float | None
-    threshold: float
-    message: str
-    best_px: list[float]
-    lon: float | None
-    lat: float | None
-    n_windows: int
-    windows_px: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,6 @@ from rsitr.assistants.arguments import (
 )
 from rsitr.assistants.replies import (
     IndexReply,
-    LocateReply,
     PlacesReply,
     SearchReply,
     ShownTile,
@@ -31,7 +30,7 @@ from rsitr.assistants.replies import (
     tell_scene,
 )
 from rsitr.errors import MissingError, QueryError
-from rsitr.formats import HeatMap, draw_heat_map, plain, round_box, round_score, say_heat
+from rsitr.formats import HeatMap, HeatRecord, draw_heat_map, plain, round_box
 from rsitr.search import Index, SearchResult
 from rsitr.service import load_settings
 from rsitr.service.asking import read_search
@@ -115,23 +114,7 @@ def _locate(index: Index, asked: LocateArguments, progress: Progress) -> Answere
         progress(done, total)
 
     heat = index.locate(asked.scene, asked.text, scales=asked.scales, threshold=asked.threshold, progress=watch)
-    position = heat.find_best()
-    lon, lat = round_box(position) or (None, None)
-    reply = LocateReply(
-        scene=asked.scene,
-        asked=heat.query,
-        matches=heat.matches,
-        state=heat.state,
-        relevance=round_score(heat.relevance),
-        threshold=heat.threshold,
-        message=say_heat(heat, position=position),
-        best_px=[round(side, 1) for side in heat.best_px],
-        lon=lon,
-        lat=lat,
-        n_windows=heat.n_windows,
-        windows_px=list(heat.windows_px),
-    )
-    return Answered(plain(reply), _encode(_draw(heat)))
+    return Answered(plain(HeatRecord.of(heat, scene=asked.scene)), _encode(_draw(heat)))
 
 
 def _info(index: Index, asked: InfoArguments, _progress: Progress) -> Answered:
@@ -202,7 +185,7 @@ TOOLS = (
         description="Where in one whole scene of this index words fit best: a heat map as a picture, the best point "
         "in pixels and degrees, and whether it is there at all. Takes seconds to minutes; search is quicker.",
         arguments=LocateArguments,
-        reply=TypeAdapter(LocateReply),
+        reply=TypeAdapter(HeatRecord),
         run=_locate,
     ),
     Tool(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from rsitr.cli.output import AsJson
 
 if TYPE_CHECKING:
     from rsitr.ablation import Grid, RunRecord, Training
@@ -38,15 +40,17 @@ def ablate(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... [default: a GPU if there is one]")] = None,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep what was trained, too.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train every row of ablations with several seeds and measure it on validation; Ctrl-C, and the same goes on.
 
     Rows that train the same thing share a run, over all tables named. Tables and figures grow with every run.
     """
     from rsitr.ablation import Progress, load_grid, load_records, plan_trainings, run_trainings
-    from rsitr.cli.output import console, require_folder
+    from rsitr.cli.output import console, print_json, require_folder
     from rsitr.cli.progress import TrainingProgress
     from rsitr.cli.provenance import provenance
+    from rsitr.cli.results_training import AblateResult
     from rsitr.config import load_config
     from rsitr.data.collection import find_data_root
     from rsitr.errors import ConfigError
@@ -98,8 +102,25 @@ def ablate(
         except Interrupted:
             err.print(f"interrupted; the same command goes on from {folder}")
             raise typer.Exit(130) from None
-    typer.echo(_write(grids, config=config, n_seeds=seeds, records=records, folder=folder), nl=False)
+    text = _write(grids, config=config, n_seeds=seeds, records=records, folder=folder)
+    if as_json:
+        print_json(AblateResult(folder=str(folder), n_runs=len(records), tables=_read_tables(grids, folder)))
+    else:
+        typer.echo(text, nl=False)
     err.print(f"tables and figures in {folder}")
+
+
+def _read_tables(grids: list[Grid], folder: Path) -> list[dict[str, Any]]:
+    """The tables that were written, as rows by column."""
+    import csv
+
+    told: list[dict[str, Any]] = []
+    for grid in grids:
+        path = folder / f"{grid.name}.csv"
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as file:
+                told.append({"name": grid.name, "rows": list(csv.DictReader(file))})
+    return told
 
 
 def _write(grids: list[Grid], *, config: TrainConfig, n_seeds: int, records: dict[str, RunRecord], folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import console, make_table, progress_bar
+from rsitr.cli.output import AsJson, console, make_table, print_json, progress_bar
 from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
 
@@ -36,7 +35,7 @@ def assess(
         help="Write the hits without a label: as a page on which labels are given by key (.html), or as a CSV to be "
         "filled in. --labels reads what either gives.",
     ),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
+    as_json: AsJson = False,
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
 ) -> None:
     """Measure precision on your own area from a few dozen labels, and recommend model, tile size and threshold.
@@ -150,6 +149,7 @@ def _parse_depth(text: str) -> list[int]:
 
 
 def _print(found: Sequence[Assessment], *, as_json: bool) -> None:
+    from rsitr.cli.results_search import AssessResult
     from rsitr.search import recommend
     from rsitr.search.assessing import explain_not_compared
 
@@ -157,10 +157,8 @@ def _print(found: Sequence[Assessment], *, as_json: bool) -> None:
     left_out = explain_not_compared(found)
     if as_json:
         recommended = None if best is None else asdict(best)
-        about = {
-            "indexes": [entry.as_dict() for entry in found], "recommended": recommended, "not_compared": left_out,
-        }  # fmt: skip
-        sys.stdout.write(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+        told = [entry.as_dict() for entry in found]
+        print_json(AssessResult(indexes=told, recommended=recommended, not_compared=list(left_out)))
         return
     names = [f"P@{precision.k}" for precision in found[0].precisions]
     columns = ("index", "model", "tiles", *names, "threshold")

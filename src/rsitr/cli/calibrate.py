@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from rsitr.cli.output import AsJson
+
 __all__ = ["calibrate"]
 
 
@@ -29,6 +31,7 @@ def calibrate(
         typer.Option(help="Folder of the checkpoint, or of an index that the model made. [default: MODEL itself]"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fit how surely a hit of this model is what was asked for, and keep it with the model or an index.
 
@@ -36,7 +39,8 @@ def calibrate(
     asked for in words and by example. Without a calibration a search shows scores and gives no verdict.
     """
     from rsitr.calibration import write_calibration
-    from rsitr.cli.output import console, progress_bar
+    from rsitr.cli.output import console, print_json, progress_bar
+    from rsitr.cli.results_training import CalibrateResult
     from rsitr.data import load_dataset, require_images
     from rsitr.errors import ConfigError
     from rsitr.models import load_model
@@ -63,6 +67,8 @@ def calibrate(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     path = write_calibration(folder, found, fingerprint=encoder.fingerprint)
+    if as_json:
+        print_json(CalibrateResult(file=str(path), about=dict(found.about)))
     console(sys.stderr).print(
         f"{path}: on {found.about['data']}, and changed versions of it, relevance divides right from wrong with an "
         f"AUC of {found.about['auc_words']} for words and {found.about['auc_pictures']} for example pictures"

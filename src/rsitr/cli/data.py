@@ -31,7 +31,9 @@ def _group() -> None:
 @data_app.command("check")
 def check(
     spec: str = typer.Argument(..., metavar="DATA", help=_SPEC_HELP),
-    json_file: Path | None = typer.Option(None, "--json", metavar="FILE", help="Write everything found, as JSON."),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="Write everything found, as JSON; - prints it."
+    ),
     show: int = typer.Option(10, min=0, metavar="N", help="Problems to print of each kind; 0 prints all."),
 ) -> None:
     """Count, decode every image, and list what is wrong.
@@ -39,20 +41,15 @@ def check(
     Splits, captions per image, image sizes, repeated captions and the ceiling they set for recall; missing or
     unreadable images, blank or broken captions, duplicate names, images in two splits. Status 1 if something is wrong.
     """
-    import json
-
-    from rsitr.cli.output import console, progress_bar
+    from rsitr.cli.output import progress_bar, require_report, screen, write_json
     from rsitr.data.check import check_dataset
-    from rsitr.files import require_writable, write_file
 
-    if json_file is not None:
-        require_writable(json_file)
+    require_report(json_file)
     with progress_bar() as progress:
         task = progress.add_task("Decoding images", total=None)
         report = check_dataset(spec, progress=lambda done, total: progress.update(task, completed=done, total=total))
-    if json_file is not None:
-        write_file(json_file, json.dumps(_to_json(report), indent=1, ensure_ascii=False) + "\n")
-    _print_report(report, out=console(), show=show)
+    write_json(json_file, _to_json(report))
+    _print_report(report, out=screen(json_file), show=show)
     if report.problems:
         raise typer.Exit(1)
 

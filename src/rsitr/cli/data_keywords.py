@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsitr.cli.output import AsJson
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -30,6 +32,7 @@ def keywords(
     compare_file: Path | None = typer.Option(
         None, "--compare", metavar="FILE", help="A list to compare with: what both have, what is missing and why."
     ),
+    as_json: AsJson = False,
 ) -> None:
     """List the most frequent words of the training captions, stop words left out.
 
@@ -53,15 +56,46 @@ def keywords(
     captions = _load_captions(specs, splits=splits.split(","))
     words = collect_keywords(captions, top_k=top_k, rule=counted)
     out = console(sys.stderr if out_file is None else sys.stdout)
-    if out_file is None:
+    out.quiet = as_json
+    if out_file is not None:
+        write_keywords(out_file, words)
+    elif not as_json:
         for word in words:
             typer.echo(word)
-    else:
-        write_keywords(out_file, words)
     _print_summary(captions, words=words, top_k=top_k, rule=counted, out=out)
+    comparison = None
     if reference is not None:
         comparison = compare_keywords(words, reference=reference, captions_by_set=captions, rule=counted)
+    if as_json:
+        _print_json(words, captions, top_k=top_k, rule=counted, out_file=out_file, comparison=comparison)
+    elif comparison is not None:
         _print_comparison(comparison, name=str(compare_file), out=out)
+
+
+def _print_json(
+    words: Sequence[str],
+    captions: Mapping[str, Sequence[Sequence[str]]],
+    *,
+    top_k: int,
+    rule: Rule,
+    out_file: Path | None,
+    comparison: KeywordComparison | None,
+) -> None:
+    from dataclasses import asdict
+
+    from rsitr.cli.output import print_json
+    from rsitr.cli.results_training import KeywordsResult
+    from rsitr.data.keywords import count_words
+
+    sets = []
+    for name, pictures in captions.items():
+        n_words = len(count_words(pictures, rule=rule))
+        n_captions = sum(map(len, pictures))
+        told = {"name": name, "captions": n_captions, "different_words": n_words, "taken": min(top_k, n_words)}
+        sets.append(told)
+    compared = None if comparison is None else {**asdict(comparison), "share": comparison.share}
+    file = None if out_file is None else str(out_file)
+    print_json(KeywordsResult(words=list(words), file=file, sets=sets, comparison=compared))
 
 
 def _load_captions(specs: Sequence[str], *, splits: Sequence[str]) -> dict[str, list[tuple[str, ...]]]:

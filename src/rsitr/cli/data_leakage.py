@@ -23,7 +23,9 @@ def leakage(
     specs: list[str] = typer.Argument(..., metavar="DATA...", help="NAME:FOLDER or csv:FILE; one is searched within."),
     max_distance: int = typer.Option(2, metavar="BITS", help="Bits in which the hashes of duplicates may differ."),
     html_file: Path | None = typer.Option(None, "--html", metavar="FILE", help="Write a contact sheet of the pairs."),
-    json_file: Path | None = typer.Option(None, "--json", metavar="FILE", help="Write every match, as JSON."),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="Write every match, as JSON; - prints it."
+    ),
     most: int = typer.Option(200, min=1, metavar="N", help="Pairs on the contact sheet for any two splits."),
 ) -> None:
     """Find exact and near duplicates between the splits of data sets, and within each split.
@@ -31,19 +33,16 @@ def leakage(
     Exact: the decoded pixels are equal. Near: the perceptual hashes differ in a few bits. A leak is a picture that is
     in two different splits, of whichever sets. Status 1 if there is one, or a picture could not be read.
     """
-    import json
-
-    from rsitr.cli.output import console, progress_bar
+    from rsitr.cli.output import progress_bar, require_report, screen, write_json
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.data.duplicates import hash_images
     from rsitr.data.leakage import find_leakage
     from rsitr.data.sheet import render_leakage
-    from rsitr.files import require_writable, write_file
+    from rsitr.files import write_file
 
     for path in (html_file, json_file):
-        if path is not None:
-            require_writable(path)
+        require_report(path)
     datasets = [load_dataset(spec) for spec in specs]
     with progress_bar() as progress:
         task = progress.add_task("Hashing images", total=None)
@@ -53,10 +52,8 @@ def leakage(
     if html_file is not None:
         title = f"Duplicates in {' and '.join(dataset.name for dataset in datasets)}"
         write_file(html_file, render_leakage(report, title=title, facts=facts, most=most))
-    if json_file is not None:
-        content = {**facts, **_to_json(report, hashed.unreadable)}
-        write_file(json_file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    _print_report(report, unreadable=hashed.unreadable, out=console())
+    write_json(json_file, {**facts, **_to_json(report, hashed.unreadable)})
+    _print_report(report, unreadable=hashed.unreadable, out=screen(json_file))
     if report.leaks or hashed.unreadable:
         raise typer.Exit(1)
 

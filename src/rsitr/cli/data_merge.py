@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from rsitr.cli.output import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,7 @@ def merge(
     held_out: list[str] = typer.Option(
         [], "--held-out", metavar="DATA", help="Another set whose held-out splits must stay unseen; may be repeated."
     ),
+    as_json: AsJson = False,
 ) -> None:
     """Write one data set: of every duplicate one training picture, and none that any of the sets holds out.
 
@@ -44,8 +47,9 @@ def merge(
     import json
     from collections import Counter
 
-    from rsitr.cli.output import console, progress_bar
+    from rsitr.cli.output import print_json, progress_bar, screen
     from rsitr.cli.provenance import provenance
+    from rsitr.cli.results_training import MergeResult
     from rsitr.data import load_dataset
     from rsitr.data.duplicates import hash_images
     from rsitr.data.merge import merge_training
@@ -80,8 +84,12 @@ def merge(
     write_file(dropped_table, _to_csv(_DROPPED_COLUMNS, _dropped_rows(merged, unread)))
     write_file(record, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     write_file(table, _to_csv(("filename", "title", "split"), _kept_rows(kept, folder=table.resolve().parent)))
-    _print_summary(merged, datasets=datasets, trained=trained, unreadable=hashed.unreadable, out=console())
-    console().print(f"written: {table}, {dropped_table}, {record}", soft_wrap=True)
+    if as_json:
+        told: dict[str, Any] = {name: facts[name] for name in ("kept", "dropped", "captions", "held_out", "unreadable")}
+        print_json(MergeResult(table=str(table), dropped_table=str(dropped_table), record=str(record), **told))
+    out_screen = screen(as_json)
+    _print_summary(merged, datasets=datasets, trained=trained, unreadable=hashed.unreadable, out=out_screen)
+    out_screen.print(f"written: {table}, {dropped_table}, {record}", soft_wrap=True)
     if hashed.unreadable:
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import console, make_table, progress_bar
+from rsitr.cli.output import AsJson, make_table, print_json, progress_bar, screen
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError
 from rsitr.files import require_writable, write_file
@@ -30,13 +30,14 @@ def demo(
         DEFAULT_MODEL, metavar="MODEL", help="One of `rsitr models`, a checkpoint folder, open_clip's NAME:TAG."
     ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
+    as_json: AsJson = False,
 ) -> None:
     """See it work: draws an aerial scene, indexes it, searches it, and writes a report with pictures.
 
     The scene is synthetic, drawn by this program, so that it can say of every hit whether it is right. Written are
     report.html, demo.png, hits.geojson, truth.geojson, scene.tif and the index; those of an earlier demo are replaced.
     """
-    raise typer.Exit(run_demo(out=out, seed=seed, model=model, device=device))
+    raise typer.Exit(run_demo(out=out, seed=seed, model=model, device=device, as_json=as_json))
 
 
 def run_demo(
@@ -47,6 +48,7 @@ def run_demo(
     device: str | None = None,
     encoder: Encoder | None = None,
     size_px: int = 3072,
+    as_json: bool = False,
 ) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of `model` and `device`."""
     # A model that is not there is found before anything is written.
@@ -63,7 +65,10 @@ def run_demo(
     write_file(out / "truth.geojson", format_truth(found.scene))
     write_file(out / "report.html", render_report(found))
     write_figure(found, out / "demo.png")
-    _print(found, out)
+    if as_json:
+        _print_json(found, out)
+    else:
+        _print(found, out)
     return 0
 
 
@@ -91,10 +96,44 @@ def _make_folder(out: Path) -> None:
     require_writable(out / "report.html")
 
 
+def _print_json(found: Exploration, out: Path) -> None:
+    from dataclasses import asdict
+
+    from rsitr.cli.results_search import DemoResult
+
+    queries = [
+        {
+            "title": answer.title,
+            "hits": [
+                {
+                    "rank": judged.hit.rank,
+                    "score": round(judged.hit.score, 6),
+                    "right": judged.right,
+                    "there": list(judged.there),
+                    "tile": judged.hit.tile.tile,
+                }
+                for judged in answer.hits
+            ],
+        }
+        for answer in found.answers
+    ]
+    print_json(
+        DemoResult(
+            folder=str(out),
+            report=str(out / "report.html"),
+            seed=found.scene.seed,
+            model=found.model,
+            n_tiles=len(found.index),
+            queries=queries,
+            summary=asdict(found.summary),
+        )
+    )
+
+
 def _print(found: Exploration, out: Path) -> None:
     from rsitr.formats import format_place
 
-    target = console()
+    target = screen()
     target.print(
         f"A synthetic scene (seed {found.scene.seed}), drawn by this program and indexed by "
         f"{found.model}: {len(found.index):,} tiles."

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from rsitr.cli.output import AsJson
+
 __all__ = ["FilterKind", "distill"]
 
 
@@ -43,6 +45,7 @@ def distill(
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Teach a retrieval filter with KL to the model's scores and a little of the labels' cross-entropy.
 
@@ -50,8 +53,9 @@ def distill(
     """
     from dataclasses import asdict
 
-    from rsitr.cli.output import console, progress_bar
+    from rsitr.cli.output import console, print_json, progress_bar
     from rsitr.cli.provenance import provenance
+    from rsitr.cli.results_training import DistillResult
     from rsitr.data import load_dataset
     from rsitr.models.fusion import load_fusion
     from rsitr.models.fusion.filter import FilterConfig, save_filter
@@ -101,6 +105,9 @@ def distill(
         **provenance(),
     }
     save_filter(out, student, teacher=scorer.fingerprint, training=training)
+    if as_json:
+        n_pairs = len(lessons.labels)
+        print_json(DistillResult(folder=str(out), kind=kind.value, teacher=model, n_pairs=n_pairs, epochs=epochs))
     console(sys.stderr).print(
         f"{kind.value} filter of {model} in {out}: {len(lessons.labels):,} pairs, {epochs} epochs"
     )

@@ -14,7 +14,9 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="One of `rsitr models`, a checkpoint folder, or open_clip's NAME:TAG.")],
     data: Annotated[str, typer.Option(help="NAME:FOLDER (rsicd, ucm, sydney, rsitmd, nwpu) or csv:FILE.")],
     split: Annotated[str, typer.Option(help="Split to measure on; test only when named.")] = "val",
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - prints it.")
+    ] = None,
     per_query: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every query's rank as CSV.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, metavar="N", help="Resamples for 95 % intervals; 0: none.")] = 0,
     alpha: Annotated[float | None, typer.Option(help="Weight of the global similarity.")] = None,
@@ -53,9 +55,7 @@ def evaluate(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
     """Measure retrieval in both directions: R@1, R@5, R@10 and their mean, with ties counted in expectation."""
-    import json
-
-    from rsitr.cli.output import console, progress_bar
+    from rsitr.cli.output import progress_bar, require_report, screen, write_json
     from rsitr.cli.provenance import provenance
     from rsitr.cli.report import print_retrieval, print_zero_shot
     from rsitr.data import load_dataset
@@ -63,7 +63,7 @@ def evaluate(
     from rsitr.evaluation.fusion import evaluate_fusion, refuse_vector_options
     from rsitr.evaluation.report import evaluate as run
     from rsitr.evaluation.report import override
-    from rsitr.files import require_writable, write_file
+    from rsitr.files import write_file
     from rsitr.models import load_model
     from rsitr.models.fusion import is_fusion
     from rsitr.rerank import parse_method
@@ -71,8 +71,7 @@ def evaluate(
     if norm not in (None, "l2", "rms"):
         raise ConfigError(f"--norm {norm} is unknown; use l2 or rms")
     for path in (json_file, per_query):
-        if path is not None:
-            require_writable(path)
+        require_report(path)
     if rerank not in (None, "none"):
         parse_method(rerank)
     class_names = None if class_file is None else _read_class_names(class_file)
@@ -116,11 +115,10 @@ def evaluate(
                 bank=bank,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
-    if json_file is not None:
-        write_file(json_file, json.dumps({**report.as_dict(), **provenance()}, indent=1, ensure_ascii=False) + "\n")
+    write_json(json_file, {**report.as_dict(), **provenance()})
     if per_query is not None:
         write_file(per_query, report.per_query_csv())
-    out = console()
+    out = screen(json_file)
     print_retrieval(report, out)
     if report.zero_shot is not None:
         print_zero_shot(report.zero_shot, out)

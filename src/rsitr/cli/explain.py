@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsitr.cli.output import AsJson
+
 if TYPE_CHECKING:
     from rsitr.models.fusion.attention import WordMaps
     from rsitr.types import Encoder, ImageArray
@@ -25,12 +27,14 @@ def explain(
         int | None, typer.Option(min=1, help="Cross-attention layer of a fusion model. [default: the last but one]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw where words are: where each looks in a fusion model, or which pieces of the picture fit in a dual encoder.
 
     A dual encoder's patches have all seen the whole picture, so pieces of it are encoded one by one.
     """
-    from rsitr.cli.output import console
+    from rsitr.cli.output import console, print_json
+    from rsitr.cli.results_training import ExplainResult
     from rsitr.errors import ConfigError
     from rsitr.evaluation.heatmaps import draw_heatmaps
     from rsitr.files import require_writable, write_file
@@ -50,6 +54,12 @@ def explain(
         else:
             maps[name] = _map_pieces(load_model(name, device=device), picture, words)
     write_file(out, draw_heatmaps(picture, maps, text=words))
+    if as_json:
+        told = [
+            {"name": name, "score": round(found.score, 6), "words": list(found.words), "kind": found.kind}
+            for name, found in maps.items()
+        ]
+        print_json(ExplainResult(picture=str(out), models=told))
     screen = console(sys.stderr)
     for name, found in maps.items():
         screen.print(f"{name}: score {found.score:.3f}, {len(found.words)} words, {found.kind}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from rsitr.cli.output import AsJson
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError
 
@@ -24,6 +25,7 @@ def export(
     graphs: bool = typer.Option(
         False, "--graphs", help="Beside the weights of a checkpoint, what lets it index and search without torch."
     ),
+    as_json: AsJson = False,
 ) -> None:
     """Write both sides of a model as ONNX, and check that they give the same vectors.
 
@@ -33,6 +35,8 @@ def export(
         raise ConfigError("say what to write: --onnx FOLDER, or --graphs beside the weights of a checkpoint folder")
     if onnx is not None and onnx.is_file():
         raise ConfigError(f"cannot write into {onnx}: it is a file; name a folder")
+    from rsitr.cli.output import print_json
+    from rsitr.cli.results_training import ExportResult
     from rsitr.models.checkpoint import PACKAGED
     from rsitr.models.fast import trial_pictures
     from rsitr.models.onnx import export_graphs, export_onnx
@@ -48,6 +52,17 @@ def export(
         found = export_onnx(encoder, onnx, pictures=pictures)
     elif checkpoint is not None:
         found = export_graphs(encoder, checkpoint, pictures=pictures)
+    if as_json:
+        print_json(
+            ExportResult(
+                folder=str(found.folder),
+                model=model,
+                size_bytes=found.size_bytes,
+                image_cosine=found.image_cosine,
+                text_cosine=found.text_cosine,
+            )
+        )
+        return
     sys.stdout.write(
         f"{found.folder}: {model} as ONNX, {found.size_bytes / 1e6:.2f} MB; least cosine with the model "
         f"{found.image_cosine:.6f} (pictures), {found.text_cosine:.6f} (texts)\n"

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import console, make_table
+from rsitr.cli.output import AsJson, console, make_table, print_json
 from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
 
 if TYPE_CHECKING:
-    from rsitr.search import Index, Mark, Query
+    from collections.abc import Sequence
+
+    from rsitr.search import Detector, Index, Mark, Query
+    from rsitr.types import Hit
 
 __all__ = ["FeedbackRequest", "feedback", "run_feedback"]
 
@@ -39,6 +42,7 @@ def feedback(
     save_marks: Path | None = typer.Option(None, metavar="FILE", help="Write the marks that were given, as CSV."),
     model: str | None = typer.Option(None, metavar="MODEL", help="Where the index's model is now."),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
+    as_json: AsJson = False,
 ) -> None:
     """Learn from marks: five right and five wrong hits already say much more than words alone.
 
@@ -49,7 +53,7 @@ def feedback(
     if save_marks is not None:
         require_writable(save_marks)
     if listed or delete is not None or rename is not None:
-        raise typer.Exit(_manage(index, delete=delete, rename=rename))
+        raise typer.Exit(_manage(index, delete=delete, rename=rename, as_json=as_json))
     if name is None:
         raise QueryError("name the detector that is to learn: --name NAME")
     query = _read_query(words, image=image, k=max(k, ASKED_ABOUT))
@@ -62,6 +66,7 @@ def feedback(
         save_marks=save_marks,
         model=model,
         device=device,
+        as_json=as_json,
     )
     raise typer.Exit(run_feedback(request))
 
@@ -79,6 +84,7 @@ class FeedbackRequest:
         save_marks: a file for the marks that were given.
         model: where the index's model is now.
         device: where it runs.
+        as_json: whether the result is printed as JSON.
     """
 
     index: Path
@@ -89,6 +95,7 @@ class FeedbackRequest:
     save_marks: Path | None
     model: str | None
     device: str | None
+    as_json: bool = False
 
 
 def run_feedback(request: FeedbackRequest) -> int:
@@ -100,11 +107,18 @@ def run_feedback(request: FeedbackRequest) -> int:
     if request.save_marks is not None:
         lines = ["tile,label,query", *(_mark_line(mark, request.query) for mark in given)]
         write_file(request.save_marks, "\n".join(lines) + "\n")
-    _learn_and_show(opened, request.name, query=request.query, given=given, k=request.k)
+    learned = opened.learn(request.name, query=request.query, marks=given)
+    marked = {*learned.right, *learned.wrong}
+    every = opened.detect(learned, k=request.k + len(marked))
+    found = [hit for hit in every if hit.tile.tile not in marked][: request.k]
+    if request.as_json:
+        _print_json([learned], found)
+    else:
+        _show(learned, found)
     return 0
 
 
-def _manage(index: Path, *, delete: str | None, rename: tuple[str, str] | None) -> int:
+def _manage(index: Path, *, delete: str | None, rename: tuple[str, str] | None, as_json: bool) -> int:
     """Delete or rename a detector, if one is named, and list all that there are."""
     from rsitr.index import open_index
     from rsitr.search import delete_detector, rename_detector
@@ -114,7 +128,7 @@ def _manage(index: Path, *, delete: str | None, rename: tuple[str, str] | None) 
         rename_detector(folder, *rename)
     if delete is not None:
         delete_detector(folder, delete)
-    return _print_list(folder)
+    return _print_list(folder, as_json=as_json)
 
 
 def _read_query(words: str | None, *, image: str | None, k: int) -> Query:
@@ -141,12 +155,37 @@ def _ask(opened: Index, query: Query) -> list[Mark]:
     return ask_for_marks(opened.answer(query).hits[:ASKED_ABOUT], query=query.describe())
 
 
-def _learn_and_show(opened: Index, name: str, *, query: Query, given: list[Mark], k: int) -> None:
+def _print_json(detectors: Sequence[Detector], found: Sequence[Hit]) -> None:
+    from rsitr.cli.results_search import DetectorTold, FeedbackResult
+    from rsitr.formats import round_box, round_score
+
+    told = [
+        DetectorTold(
+            name=one.name,
+            query=one.query,
+            right=list(one.right),
+            wrong=list(one.wrong),
+            gone=list(one.gone),
+            precision=one.precision,
+        )
+        for one in detectors
+    ]
+    finds = [
+        {
+            "tile": hit.tile.tile,
+            "relevance": round_score(hit.relevance),
+            "date": None if hit.tile.date is None else hit.tile.date.isoformat(),
+            "bbox": round_box(hit.tile.bbox),
+        }
+        for hit in found
+    ]
+    print_json(FeedbackResult(detectors=told, finds=finds))
+
+
+def _show(learned: Detector, found: Sequence[Hit]) -> None:
     from rsitr.formats import format_place
 
-    learned = opened.learn(name, query=query, marks=given)
-    marked = {*learned.right, *learned.wrong}
-    found = [hit for hit in opened.detect(learned, k=k + len(marked)) if hit.tile.tile not in marked][:k]
+    name = learned.name
     columns = ("relevance", "date", "place", "tile")
     table = make_table(*columns, title=f"What {name} finds beside the marked tiles", numbers=columns[:1])
     for hit in found:
@@ -162,13 +201,16 @@ def _learn_and_show(opened: Index, name: str, *, query: Query, given: list[Mark]
     out.print(table)
 
 
-def _print_list(folder: Path) -> int:
+def _print_list(folder: Path, *, as_json: bool) -> int:
     from rsitr.search import load_detectors
 
     damaged: list[str] = []
     detectors = load_detectors(folder, damaged=damaged.append)
     for line in damaged:
         sys.stderr.write(f"{line}\n")
+    if as_json:
+        _print_json(detectors, [])
+        return 1 if damaged else 0
     if not detectors and not damaged:
         sys.stderr.write(f"{folder}: no detectors yet\n")
         return 0

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rsitr.cli.output import AsJson
+
 
 def figures(
     model: Annotated[str, typer.Argument(help="One of `rsitr models`, a checkpoint folder, or open_clip's NAME:TAG.")],
@@ -19,6 +21,7 @@ def figures(
         float, typer.Option(min=0.0, max=0.5, help="Share of the pairs below the EBA threshold that is drawn.")
     ] = 0.01,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw top-5 retrieval sheets in both directions, histograms of similarities, and word maps of three pictures.
 
@@ -27,8 +30,9 @@ def figures(
     import numpy as np
     import torch
 
-    from rsitr.cli.output import console, progress_bar, require_folder
+    from rsitr.cli.output import print_json, progress_bar, require_folder, screen
     from rsitr.cli.provenance import provenance
+    from rsitr.cli.results_training import FiguresResult
     from rsitr.data import load_dataset
     from rsitr.evaluation.heatmaps import draw_heatmaps
     from rsitr.evaluation.histograms import PairSimilarities, split_pairs, write_histograms
@@ -71,8 +75,14 @@ def figures(
         panels.append(PairSimilarities(name, matching, others, bank.threshold(drop_ratio=drop_ratio)))
     write_histograms(panels, into / "similarities.png", title=where, drop_ratio=drop_ratio)
 
+    files = ["retrieval.html", "text-to-image.png", "image-to-text.png", "similarities.png"]
     for number, query in enumerate(sheets.text_to_image[:3], start=1):
         picture, caption = read_picture(query.image.path, max_px=1024), query.caption or ""
         maps = {encoder.name: similarity_maps(encoder, picture, caption)}
-        write_file(into / f"words-{number}.png", draw_heatmaps(picture, maps, text=caption))
-    console().print(f"retrieval.html, text-to-image.png, image-to-text.png, similarities.png and words-*.png in {into}")
+        files.append(f"words-{number}.png")
+        write_file(into / files[-1], draw_heatmaps(picture, maps, text=caption))
+    if as_json:
+        print_json(FiguresResult(folder=str(into), files=files))
+    screen(as_json).print(
+        f"retrieval.html, text-to-image.png, image-to-text.png, similarities.png and words-*.png in {into}"
+    )

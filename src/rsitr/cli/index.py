@@ -10,6 +10,7 @@ from typing import TypeVar
 import typer
 
 from rsitr.cli.indexing import IndexOptions, run_index, run_relink
+from rsitr.cli.output import AsJson
 from rsitr.errors import ConfigError
 
 __all__ = ["index"]
@@ -83,6 +84,7 @@ def index(
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Only tell what would be done: scenes, tiles, time and space. Nothing is written."
     ),
+    as_json: AsJson = False,
 ) -> None:
     """Make scenes searchable: GeoTIFF and whatever else GDAL reads, and plain pictures.
 
@@ -92,7 +94,7 @@ def index(
     from rsitr.index.manifest import make_settings
 
     if not scenes:
-        raise typer.Exit(run_relink(into, root=root))
+        raise typer.Exit(run_relink(into, root=root, as_json=as_json))
     options = IndexOptions(
         into=into,
         model=model,
@@ -114,6 +116,7 @@ def index(
         root=root,
         sync=sync,
         dry_run=dry_run,
+        as_json=as_json,
     )
     try:
         status = run_index(scenes, options)

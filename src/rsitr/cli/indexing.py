@@ -9,14 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rsitr.cli.output import console, format_duration, make_table, progress_bar
+from rsitr.cli.output import format_duration, make_table, print_json, progress_bar, screen
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, SceneError
 from rsitr.extras import has_package
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rsitr.index import Failure, IngestReport, Settings
-    from rsitr.search import LocalCoder
+    from rsitr.index.surveying import Survey
+    from rsitr.search import Find, LocalCoder
     from rsitr.types import Encoder, SceneEntry
 
 __all__ = ["IndexOptions", "run_index", "run_relink"]
@@ -47,6 +50,7 @@ class IndexOptions:
     root: Path | None = None
     sync: bool = False
     dry_run: bool = False
+    as_json: bool = False
 
 
 def run_index(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: Encoder | None = None) -> int:
@@ -90,8 +94,14 @@ def run_index(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: E
             batch_size=options.batch_size,
             progress=show,
         )
-    _print_report(report, into)
-    damaged = _print_finds(report, into)
+    out = screen(options.as_json)
+    _print_report(report, into, out=out)
+    finds, damaged = _find(report, into)
+    _print_finds(finds, out=out)
+    for line in damaged:
+        sys.stderr.write(f"{line}\n")
+    if options.as_json:
+        _print_json(report, into, finds=finds or ())
     if not report.indexed and not report.unchanged and not report.removed:
         raise SceneError(f"none of the {len(report.failures)} files could be used; nothing was written to {into}")
     return 1 if report.failures or damaged else 0
@@ -116,13 +126,14 @@ def _foretell(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: E
         root=root,
         known=known,
     )
-    _print_scenes(found.scenes, title=f"Would be indexed into {options.into}")
-    _print_failures(found.failures)
-    out = console()
+    out = screen(options.as_json)
+    _print_scenes(found.scenes, title=f"Would be indexed into {options.into}", out=out)
+    _print_failures(found.failures, out=out)
     for note in found.notes:
         out.print(f"note: {note}")
     code_length = 0 if options.local_codes is None else options.local_codes * (options.local_codes + 1) // 2
-    size = format_size(found.size_bytes(dim=encoder.dim, code_length=code_length))
+    size_bytes = found.size_bytes(dim=encoder.dim, code_length=code_length)
+    size = format_size(size_bytes)
     time_s = found.n_tiles * _time_tile(encoder, batch_size=options.batch_size)
     unchanged = f"; {len(found.unchanged):,} scenes unchanged" if found.unchanged else ""
     failed = f"; {len(found.failures):,} files could not be used" if found.failures else ""
@@ -130,9 +141,58 @@ def _foretell(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: E
         f"{len(found.scenes):,} scenes would be indexed: up to {found.n_tiles:,} tiles, about "
         f"{format_duration(time_s)} and {size}{unchanged}{failed}. Nothing was written."
     )
+    if options.as_json:
+        _print_json_ahead(found, options.into, time_s=time_s, size_bytes=size_bytes)
     if not found.scenes and not found.unchanged:
         raise SceneError(f"none of the {len(found.failures)} files could be used")
     return 1 if found.failures else 0
+
+
+def _print_json_ahead(found: Survey, into: Path, *, time_s: float, size_bytes: int) -> None:
+    from rsitr.cli.results_search import IndexResult, tell_entry
+
+    print_json(
+        IndexResult(
+            index=str(into),
+            dry_run=True,
+            scenes=[tell_entry(entry) for entry in found.scenes],
+            unchanged=list(found.unchanged),
+            removed=[],
+            failures=[{"scene": failure.scene, "reason": failure.reason} for failure in found.failures],
+            notes=[*found.notes],
+            n_tiles=found.n_tiles,
+            n_left_out=0,
+            n_resumed=0,
+            time_s=round(time_s, 3),
+            size_bytes=size_bytes,
+            finds=[],
+        )
+    )
+
+
+def _print_json(report: IngestReport, into: Path, *, finds: Sequence[Find]) -> None:
+    from rsitr.cli.results_search import IndexResult, tell_entry
+    from rsitr.formats import round_score
+
+    told = [
+        {"detector": one.detector, "relevance": round_score(one.hit.relevance), "tile": one.hit.tile.tile}
+        for one in finds
+    ]
+    print_json(
+        IndexResult(
+            index=str(into),
+            scenes=[tell_entry(entry) for entry in report.indexed],
+            unchanged=list(report.unchanged),
+            removed=list(report.removed),
+            failures=[{"scene": failure.scene, "reason": failure.reason} for failure in report.failures],
+            notes=list(report.notes),
+            n_tiles=report.n_tiles,
+            n_left_out=report.n_left_out,
+            n_resumed=report.n_resumed,
+            time_s=round(report.time_s, 3),
+            finds=told,
+        )
+    )
 
 
 def _time_tile(encoder: Encoder, *, batch_size: int) -> float:
@@ -242,40 +302,49 @@ def _find_coder(
     return found
 
 
-def run_relink(into: Path, *, root: Path | None) -> int:
+def run_relink(into: Path, *, root: Path | None, as_json: bool = False) -> int:
     """Record where an archive that has moved lies now; returns the exit status."""
     from rsitr.index import relink_index
 
     if root is None:
         raise ConfigError("nothing to index: name scenes or folders, or with --root DIR where a moved archive lies now")
     missing = relink_index(into, root)
-    console().print(f"{into}: its scenes lie in {root.resolve()}" + (f"; {missing:,} are not there" if missing else ""))
+    if as_json:
+        print_json({"index": str(into), "root": str(root.resolve()), "n_missing": missing})
+    gone = f"; {missing:,} are not there" if missing else ""
+    screen(as_json).print(f"{into}: its scenes lie in {root.resolve()}{gone}")
     return 1 if missing else 0
 
 
-def _print_finds(report: IngestReport, into: Path) -> list[str]:
-    """What the index's detectors find in the scenes that are new or were changed; returns what is wrong with others."""
+def _find(report: IngestReport, into: Path) -> tuple[Sequence[Find] | None, list[str]]:
+    """What the index's detectors find in the scenes that are new or were changed, and what is wrong with others.
+
+    None where there is nothing to look for, or nothing to look at.
+    """
     from rsitr.index import open_index
     from rsitr.search.detectors import find_in_scenes, list_detectors
 
     damaged: list[str] = []
     if not report.indexed or not list_detectors(into):
-        return damaged
-    finds = find_in_scenes(open_index(into), {entry.scene for entry in report.indexed}, damaged=damaged.append)
+        return None, damaged
+    scenes = {entry.scene for entry in report.indexed}
+    return find_in_scenes(open_index(into), scenes, damaged=damaged.append), damaged
+
+
+def _print_finds(finds: Sequence[Find] | None, *, out: Console) -> None:
+    if finds is None:
+        return
     table = make_table("detector", "relevance", "date", "tile", title="New finds", numbers=("relevance",))
     for find in finds[:_FINDS_SHOWN]:
         day = find.hit.tile.date.isoformat() if find.hit.tile.date else "unknown"
         table.add_row(find.detector, f"{find.hit.relevance or 0.0:.2f}", day, find.hit.tile.tile)
     if finds:
-        console().print(table)
+        out.print(table)
     more = f", {len(finds) - _FINDS_SHOWN:,} of them not shown" if len(finds) > _FINDS_SHOWN else ""
-    console().print(f"{len(finds):,} new finds by detectors{more}.")
-    for line in damaged:
-        sys.stderr.write(f"{line}\n")
-    return damaged
+    out.print(f"{len(finds):,} new finds by detectors{more}.")
 
 
-def _print_scenes(scenes: Sequence[SceneEntry], *, title: str) -> None:
+def _print_scenes(scenes: Sequence[SceneEntry], *, title: str, out: Console) -> None:
     from rsitr.formats import format_number
 
     if not scenes:
@@ -291,23 +360,22 @@ def _print_scenes(scenes: Sequence[SceneEntry], *, title: str) -> None:
             "" if entry.gsd_m is None else format_number(entry.gsd_m),
             (entry.crs or "yes") if entry.footprint else "unknown",
         )
-    console().print(table)
+    out.print(table)
     if len(scenes) > _SCENES_SHOWN:
-        console().print(f"... and {len(scenes) - _SCENES_SHOWN:,} more scenes")
+        out.print(f"... and {len(scenes) - _SCENES_SHOWN:,} more scenes")
 
 
-def _print_failures(failures: Sequence[Failure]) -> None:
+def _print_failures(failures: Sequence[Failure], *, out: Console) -> None:
     if failures:
         table = make_table("file", "why", title="Could not be used")
         for failure in failures:
             table.add_row(failure.scene, failure.reason)
-        console().print(table)
+        out.print(table)
 
 
-def _print_report(report: IngestReport, into: Path) -> None:
-    out = console()
-    _print_scenes(report.indexed, title=f"Indexed into {into}")
-    _print_failures(report.failures)
+def _print_report(report: IngestReport, into: Path, *, out: Console) -> None:
+    _print_scenes(report.indexed, title=f"Indexed into {into}", out=out)
+    _print_failures(report.failures, out=out)
     for note in report.notes:
         out.print(f"note: {note}")
     counts = [

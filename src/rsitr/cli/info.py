@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from rsitr.cli.output import console, make_table
+from rsitr.cli.output import AsJson, console, make_table, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,7 +27,7 @@ _SHOWN = frozenset(
 
 def info(
     index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table, with all scenes."),
+    as_json: AsJson = False,
     scenes: bool = typer.Option(False, "--scenes", help="Also list the scenes."),
 ) -> None:
     """Tell what an index holds: its model, scenes, tiles, dates, area, size and detectors."""
@@ -41,8 +39,7 @@ def info(
     listed = folder.store.scenes() if as_json or scenes else []
     if as_json:
         entries = [{name: value for name, value in dataclasses.asdict(one).items() if name in _SHOWN} for one in listed]
-        content = {**dataclasses.asdict(summary), "detectors": detectors, "scenes": entries}
-        sys.stdout.write(json.dumps(content, default=str, indent=2) + "\n")
+        print_json({**dataclasses.asdict(summary), "detectors": detectors, "scenes": entries})
         return
     table = make_table("what", "value", title=str(index), header=False)
     for what, value in _lines(summary, detectors):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import progress_bar
+from rsitr.cli.output import AsJson, print_json, progress_bar
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
@@ -37,6 +37,7 @@ def locate(
         DEFAULT_MODEL, metavar="MODEL", help="One of `rsitr models`, a checkpoint folder, open_clip's NAME:TAG."
     ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
+    as_json: AsJson = False,
 ) -> None:
     """Draw a map of where words fit, over a whole scene and several scales; needs no index.
 
@@ -46,7 +47,7 @@ def locate(
     raise typer.Exit(
         run_locate(
             scene, words, out=out, png=png, scales=scales, tile_px=tile_px, threshold=threshold, model=model,
-            device=device,
+            device=device, as_json=as_json,
         )
     )  # fmt: skip
 
@@ -63,9 +64,11 @@ def run_locate(
     model: str = DEFAULT_MODEL,
     device: str | None = None,
     encoder: Encoder | None = None,
+    as_json: bool = False,
 ) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
-    from rsitr.formats import draw_heat_map, write_heat_map
+    from rsitr.cli.results_search import LocateResult
+    from rsitr.formats import HeatRecord, draw_heat_map, write_heat_map
     from rsitr.geo import is_url, open_scene
     from rsitr.geo.files import name_of
     from rsitr.search import check_threshold
@@ -98,7 +101,11 @@ def run_locate(
         )
     write_heat_map(heat, map_file)
     write_file(picture, draw_heat_map(heat))
-    sys.stdout.write(_tell(heat, map_file, picture))
+    if as_json:
+        found = HeatRecord.of(heat, scene=str(source))
+        print_json(LocateResult(**vars(found), heat_map=str(map_file), picture=str(picture)))
+    else:
+        sys.stdout.write(_tell(heat, map_file, picture))
     return 0
 
 

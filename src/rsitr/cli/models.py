@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import console, make_table, print_json
+from rsitr.catalogue import CATALOGUE, KnownModel, Measured, list_here, models_folder
+from rsitr.cli.output import AsJson, console, make_table, print_json
 from rsitr.errors import ModelError
-
-if TYPE_CHECKING:
-    from rsitr.catalogue import KnownModel, Measured
 
 __all__ = ["ModelReply", "ModelsReply", "models", "tell_models"]
 
@@ -67,7 +64,7 @@ class ModelsReply:
 
 def models(
     name: str | None = typer.Argument(None, metavar="[NAME]", help="Tell all of this one."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+    as_json: AsJson = False,
 ) -> None:
     """List the models that have a short name, with size, licence, and what is known of how good they are.
 
@@ -88,8 +85,6 @@ def tell_models(name: str | None = None) -> ModelsReply:
     Raises:
         ModelError: there is none of this name.
     """
-    from rsitr.catalogue import CATALOGUE, list_here, models_folder
-
     if name is not None and name not in CATALOGUE:
         raise ModelError(f"no model is called {name!r}; those that have a short name are {', '.join(CATALOGUE)}")
     here = list_here()

@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
 
 from rsitr.errors import ConfigError
 
@@ -17,13 +19,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
+    "STDOUT",
+    "AsJson",
     "console",
     "format_duration",
     "make_table",
     "print_json",
     "progress_bar",
     "require_folder",
+    "require_report",
+    "screen",
+    "write_json",
 ]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON; the reference says what is in it.")]
+"""The option of every command that has a result and writes no report of it."""
+STDOUT = Path("-")
+"""What `--json FILE` of commands that write a report means by `-`."""
 
 _PIPE_COLUMNS = 10_000  # no row is broken: a program reads lines, and an id in two pieces names nothing
 
@@ -39,6 +51,13 @@ def console(stream: TextIO | None = None, *, to_file: bool = False) -> Console:
     width = None if stream.isatty() and not to_file else _PIPE_COLUMNS
     is_terminal = False if to_file else None  # None: the stream knows
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, force_terminal=is_terminal)
+
+
+def screen(as_json: bool | Path | None = None) -> Console:
+    """Where a result is told to people: stdout, and nowhere if JSON goes there."""
+    target = console()
+    target.quiet = as_json is True or as_json == STDOUT
+    return target
 
 
 def make_table(*columns: str, title: str, numbers: Collection[str] = (), header: bool = True) -> Table:
@@ -114,3 +133,26 @@ def print_json(record: Any) -> None:
 
     text = json.dumps(plain(record), default=str, ensure_ascii=False, indent=2)
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def require_report(file: Path | None) -> None:
+    """Find out before the work starts whether a report can be written, where one is asked for.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    from rsitr.files import require_writable
+
+    if file is not None and file != STDOUT:
+        require_writable(file)
+
+
+def write_json(file: Path | None, record: Any) -> None:
+    """The same into the file of `--json FILE`, `-` for stdout; None writes nothing."""
+    from rsitr.files import write_file
+    from rsitr.formats import plain
+
+    if file == STDOUT:
+        print_json(record)
+    elif file is not None:
+        write_file(file, json.dumps(plain(record), default=str, ensure_ascii=False, indent=1) + "\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsitr.cli.output import progress_bar, require_folder
+from rsitr.cli.output import AsJson, progress_bar, require_folder
 from rsitr.cli.rendering import Format, Layout, Rendered, render
 from rsitr.errors import QueryError, SceneError
 from rsitr.files import write_file
@@ -99,6 +99,7 @@ def search(
     ),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
     root: Path | None = typer.Option(None, metavar="DIR", help="Where the scenes lie now, if they have moved."),
+    as_json: AsJson = False,
 ) -> None:
     """Find places by words, by example, or by a mixture of them.
 
@@ -108,8 +109,10 @@ def search(
     """
     from rsitr.search import RankingSettings, check_threshold
 
+    if as_json and output_format not in {None, Format.JSON}:
+        raise QueryError(f"--json is --format json, and --format {output_format} is given: leave one out")
     layout = Layout(
-        named=output_format,
+        named=Format.JSON if as_json else output_format,
         out=out,
         places=places or timeline,
         timeline=timeline,

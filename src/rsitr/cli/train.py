@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from rsitr.cli.output import AsJson
+
 
 def train(
     config: Annotated[str, typer.Argument(help="A packaged config by name, or the path of a YAML file.")],
@@ -33,14 +35,16 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random. [default: the config's]")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; don't go on where it stopped.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model. Interrupt it with Ctrl-C; the same command goes on where it stopped.
 
     On several GPUs: torchrun --nproc-per-node N -m rsitr train CONFIG ...; every batch is shared, the result the same.
     """
-    from rsitr.cli.output import console, require_folder
+    from rsitr.cli.output import console, print_json, require_folder
     from rsitr.cli.progress import TrainingProgress
     from rsitr.cli.provenance import provenance
+    from rsitr.cli.results_training import TrainResult
     from rsitr.config import load_config, override, read_settings
     from rsitr.data.collection import find_data_root
     from rsitr.errors import ConfigError
@@ -94,3 +98,14 @@ def train(
         results = ", ".join(f"{name} {value:.2f}" for name, value in entry.items() if name != "epoch")
         err.print(f"epoch {int(entry['epoch']) + 1}: {results}")
     err.print(f"best: epoch {position.best_epoch + 1}, mean mR {position.best:.2f}; model in {folder / 'best'}")
+    if as_json and not err.quiet:
+        print_json(
+            TrainResult(
+                config=settings.name,
+                folder=str(folder),
+                best=str(folder / "best"),
+                best_epoch=position.best_epoch + 1,
+                best_mR=position.best,
+                history=list(position.history),
+            )
+        )

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def tune(
     model: Annotated[str, typer.Argument(help="One of `rsitr models`, a checkpoint folder, or open_clip's NAME:TAG.")],
     data: Annotated[list[str], typer.Option(help="NAME:FOLDER or csv:FILE; several are averaged.")],
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all trials as JSON.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all trials as JSON; - prints it.")
+    ] = None,
     write: Annotated[
         bool,
         typer.Option(
@@ -44,24 +46,21 @@ def tune(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: a GPU if there is one]")] = None,
 ) -> None:
     """Choose alpha, beta, norm, method and K on the validation split. It has no option for another split."""
-    import json
     from dataclasses import asdict
 
     import torch
 
-    from rsitr.cli.output import console, progress_bar
+    from rsitr.cli.output import progress_bar, require_report, screen, write_json
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.errors import ModelError
     from rsitr.evaluation.bank import Bank, describe_bank, encode_bank, read_bank
     from rsitr.evaluation.protocol import encode_split
     from rsitr.evaluation.tuning import tune as run
-    from rsitr.files import require_writable, write_file
     from rsitr.models import load_checkpoint, load_model
     from rsitr.models.checkpoint import CONFIG_FILE, record_mixture
 
-    if json_file is not None:
-        require_writable(json_file)
+    require_report(json_file)
     if rerank is not None:
         _tune_reading(model, data=data, rerank=rerank, json_file=json_file, device=device, idle=(write, bank))
         return
@@ -92,7 +91,7 @@ def tune(
             banks=banks or None,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    out = console()
+    out = screen(json_file)
     out.print(f"re-rankings over {describe_bank(bank)}")
     _print_trials(result, out)
     plain = result.best_plain
@@ -109,7 +108,7 @@ def tune(
             "trials": [asdict(trial) for trial in result.trials],
             **provenance(),
         }
-        write_file(json_file, json.dumps(report, indent=1) + "\n")
+        write_json(json_file, report)
     if write:
         rerank = result.best_of(encoder.rerank) if encoder.rerank else None
         record_mixture(Path(model), load_checkpoint(Path(model)), mixture=plain.mixture, rerank=rerank)
@@ -145,16 +144,14 @@ def _tune_reading(
     idle: tuple[bool, str | None],
 ) -> None:
     """How a fusion model re-ranks; `idle` are --write and --bank, which would change nothing here."""
-    import json
     from dataclasses import asdict
 
-    from rsitr.cli.output import console, progress_bar
+    from rsitr.cli.output import progress_bar, screen, write_json
     from rsitr.cli.provenance import provenance
     from rsitr.data import load_dataset
     from rsitr.errors import ConfigError
     from rsitr.evaluation.protocol import encode_split
     from rsitr.evaluation.reading import tune_reading
-    from rsitr.files import write_file
     from rsitr.models import load_model
     from rsitr.rerank import FusionPlan, parse_method
 
@@ -184,7 +181,7 @@ def _tune_reading(
             device=device,
             progress=lambda done: bar.update(task, completed=done),
         )
-    out = console()
+    out = screen(json_file)
     for trial in sorted(found.trials, key=lambda trial: -trial.mR)[:10]:
         out.print(f"mR {trial.mR:6.2f}  top {trial.plan.top:3}  weight {trial.plan.weight:g}")
     out.print(f"without re-ranking: mR {found.alone:.2f}")
@@ -201,4 +198,4 @@ def _tune_reading(
             **asdict(found),
             **provenance(),
         }
-        write_file(json_file, json.dumps(report, indent=1) + "\n")
+        write_json(json_file, report)

@@ -42,7 +42,7 @@ from rsitr.registry import lazy_names
 if TYPE_CHECKING:
     from rsitr.formats.document import to_json, to_json_line
     from rsitr.formats.geojson import collect_features, to_geojson
-    from rsitr.formats.heat import HeatMap, draw_heat_map, say_heat, write_heat_map
+    from rsitr.formats.heat import HeatMap, HeatRecord, draw_heat_map, say_heat, write_heat_map
     from rsitr.formats.labels import make_label_page
     from rsitr.formats.layers import to_layer
     from rsitr.formats.parquet import to_geoparquet
@@ -55,6 +55,7 @@ __all__ = [
     "AskedRecord",
     "ContactSheet",
     "HeatMap",
+    "HeatRecord",
     "HitRecord",
     "HitStage",
     "Moment",
@@ -107,6 +108,7 @@ __getattr__ = lazy_names(
     {
         "ContactSheet": "rsitr.formats.sheet",
         "HeatMap": "rsitr.formats.heat",
+        "HeatRecord": "rsitr.formats.heat",
         "PictureSource": "rsitr.formats.sheet",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",

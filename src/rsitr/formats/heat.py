@@ -14,12 +14,13 @@ from PIL import Image, ImageDraw
 from rsitr.calibration import State, judge
 from rsitr.errors import SceneError
 from rsitr.files import replacing, require_writable
+from rsitr.formats.records import round_box, round_score
 from rsitr.formats.text import format_point, say_state
 from rsitr.geo.files import name_of
 from rsitr.pictures import find_font, paint_heat
 from rsitr.types import FloatArray, ImageArray
 
-__all__ = ["HeatMap", "draw_heat_map", "say_heat", "write_heat_map"]
+__all__ = ["HeatMap", "HeatRecord", "draw_heat_map", "say_heat", "write_heat_map"]
 
 SHOWN_PERCENT = (50.0, 99.5)
 LEAST_SPREAD = 0.02  # of cosines from the coolest to the hottest colour: less is noise, and shall not look like a find
@@ -88,6 +89,47 @@ class HeatMap:
         col, row = self.best_px
         lon, lat = placement.locate(np.array([[col]]), np.array([[row]]))
         return float(lon[0, 0]), float(lat[0, 0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatRecord:
+    """Where in a scene words fit best, and whether they are true there at all.
+
+    `best_px` is the column and row in the scene's pixels, `lon` and `lat` the same on Earth where that is known.
+    """
+
+    scene: str
+    asked: str
+    matches: bool
+    state: State | None
+    relevance: float | None
+    threshold: float
+    message: str
+    best_px: list[float]
+    lon: float | None
+    lat: float | None
+    n_windows: int
+    windows_px: list[int]
+
+    @classmethod
+    def of(cls, heat: HeatMap, *, scene: str) -> HeatRecord:
+        """Of a heat map; `scene` is what the scene is called. Raises SceneError where it is gone."""
+        position = heat.find_best()
+        lon, lat = round_box(position) or (None, None)
+        return HeatRecord(
+            scene=scene,
+            asked=heat.query,
+            matches=heat.matches,
+            state=heat.state,
+            relevance=round_score(heat.relevance),
+            threshold=heat.threshold,
+            message=say_heat(heat, position=position),
+            best_px=[round(side, 1) for side in heat.best_px],
+            lon=lon,
+            lat=lat,
+            n_windows=heat.n_windows,
+            windows_px=list(heat.windows_px),
+        )
 
 
 def say_heat(heat: HeatMap, *, position: tuple[float, float] | None) -> str:
