@@ -59,8 +59,8 @@ def describe_commands() -> str:
     lines[2] += " or found wrong, and it is listed; 2 could not be done."
     lines += [
         "`--json` prints a result as JSON, whose keys are [listed](json.md). `rsitr --install-completion` makes the",
-        "shell (bash, zsh, fish, PowerShell) complete commands and options by the tabulator, from the next terminal on;",
-        "`rsitr --show-completion` prints what it installs.",
+        "shell (bash, zsh, fish, PowerShell) complete commands and options by the tabulator, from the next terminal",
+        "on; `rsitr --show-completion` prints what it installs.",
         "",
     ]
     root: Any = typer.main.get_command(app)
