@@ -71,6 +71,7 @@ def test_an_analyst_needs_no_extra(index: Path, tmp_path: Path) -> None:
     scene = str(index.parent / "scenes" / "a.tif")
     lines = [
         ["info", str(index)],
+        ["models"],
         ["search", str(index), "a field"],
         ["search", str(index), "a field", "--format", "json"],
         ["search", str(index), "--image", scene, "--places"],
@@ -111,11 +112,13 @@ def test_what_needs_an_extra_says_which(index: Path, tmp_path: Path) -> None:
         "train": [
             ["search", str(index), "a field", "--rerank", "sar:k=5"],
             ["index", scene, "--into", str(tmp_path / "i"), "--model", "compact"],
+            ["index", scene, "--into", str(tmp_path / "k"), "--model", "remoteclip-vit-b-32"],
             ["index", scene, "--into", str(tmp_path / "j"), "--local-codes", "16"],
             ["evaluate", "lookout", "--data", f"rsicd:{tmp_path}"],
             ["explain", "lookout", scene, "a field", "--out", str(tmp_path / "why.png")],
             ["train", "compact-rsicd-ucm"],
         ],
+        "mcp": [["mcp", str(index)]],
         "gis": [["search", str(index), "a field", "--out", str(tmp_path / "hits.gpkg")]],
         "onnx": [["export", "lookout", "--onnx", str(tmp_path / "onnx")]],
     }

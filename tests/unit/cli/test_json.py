@@ -85,8 +85,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands about indexes, with a model that knows colours."""
-    for place in ("rsitr.models.zoo.load_model", "rsitr.models.load_model"):
-        monkeypatch.setattr(place, lambda name="colour", *, device=None: ColourEncoder(name=name, image_size_px=64))
+    monkeypatch.setattr(
+        "rsitr.models.zoo.load_encoder",
+        lambda name="colour", *, device=None, bulk=False: ColourEncoder(name=name, image_size_px=64),
+    )
 
 
 @pytest.fixture

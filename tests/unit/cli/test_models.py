@@ -23,7 +23,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.setenv("RSITR_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(
-        "rsitr.models.zoo.load_model", lambda name, *, device=None: ColourEncoder(name=name, image_size_px=64)
+        "rsitr.models.zoo.load_encoder",
+        lambda name, *, device=None, bulk=False: ColourEncoder(name=name, image_size_px=64),
     )
 
     def run(*arguments: object) -> tuple[int, str, str]:
