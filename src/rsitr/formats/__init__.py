@@ -41,16 +41,17 @@ from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
     from rsitr.formats.document import to_json, to_json_line
-    from rsitr.formats.geojson import collect_features, to_geojson
+    from rsitr.formats.geojson import about, answer_features, collect_features, to_geojson
     from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
     from rsitr.formats.labels import make_label_page
     from rsitr.formats.layers import to_layer
     from rsitr.formats.parquet import to_geoparquet
     from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
-    from rsitr.formats.stac import to_stac
+    from rsitr.formats.stac import STAC_VERSION, stac_item, to_stac
     from rsitr.formats.table import to_csv
 
 __all__ = [
+    "STAC_VERSION",
     "Answer",
     "AskedRecord",
     "ContactSheet",
@@ -71,6 +72,8 @@ __all__ = [
     "StageRecord",
     "TileRecord",
     "Verdict",
+    "about",
+    "answer_features",
     "collect_features",
     "draw_heat_map",
     "find_unsuitable",
@@ -91,6 +94,7 @@ __all__ = [
     "round_score",
     "say_state",
     "say_suitability",
+    "stac_item",
     "to_csv",
     "to_geojson",
     "to_geoparquet",
@@ -107,10 +111,14 @@ __getattr__ = lazy_names(
         "ContactSheet": "rsitr.formats.sheet",
         "HeatMap": "rsitr.formats.heat",
         "PictureSource": "rsitr.formats.sheet",
+        "STAC_VERSION": "rsitr.formats.stac",
+        "about": "rsitr.formats.geojson",
+        "answer_features": "rsitr.formats.geojson",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",
         "make_label_page": "rsitr.formats.labels",
         "make_sheet": "rsitr.formats.sheet",
+        "stac_item": "rsitr.formats.stac",
         "to_csv": "rsitr.formats.table",
         "to_geojson": "rsitr.formats.geojson",
         "to_geoparquet": "rsitr.formats.parquet",

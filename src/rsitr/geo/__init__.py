@@ -5,7 +5,7 @@ What opens files is imported when it is first used: an index is searched without
 
 from typing import TYPE_CHECKING
 
-from rsitr.geo.area import area_from_geojson, area_shape, read_area
+from rsitr.geo.area import area_from_geojson, area_from_geometry, area_shape, read_area
 from rsitr.geo.files import (
     SCENE_SUFFIXES,
     FileState,
@@ -48,6 +48,7 @@ __all__ = [
     "Window",
     "WindowPixels",
     "area_from_geojson",
+    "area_from_geometry",
     "area_km2",
     "area_shape",
     "bbox_centre",

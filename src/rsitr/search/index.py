@@ -326,6 +326,14 @@ class Index:
         """
         return self._collection.tile(tile)
 
+    def browse(self, where: TileFilter | None = None, *, start: int = 0, n: int = 100) -> list[Tile]:
+        """Tiles without a search: up to n of those that pass a filter, after the first `start`."""
+        return self._folder.store.browse(where, start=start, n=n)
+
+    def count(self, where: TileFilter | None = None) -> int:
+        """How many tiles pass a filter."""
+        return self._folder.store.count(where)
+
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""
         return self._folder.store.scenes()

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from rsitr.errors import RsitrError
 from rsitr.formats import Place
-from rsitr.search import Index, Mark, SearchResult
+from rsitr.search import Index, Mark, SearchResult, say_left_out, say_outcome
 from rsitr.service.admission import Workers
 from rsitr.service.asking import Asked
 from rsitr.service.batching import RememberingEncoder, TextQueue
@@ -107,6 +107,13 @@ class Engine:
         """
         with self._renders.admit():
             return await self._renders.run(action)
+
+    def say(self, result: SearchResult) -> str:
+        """What a person should be told beside the answer; empty where something matches and nothing was left out."""
+        message = say_outcome(result, n_all=len(self.index))
+        if not result.hits and not result.n_hopeless and len(self.index):
+            message += f": {self.index.say_limits(result.query.where)}"
+        return "; ".join(filter(None, [message, say_left_out(result)]))
 
     async def _prepare(self, words: Sequence[str]) -> None:
         if self._texts is not None and words:

@@ -7,7 +7,6 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Query, Request, Response
 
 from rsitr.formats import plain, to_csv, to_geojson
-from rsitr.search import say_left_out, say_outcome
 from rsitr.service.answers import show_search
 from rsitr.service.asking import Asked, body_of, read_search
 from rsitr.service.engine import Engine, Found
@@ -58,10 +57,7 @@ def _show(engine: Engine, asked: Asked, found: Found, *, form: Form) -> Response
     result = found.result
     answer = result.to_answer(places=found.places)
     if form == "json":
-        message = say_outcome(result, n_all=len(engine.index))
-        if not result.hits and not result.n_hopeless and len(engine.index):
-            message += f": {engine.index.say_limits(result.query.where)}"
-        message = "; ".join(filter(None, [message, say_left_out(result)]))
+        message = engine.say(result)
         reply = plain(
             show_search(answer, message=message, refined=bool(asked.marks), took_s=found.took_s, explain=asked.explain)
         )
