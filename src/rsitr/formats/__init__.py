@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from rsitr.formats.geojson import about, answer_features, collect_features, to_geojson
     from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
     from rsitr.formats.labels import make_label_page
-    from rsitr.formats.layers import to_layer
+    from rsitr.formats.layers import answer_rows, hit_row, to_layer
     from rsitr.formats.parquet import to_geoparquet
     from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
     from rsitr.formats.stac import STAC_VERSION, stac_item, to_stac
@@ -74,6 +74,7 @@ __all__ = [
     "Verdict",
     "about",
     "answer_features",
+    "answer_rows",
     "collect_features",
     "draw_heat_map",
     "find_unsuitable",
@@ -83,6 +84,7 @@ __all__ = [
     "format_number",
     "format_place",
     "format_point",
+    "hit_row",
     "make_label_page",
     "make_sheet",
     "name_mark",
@@ -114,8 +116,10 @@ __getattr__ = lazy_names(
         "STAC_VERSION": "rsitr.formats.stac",
         "about": "rsitr.formats.geojson",
         "answer_features": "rsitr.formats.geojson",
+        "answer_rows": "rsitr.formats.layers",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",
+        "hit_row": "rsitr.formats.layers",
         "make_label_page": "rsitr.formats.labels",
         "make_sheet": "rsitr.formats.sheet",
         "stac_item": "rsitr.formats.stac",
