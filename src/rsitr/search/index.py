@@ -30,6 +30,8 @@ from rsitr.search.scenery import Corners
 from rsitr.types import Encoder, FloatArray, ImageArray, SceneEntry, Tile, TileFilter
 
 if TYPE_CHECKING:
+    from xarray import DataArray
+
     from rsitr.geo import WindowPixels
 
 __all__ = ["Index"]
@@ -122,7 +124,7 @@ class Index:
         self,
         text: str | None = None,
         *,
-        image: str | Path | ImageArray | None = None,
+        image: str | Path | ImageArray | DataArray | None = None,
         like: str | Sequence[str] | None = None,
         minus: str | Sequence[str] | None = None,
         parts: Sequence[Part] = (),
@@ -142,7 +144,8 @@ class Index:
 
         Args:
             text: what to look for.
-            image: an example: a file that can be read as an image, or an array (height, width, 3) of uint8.
+            image: an example: a file that can be read as an image, an array (height, width, 3) of uint8,
+                or one of xarray (`rsitr.geo.open_array`).
             like: ids of tiles of this index that are examples.
             minus: words for what is not wanted.
             parts: further parts with weights of their own.
