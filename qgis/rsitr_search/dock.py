@@ -98,10 +98,13 @@ class SearchDock(QDockWidget):
         form = QFormLayout(inner)
         rows = [("Find", self.words), ("", self.in_extent), ("", self.only_matches), ("", self.places)]
         rows += [("", self.pictures), ("At most", self.limit), ("Threshold", self.threshold)]
-        rows += [("Since", self.since), ("Until", self.until), ("", self.button), ("", self.said)]
-        rows += [("Service", self.address), ("Key", self.auth)]
+        rows += [("Since", self.since), ("Until", self.until), ("Service", self.address)]
+        rows += [("Key", self.auth), ("", self.button)]
         for label, widget in rows:
             form.addRow(label, widget)
+        self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.said.setMinimumHeight(4 * self.said.fontMetrics().lineSpacing())
+        form.addRow(self.said)
         return inner
 
     def asked(self) -> Search:
