@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 
-from rsitr import geo
 from rsitr.errors import QueryError
 from rsitr.search.limits import Limits, check_filter
 from rsitr.types import ImageArray, TileFilter
@@ -209,8 +208,11 @@ def _weighed(part: Part, usual: float) -> str:
 def _picture_part(image: str | Path | ImageArray | DataArray) -> Part:
     if isinstance(image, np.ndarray):
         return Part("picture", "a picture", picture=image)
-    if not isinstance(image, str | Path) and geo.is_array(image):
-        return Part("picture", str(image.name or "a picture"), picture=geo.read_array(image, max_px=EXAMPLE_PX))
+    if not isinstance(image, str | Path):
+        from rsitr.geo import is_array, read_array
+
+        if is_array(image):
+            return Part("picture", str(image.name or "a picture"), picture=read_array(image, max_px=EXAMPLE_PX))
     return Part("picture", Path(image).name, picture=Path(image))
 
 
