@@ -17,10 +17,8 @@ from rsitr.extras import explain_missing
 from rsitr.search import Index
 from rsitr.service import routes
 from rsitr.service.engine import Engine
-from rsitr.service.errors import problem, say_invalid, status_of, title_of
-from rsitr.service.features import OGC
+from rsitr.service.errors import problem, say_invalid, status_at, status_of, title_of
 from rsitr.service.guard import Guard, error_headers
-from rsitr.service.items import STAC
 from rsitr.service.keys import KeyRing, load_keys
 from rsitr.service.logs import LOG
 from rsitr.service.metrics import Metrics
@@ -113,8 +111,7 @@ def _handle_errors(app: FastAPI, engine: Engine) -> None:
     def answer(request: Request, status: int, detail: str, title: str | None = None) -> Response:
         request_id = getattr(request.state, "request_id", "")
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-        if status == 422 and path.startswith((f"{OGC}/", f"{STAC}/")):
-            status = 400  # as their standards have it
+        status = status_at(path, status)
         body = problem(status, detail, request_id=request_id, title=title)
         return Response(body, status, headers=error_headers(status), media_type="application/json")
 
