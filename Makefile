@@ -13,7 +13,7 @@ ARGS ?=
 ONLY ?= *
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs page browser screenshots wheel clean distclean
+.PHONY: help setup demo test check format bench docs page browser screenshots plugin wheel clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ browser: ## Install Chromium, in which the page is tested, where apt-get can
 
 screenshots: $(STAMP) page browser ## Take the pictures of the page in docs/images
 	RSITR_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/e2e/test_screenshots.py
+
+plugin: ## Pack the plugin for QGIS into dist/
+	@$(or $(wildcard $(BIN)/python),python3) qgis/package.py
 
 wheel: $(STAMP) ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel

@@ -62,6 +62,7 @@ def hostile_requests(seed: int = 0) -> Iterator[HostileRequest]:
     makers = (
         *(_wrong_type, _wrong_type, _bad_json, _bad_geometry, _bad_geometry, _traversal, _traversal, _bad_params),
         *(_bad_picture, _bad_picture, _bomb, _too_long, _bad_method, _bad_form, _bad_marks, _bad_detector),
+        *(_bad_page, _bad_page, _bad_items, _bad_items),
     )
     while True:
         for make in makers:
@@ -167,6 +168,10 @@ def _traversal(chance: random.Random) -> HostileRequest:
             "/api/scenes/{}/overview.png",
             "/static/{}",
             "/api/detectors/{}",
+            "/ogc/collections/tiles/items/{}",
+            "/ogc/collections/{}",
+            "/stac/collections/scenes/items/{}",
+            "/stac/collections/{}/items",
         ]
     )
     shown = name if chance.random() < 0.5 else quote(name, safe="")
@@ -302,3 +307,44 @@ def _bad_detector(chance: random.Random) -> HostileRequest:
         [{"text": ""}, {}, {"detector": "a"}, {"text": "a", "marks": [{"tile": "x", "right": True}]}]
     )
     return _post("bad detector", {"name": name, "search": search, "marks": []}, path="/api/detectors")
+
+
+def _bad_page(chance: random.Random) -> HostileRequest:
+    """Of the views for GIS programs."""
+    params = chance.choice(
+        [
+            "bbox=1,2,3",
+            "bbox=nan,nan,nan,nan",
+            "bbox=0,0,0,1,1",
+            "bbox=" + "1," * 140,
+            "datetime=../..",
+            "datetime=0000-00-00T00:00:00Z",
+            "datetime=9999-12-31T23:59:59-23:59",
+            "datetime=" + "2020-01-01/" * 5,
+            "limit=0",
+            "limit=1e3",
+            "limit=" + "9" * 300,
+            "offset=-1",
+            "offset=" + "9" * 30,
+            "f=html",
+            "unknown=1",
+            "bbox=%ff%fe",
+            "datetime=%00",
+        ]
+    )
+    where = chance.choice(["ogc/collections/tiles", "ogc/collections/scenes", "ogc/collections/search"])
+    path = chance.choice([f"/{where}/items", "/stac/collections/tiles/items", "/stac/search"])
+    return HostileRequest("bad page", "GET", f"{path}?{params}{'&q=a' if 'search' in path else ''}")
+
+
+def _bad_items(chance: random.Random) -> HostileRequest:
+    """A STAC search of which something is wrong."""
+    name = chance.choice(["q", "bbox", "datetime", "intersects", "ids", "collections", "limit", "offset"])
+    value = chance.choice(WRONG)
+    fine: dict[str, tuple[Any, ...]] = {
+        **{"q": ("x", "\x00", "9" * 400, "NaN", "\ud800"), "ids": ([],), "collections": ([],)},
+        **{"limit": (1,), "offset": (0,)},
+    }
+    while value is None or (not isinstance(value, bool) and value in fine.get(name, ())):
+        value = chance.choice([5.5, {"type": "Point", "coordinates": [0, 1e400]}, [[1, 2]]])
+    return _post("bad items", {"limit": 1, name: value}, path="/stac/search")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rsitr.index.ingestion import ingest
     from rsitr.models.encoder import TorchEncoder
     from rsitr.models.zoo import load_model
+    from rsitr.search.frames import register_geopandas, to_geodataframe
     from rsitr.search.index import Index
     from rsitr.search.result import SearchResult
     from rsitr.training.runs import train
@@ -60,6 +61,8 @@ __all__ = [
     "ingest",
     "load_dataset",
     "load_model",
+    "register_geopandas",
+    "to_geodataframe",
     "train",
 ]
 
@@ -77,6 +80,7 @@ _LAZY = {
     "ingest": "rsitr.index.ingestion",
     "load_dataset": "rsitr.data.sources",
     "load_model": "rsitr.models.zoo",
+    **dict.fromkeys(("register_geopandas", "to_geodataframe"), "rsitr.search.frames"),
     "train": "rsitr.training.runs",
 }
 

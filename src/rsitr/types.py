@@ -316,6 +316,9 @@ class Store(Protocol):
     def count(self, where: TileFilter | None = None) -> int:
         """How many tiles pass the filter."""
 
+    def browse(self, where: TileFilter | None = None, *, start: int, n: int) -> list[Tile]:
+        """Up to n of the tiles that pass the filter, after the first `start`, in an order that only writing changes."""
+
     def tiles(self, tiles: Sequence[str]) -> list[Tile]:
         """Tiles by their ids; MissingError where one is not there."""
 

@@ -41,16 +41,17 @@ from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
     from rsitr.formats.document import to_json, to_json_line
-    from rsitr.formats.geojson import collect_features, to_geojson
+    from rsitr.formats.geojson import about, answer_features, collect_features, to_geojson
     from rsitr.formats.heat import HeatMap, HeatRecord, draw_heat_map, say_heat, write_heat_map
     from rsitr.formats.labels import make_label_page
-    from rsitr.formats.layers import to_layer
+    from rsitr.formats.layers import answer_rows, hit_row, to_layer
     from rsitr.formats.parquet import to_geoparquet
     from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
-    from rsitr.formats.stac import to_stac
+    from rsitr.formats.stac import STAC_VERSION, stac_item, to_stac
     from rsitr.formats.table import to_csv
 
 __all__ = [
+    "STAC_VERSION",
     "Answer",
     "AskedRecord",
     "ContactSheet",
@@ -72,6 +73,9 @@ __all__ = [
     "StageRecord",
     "TileRecord",
     "Verdict",
+    "about",
+    "answer_features",
+    "answer_rows",
     "collect_features",
     "draw_heat_map",
     "find_unsuitable",
@@ -81,6 +85,7 @@ __all__ = [
     "format_number",
     "format_place",
     "format_point",
+    "hit_row",
     "make_label_page",
     "make_sheet",
     "name_mark",
@@ -93,6 +98,7 @@ __all__ = [
     "say_heat",
     "say_state",
     "say_suitability",
+    "stac_item",
     "to_csv",
     "to_geojson",
     "to_geoparquet",
@@ -110,11 +116,17 @@ __getattr__ = lazy_names(
         "HeatMap": "rsitr.formats.heat",
         "HeatRecord": "rsitr.formats.heat",
         "PictureSource": "rsitr.formats.sheet",
+        "STAC_VERSION": "rsitr.formats.stac",
+        "about": "rsitr.formats.geojson",
+        "answer_features": "rsitr.formats.geojson",
+        "answer_rows": "rsitr.formats.layers",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",
         "say_heat": "rsitr.formats.heat",
+        "hit_row": "rsitr.formats.layers",
         "make_label_page": "rsitr.formats.labels",
         "make_sheet": "rsitr.formats.sheet",
+        "stac_item": "rsitr.formats.stac",
         "to_csv": "rsitr.formats.table",
         "to_geojson": "rsitr.formats.geojson",
         "to_geoparquet": "rsitr.formats.parquet",

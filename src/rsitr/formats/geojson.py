@@ -12,7 +12,7 @@ from rsitr.formats.places import Place, outline_box, outline_geometry, ring_geom
 from rsitr.formats.records import PlaceRecord, plain, round_box, round_score
 from rsitr.types import Hit
 
-__all__ = ["about", "collect_features", "to_geojson"]
+__all__ = ["about", "answer_features", "collect_features", "to_geojson"]
 
 
 def to_geojson(answers: Answer | Sequence[Answer]) -> str:
@@ -26,7 +26,7 @@ def to_geojson(answers: Answer | Sequence[Answer]) -> str:
     features = [
         {**feature, "properties": {"query": answer.query.described, **feature["properties"]}} if several else feature
         for answer in listed
-        for feature in _features(answer)
+        for feature in answer_features(answer)
     ]
     told: Mapping[str, Any] = {"queries": [about(answer) for answer in listed]} if several else about(listed[0])
     return collect_features(features, about=told)
@@ -56,7 +56,8 @@ def about(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _features(answer: Answer) -> list[dict[str, Any]]:
+def answer_features(answer: Answer) -> list[dict[str, Any]]:
+    """A feature for each of its places, or else of its hits."""
     if answer.places is None:
         return [_hit_feature(hit, answer) for hit in answer.hits]
     return [_place_feature(place) for place in answer.places]

@@ -6,7 +6,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -19,6 +19,9 @@ from rsitr.formats.text import format_point, say_state
 from rsitr.geo.files import name_of
 from rsitr.pictures import find_font, paint_heat
 from rsitr.types import FloatArray, ImageArray
+
+if TYPE_CHECKING:
+    from rsitr.geo import Scene
 
 __all__ = ["HeatMap", "HeatRecord", "draw_heat_map", "say_heat", "write_heat_map"]
 
@@ -46,6 +49,7 @@ class HeatMap:
             model is not calibrated, or there is a doubt.
         threshold: relevance below which nothing here is said to match.
         doubt: why nothing can be sure: the words, or the pixels; None where something can.
+        scene: what is known of it; None: its file has to say.
     """
 
     path: Path | str
@@ -58,6 +62,7 @@ class HeatMap:
     relevance: float | None
     threshold: float
     doubt: str | None = None
+    scene: Scene | None = None
 
     @property
     def state(self) -> State | None:
@@ -237,7 +242,7 @@ def _placement(heat: HeatMap) -> dict[str, Any]:
 
     from rsitr.geo import open_scene
 
-    scene = open_scene(heat.path)
+    scene = heat.scene or open_scene(heat.path)
     placement = scene.placement
     if placement is None:
         return {}

@@ -14,8 +14,9 @@ from rsitr.formats.parquet import place_row
 from rsitr.formats.places import ring_geometry
 from rsitr.formats.records import name_mark
 from rsitr.formats.suitability import say_suitability
+from rsitr.types import Hit
 
-__all__ = ["LayerFormat", "to_layer"]
+__all__ = ["LayerFormat", "answer_rows", "hit_row", "to_layer"]
 
 LayerFormat = Literal["GPKG", "KML"]
 DRIVERS = {"GPKG": "GPKG", "KML": "LIBKML"}
@@ -34,7 +35,7 @@ def to_layer(answer: Answer, form: LayerFormat) -> bytes:
     import pyarrow as pa
     import pyogrio
 
-    rows = [_common(answer) | row for row in (_hits(answer) if answer.places is None else _places(answer))]
+    rows = answer_rows(answer)
     if form == "KML":
         named = {row["rank"]: f"{row['rank']}. {answer.query.text or ''}".strip() for row in rows}
         rows = [row | {"Name": named[row["rank"]], MODEL: row["model"]} for row in rows if row["geometry"]]
@@ -50,6 +51,12 @@ def to_layer(answer: Answer, form: LayerFormat) -> bytes:
         crs="OGC:CRS84",
     )
     return file.getvalue()
+
+
+def answer_rows(answer: Answer) -> list[dict[str, Any]]:
+    """A row for each place, or for each hit of an answer without places, with what is said of the whole answer."""
+    rows = [hit_row(hit) for hit in answer.hits] if answer.places is None else _places(answer)
+    return [_common(answer) | row for row in rows]
 
 
 def _schema(answer: Answer, form: LayerFormat) -> dict[str, Any]:
@@ -79,23 +86,21 @@ def _common(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _hits(answer: Answer) -> list[dict[str, Any]]:
-    return [
-        {
-            "rank": hit.rank,
-            "score": hit.score,
-            "relevance": hit.relevance,
-            "suitability": say_suitability(hit.tile),
-            "mark": name_mark(hit.mark),
-            "tile": hit.tile.tile,
-            "scene": hit.tile.scene,
-            "date": hit.tile.date,
-            "gsd_m": hit.tile.gsd_m,
-            "sensor": hit.tile.sensor,
-            "geometry": _wkb(ring_geometry(hit.tile.footprint)),
-        }
-        for hit in answer.hits
-    ]
+def hit_row(hit: Hit) -> dict[str, Any]:
+    """A hit as a row of a table: scores in full, the day as a day, the outline as WKB."""
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "relevance": hit.relevance,
+        "suitability": say_suitability(hit.tile),
+        "mark": name_mark(hit.mark),
+        "tile": hit.tile.tile,
+        "scene": hit.tile.scene,
+        "date": hit.tile.date,
+        "gsd_m": hit.tile.gsd_m,
+        "sensor": hit.tile.sensor,
+        "geometry": _wkb(ring_geometry(hit.tile.footprint)),
+    }
 
 
 def _places(answer: Answer) -> list[dict[str, Any]]:

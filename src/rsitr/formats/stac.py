@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from rsitr.formats.document import PLACE
 from rsitr.formats.places import Place, Sighting, outline_box, outline_geometry
 from rsitr.formats.records import PlaceRecord, plain
 
-__all__ = ["to_stac"]
+__all__ = ["STAC_VERSION", "stac_item", "to_stac"]
 
 STAC_VERSION = "1.1.0"
 GEOTIFF = "image/tiff; application=geotiff"
@@ -54,30 +54,59 @@ def to_stac(answers: Sequence[Answer], *, address: Callable[[str], str]) -> tupl
     return text + "\n", tuple(left_out)
 
 
-def _item(place: Place, answer: Answer, *, prefix: str, address: Callable[[str], str]) -> dict[str, Any]:
-    first, last = _instant(place.dates[0]), _instant(place.dates[-1])
-    when = (
-        {"datetime": first}
-        if len(place.dates) == 1
-        else {"datetime": None, "start_datetime": first, "end_datetime": last}
-    )
-    names = re.sub(r"[^A-Za-z0-9_.-]+", "-", place.place)
+def stac_item(
+    name: str,
+    *,
+    days: Sequence[datetime.date],
+    geometry: Mapping[str, Any] | None,
+    bbox: Sequence[float] | None,
+    properties: Mapping[str, Any],
+    assets: Mapping[str, Any],
+    links: Sequence[Mapping[str, Any]] = (),
+    collection: str | None = None,
+) -> dict[str, Any]:
+    """A STAC item.
+
+    Args:
+        name: its id.
+        days: at least one, in their order: a STAC item has a time.
+        geometry: as GeoJSON.
+        bbox: around it.
+        properties: beside the days.
+        assets: by key.
+        links: to its collection and others.
+        collection: the id of that collection, where it has one.
+    """
+    first, last = _instant(days[0]), _instant(days[-1])
+    when = {"datetime": first} if first == last else {"datetime": None, "start_datetime": first, "end_datetime": last}
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": [],
-        "id": f"{prefix}{place.rank:04d}-{names}",
-        **({"bbox": outline_box(place.outline)} if place.outline is not None else {}),
-        "geometry": outline_geometry(place.outline),
-        "properties": {
-            **when,
+        "id": name,
+        **({"collection": collection} if collection else {}),
+        **({"bbox": list(bbox)} if bbox is not None and geometry is not None else {}),
+        "geometry": geometry,
+        "properties": {**when, **properties},
+        "links": list(links),
+        "assets": dict(assets),
+    }
+
+
+def _item(place: Place, answer: Answer, *, prefix: str, address: Callable[[str], str]) -> dict[str, Any]:
+    names = re.sub(r"[^A-Za-z0-9_.-]+", "-", place.place)
+    return stac_item(
+        f"{prefix}{place.rank:04d}-{names}",
+        days=place.dates,
+        geometry=outline_geometry(place.outline),
+        bbox=outline_box(place.outline),
+        properties={
             "title": answer.query.described,
             "rsitr:model": answer.model,
             "rsitr:state": answer.state,
             **{f"rsitr:{name}": value for name, value in plain(PlaceRecord.of(place), PLACE).items()},
         },
-        "links": [],
-        "assets": {
+        assets={
             sighting.scene: {
                 "href": address(sighting.scene),
                 **({"type": media} if (media := _media_type(sighting)) else {}),
@@ -86,7 +115,7 @@ def _item(place: Place, answer: Answer, *, prefix: str, address: Callable[[str],
             }
             for sighting in place.sightings
         },
-    }
+    )
 
 
 def _media_type(sighting: Sighting) -> str | None:

@@ -5,7 +5,7 @@ What opens files is imported when it is first used: an index is searched without
 
 from typing import TYPE_CHECKING
 
-from rsitr.geo.area import area_from_geojson, area_shape, read_area
+from rsitr.geo.area import area_from_geojson, area_from_geometry, area_shape, read_area
 from rsitr.geo.files import (
     SCENE_SUFFIXES,
     FileState,
@@ -28,6 +28,7 @@ from rsitr.geo.tiling import COARSEST_GSD_M, SMALLEST_PX, Window, choose_tile_px
 from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
+    from rsitr.geo.arrays import is_array, open_array, read_array
     from rsitr.geo.chips import write_chip
     from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
     from rsitr.geo.placement import Ground, Placement
@@ -48,6 +49,7 @@ __all__ = [
     "Window",
     "WindowPixels",
     "area_from_geojson",
+    "area_from_geometry",
     "area_km2",
     "area_shape",
     "bbox_centre",
@@ -62,12 +64,15 @@ __all__ = [
     "find_scenes",
     "find_sources",
     "geojson_geometry",
+    "is_array",
     "is_url",
     "list_files",
+    "open_array",
     "open_reader",
     "open_scene",
     "public_address",
     "read_area",
+    "read_array",
     "read_picture",
     "read_window",
     "ring_shape",
@@ -76,6 +81,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    **dict.fromkeys(("is_array", "open_array", "read_array"), "rsitr.geo.arrays"),
     "write_chip": "rsitr.geo.chips",
     **dict.fromkeys(("SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"), "rsitr.geo.pixels"),
     **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),

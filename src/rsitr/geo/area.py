@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,9 +17,11 @@ from rsitr.extras import need
 from rsitr.geo.geometry import cut_shape
 from rsitr.types import Area, Ring
 
-__all__ = ["area_from_geojson", "area_shape", "read_area"]
+__all__ = ["area_from_geojson", "area_from_geometry", "area_shape", "read_area"]
 
 LONGEST_BYTES = 64 * 2**20
+HALF_WIDTH_DEG = 5e-6
+"""Half a metre: what a point or a line reaches to each side, where an area is wanted."""
 LAYERS = frozenset({".gpkg", ".shp", ".kml", ".fgb", ".gml"})
 """Endings of files that GDAL reads."""
 
@@ -100,6 +103,49 @@ def area_from_geojson(found: Any) -> Area:
     return polygons
 
 
+def area_from_geometry(found: Any) -> Area:
+    """The polygons of a GeoJSON geometry of any kind; points and lines are made a metre wide, so that tiles meet them.
+
+    Raises:
+        QueryError: it is no geometry, it is empty, or it cannot lie on Earth.
+    """
+    try:
+        kind = found.get("type") if isinstance(found, Mapping) else None
+        if kind == "GeometryCollection":
+            members = [area_from_geometry(member) for member in found.get("geometries") or ()]
+            return tuple(rings for member in members for rings in member) or area_from_geojson(found)
+        if kind in ("Point", "MultiPoint", "LineString", "MultiLineString"):
+            coordinates = found.get("coordinates")
+            if kind == "Point":
+                return _widened([[coordinates]])
+            if kind == "MultiPoint":
+                return _widened([[point] for point in coordinates])
+            return _widened([coordinates] if kind == "LineString" else coordinates)
+    except (TypeError, RecursionError) as error:
+        raise QueryError("this is no GeoJSON: its members are not what their names say") from error
+    return area_from_geojson(found)
+
+
+def _widened(lines: Iterable[Any]) -> Area:
+    """A rectangle around each stretch of lines, a square around each point."""
+    found = []
+    for line in lines:
+        points = _positions(line)
+        found += [(_around(a, b),) for a, b in itertools.pairwise(points if len(points) > 1 else points * 2)]
+    if not found:
+        raise QueryError("the geometry has no position in it")
+    return tuple(found)
+
+
+def _around(a: tuple[float, float], b: tuple[float, float]) -> Ring:
+    length = math.dist(a, b)
+    along = ((b[0] - a[0]) / length, (b[1] - a[1]) / length) if length else (1.0, 0.0)
+    x, y = (HALF_WIDTH_DEG * side for side in along)
+    corners = [(a[0] - x + y, a[1] - y - x), (b[0] + x + y, b[1] + y - x), (b[0] + x - y, b[1] + y + x)]
+    corners += [(a[0] - x - y, a[1] - y + x), corners[0]]
+    return tuple((lon, min(90.0, max(-90.0, lat))) for lon, lat in corners)
+
+
 def area_shape(area: Area) -> BaseGeometry:
     """The area as one valid geometry within -180..180 degrees."""
     whole = [shapely.make_valid(shapely.Polygon(rings[0], rings[1:])) for rings in area]
@@ -123,15 +169,20 @@ def _polygons(found: Any) -> Iterator[Any]:
 
 
 def _ring(points: Any) -> Ring:
-    try:
-        ring: Ring = tuple((float(point[0]), float(point[1])) for point in points)
-    except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
-        raise QueryError("a ring in it is no list of positions [longitude, latitude]") from error
+    ring = _positions(points)
     if len(ring) < 4 or ring[0] != ring[-1]:
         raise QueryError("a ring in it has fewer than four positions, or does not end where it begins")
-    for lon, lat in ring:
+    return ring
+
+
+def _positions(points: Any) -> Ring:
+    try:
+        found: Ring = tuple((float(point[0]), float(point[1])) for point in points)
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
+        raise QueryError("a ring or line in it is no list of positions [longitude, latitude]") from error
+    for lon, lat in found:
         if not (math.isfinite(lon) and math.isfinite(lat) and abs(lon) <= 540 and abs(lat) <= 90):
             raise QueryError(
                 f"the position {lon:g}, {lat:g} is not on Earth; GeoJSON is longitude, latitude in degrees (WGS 84)"
             )
-    return ring
+    return found

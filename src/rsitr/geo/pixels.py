@@ -23,7 +23,7 @@ from rsitr.geo.tiling import Window
 from rsitr.pictures import NEUTRAL, STRETCH_PERCENT
 from rsitr.types import ImageArray, Stretch
 
-__all__ = ["SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"]
+__all__ = ["SceneReader", "WindowPixels", "open_reader", "read_dataset", "read_picture", "read_window"]
 
 SAMPLE_PX = 512  # a scene's values are sampled as a picture of at most this side
 
@@ -214,6 +214,15 @@ def open_reader(
     """
     with reading(path, phase="open"):
         dataset = open_dataset(path, page=page)
+    with read_dataset(dataset, path, stretch=stretch, bands=bands) as reader:
+        yield reader
+
+
+@contextmanager
+def read_dataset(
+    dataset: DatasetReader, path: Path | str, *, stretch: Stretch | None = None, bands: Sequence[int] | None = None
+) -> Iterator[SceneReader]:
+    """As `open_reader`, of a dataset that is open already, and is closed at the end; `path` is what it is called."""
     with dataset:
         with reading(path, phase="open"):
             scene = describe(dataset, path, bands=bands)

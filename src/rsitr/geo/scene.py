@@ -16,7 +16,7 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Interleaving
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError, RasterioIOError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 
 from rsitr.errors import RsitrError, SceneError
 from rsitr.geo.colours import find_true_colour
@@ -28,7 +28,7 @@ from rsitr.geo.remote import gives_parts
 from rsitr.geo.tiling import Window
 from rsitr.types import Stretch
 
-__all__ = ["Scene", "describe", "files_of", "open_dataset", "open_scene", "reading"]
+__all__ = ["Scene", "describe", "files_of", "open_dataset", "open_memory", "open_scene", "reading"]
 
 PICTURE_DRIVERS = frozenset({"BMP", "GIF", "JPEG", "PNG", "WEBP"})
 PAGED_DRIVERS = frozenset({"GTiff", "NITF"})
@@ -169,6 +169,12 @@ def open_dataset(path: Path | str, *, page: int | None = None) -> DatasetReader:
             return DatasetReader(pages[page - 1])
         with rasterio.Env(**REMOTE, **(SIGNED if "?" in path else {})):
             return DatasetReader(pages[page - 1], driver=first.driver)
+
+
+def open_memory(memory: MemoryFile) -> DatasetReader:
+    """Open a file that is in memory, as quietly as `open_dataset`."""
+    _keep_quiet()
+    return DatasetReader(memory.name)
 
 
 def files_of(dataset: DatasetReader, path: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rsitr.errors import StoreError
 from rsitr.index.filtering import Rows, TileColumns
 from rsitr.index.rows import VECTORS, numbers, take, texts, tiles_from_rows, vectors_from_table
-from rsitr.types import FloatArray, Hit, TileFilter
+from rsitr.types import FloatArray, Hit, Tile, TileFilter
 
 __all__ = ["HALF_ERROR", "Ranked", "TileMatrix", "best_rows", "is_sound", "make_hits", "require_sound"]
 
@@ -110,6 +110,12 @@ class TileMatrix:
         if self.exact is not None:
             return self.exact(rows)
         return np.asarray(self.vectors[rows], dtype=np.float32)
+
+    def browse(self, where: TileFilter | None = None, *, start: int, n: int) -> list[Tile]:
+        """Up to n of the tiles that pass a filter, after the first `start`, in the order of the rows."""
+        passed = self.columns.passing(where)
+        rows = np.arange(start, min(start + n, len(self))) if passed is None else passed[start : start + n]
+        return tiles_from_rows(take(self.rows, rows))
 
     def count(self, where: TileFilter | None = None) -> int:
         """How many tiles pass a filter."""

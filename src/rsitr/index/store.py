@@ -222,6 +222,10 @@ class LanceStore:
         """How many tiles pass the filter."""
         return self.load().count(where)
 
+    def browse(self, where: TileFilter | None = None, *, start: int, n: int) -> list[Tile]:
+        """Up to n of the tiles that pass the filter, after the first `start`, in an order that only writing changes."""
+        return self.load().browse(where, start=start, n=n)
+
     def tiles(self, tiles: Sequence[str]) -> list[Tile]:
         """Tiles by their ids.
 

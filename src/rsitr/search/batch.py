@@ -10,13 +10,12 @@ from typing import Any
 from rsitr import geo
 from rsitr.errors import QueryError
 from rsitr.geo.files import name_of
-from rsitr.search.query import Part, Query, make_query, parse_weight
+from rsitr.search.query import EXAMPLE_PX, Part, Query, make_query, parse_weight
 from rsitr.types import TileFilter
 
 __all__ = ["example_part", "read_example", "read_queries"]
 
 LONGEST_BYTES = 16 * 2**20
-EXAMPLE_PX = 1024  # more than any model sees
 CHECKED_PX = 100_000_000
 """Pixels of an example up to which all of them are decoded first; a whole mosaic is no example of anything."""
 FIELDS = ("text", "image", "like", "not", "k")

@@ -31,6 +31,8 @@ from rsitr.search.scenery import Corners
 from rsitr.types import Encoder, FloatArray, ImageArray, Progress, SceneEntry, Tile, TileFilter, no_progress
 
 if TYPE_CHECKING:
+    from xarray import DataArray
+
     from rsitr.formats import HeatMap
     from rsitr.geo import WindowPixels
 
@@ -124,7 +126,7 @@ class Index:
         self,
         text: str | None = None,
         *,
-        image: str | Path | ImageArray | None = None,
+        image: str | Path | ImageArray | DataArray | None = None,
         like: str | Sequence[str] | None = None,
         minus: str | Sequence[str] | None = None,
         parts: Sequence[Part] = (),
@@ -144,7 +146,8 @@ class Index:
 
         Args:
             text: what to look for.
-            image: an example: a file that can be read as an image, or an array (height, width, 3) of uint8.
+            image: an example: a file that can be read as an image, an array (height, width, 3) of uint8,
+                or one of xarray (`rsitr.geo.open_array`).
             like: ids of tiles of this index that are examples.
             minus: words for what is not wanted.
             parts: further parts with weights of their own.
@@ -357,6 +360,14 @@ class Index:
             MissingError: it is not in the index.
         """
         return self._collection.tile(tile)
+
+    def browse(self, where: TileFilter | None = None, *, start: int = 0, n: int = 100) -> list[Tile]:
+        """Tiles without a search: up to n of those that pass a filter, after the first `start`."""
+        return self._folder.store.browse(where, start=start, n=n)
+
+    def count(self, where: TileFilter | None = None) -> int:
+        """How many tiles pass a filter."""
+        return self._folder.store.count(where)
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""

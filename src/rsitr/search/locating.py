@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from rsitr.formats import HeatMap, format_gsd
 from rsitr.search.outcome import say_unknown
 from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
 from rsitr.types import Encoder, FloatArray, Progress, Stretch, no_progress
+
+if TYPE_CHECKING:
+    from xarray import DataArray
 
 __all__ = ["SCALES", "locate"]
 
@@ -35,7 +39,7 @@ PICTURE_PX = 1600
 
 
 def locate(
-    scene: Path | str,
+    scene: Path | str | DataArray,
     words: str,
     *,
     encoder: Encoder,
@@ -51,7 +55,7 @@ def locate(
     """Score a whole scene against words.
 
     Args:
-        scene: the file, or its address.
+        scene: the file, or its address, or an array of xarray (`rsitr.geo.open_array`).
         words: what to look for.
         encoder: the model.
         scales: sides of the windows, as multiples of `tile_px`; windows larger than the scene are left out.
@@ -76,7 +80,12 @@ def locate(
     lexicon = getattr(encoder, "lexicon", None)
     doubt = None if lexicon is None else say_unknown(lexicon.unknown(words)) or None
     best: FloatArray | None = None  # relevance rises with the cosine: the nearest window's is the highest
-    with geo.open_reader(scene, stretch=stretch, bands=bands, page=page) as reader:
+    opened = (
+        geo.open_array(scene)
+        if geo.is_array(scene)
+        else geo.open_reader(scene, stretch=stretch, bands=bands, page=page)
+    )
+    with opened as reader:
         found = reader.scene
         gsd_m = found.ground.gsd_m if found.ground else None
         if gsd_m is not None and gsd_m > geo.COARSEST_GSD_M:
@@ -101,7 +110,8 @@ def locate(
             raise SceneError(f"{scene}: no window of it is at least half data")
         picture = reader.read(found.whole, max_px=PICTURE_PX)
     return HeatMap(
-        path=scene,
+        path=scene if isinstance(scene, str | Path) else found.path,
+        scene=found,
         query=" ".join(words.split()),
         scores=canvas.average(),
         cell_px=(found.width / shape[1], found.height / shape[0]),

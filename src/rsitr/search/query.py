@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 
@@ -16,10 +16,15 @@ from rsitr.errors import QueryError
 from rsitr.search.limits import Limits, check_filter
 from rsitr.types import ImageArray, TileFilter
 
-__all__ = ["MINUS_WEIGHT", "Part", "Query", "check_threshold", "make_query", "parse_weight"]
+if TYPE_CHECKING:
+    from xarray import DataArray
+
+__all__ = ["EXAMPLE_PX", "MINUS_WEIGHT", "Part", "Query", "check_threshold", "make_query", "parse_weight"]
 
 MINUS_WEIGHT = 0.5
 """What `minus` takes away unless told otherwise: the whole of it would often outweigh what is asked for."""
+
+EXAMPLE_PX = 1024  # more than any model sees
 
 _WEIGHTED = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*\*\s*(.+)", re.DOTALL)
 
@@ -132,7 +137,7 @@ class Query:
 def make_query(
     *,
     text: str | None = None,
-    image: str | Path | ImageArray | None = None,
+    image: str | Path | ImageArray | DataArray | None = None,
     like: str | Sequence[str] | None = None,
     minus: str | Sequence[str] | None = None,
     parts: Sequence[Part] = (),
@@ -200,9 +205,14 @@ def _weighed(part: Part, usual: float) -> str:
     return part.describe() if weight == usual else f"{weight:g} × {part.describe()}"
 
 
-def _picture_part(image: str | Path | ImageArray) -> Part:
+def _picture_part(image: str | Path | ImageArray | DataArray) -> Part:
     if isinstance(image, np.ndarray):
         return Part("picture", "a picture", picture=image)
+    if not isinstance(image, str | Path):
+        from rsitr.geo import is_array, read_array
+
+        if is_array(image):
+            return Part("picture", str(image.name or "a picture"), picture=read_array(image, max_px=EXAMPLE_PX))
     return Part("picture", Path(image).name, picture=Path(image))
 
 

@@ -38,7 +38,7 @@ from rsitr.service.replies import (
 )
 from rsitr.types import Hit, SceneEntry, Tile
 
-__all__ = ["scene_id", "show_scene", "show_search", "show_tile"]
+__all__ = ["item_id", "scene_id", "show_scene", "show_search", "show_tile"]
 
 
 def scene_id(scene: str) -> str:
@@ -48,6 +48,15 @@ def scene_id(scene: str) -> str:
     '5ba5602ad6956bcf'
     """
     return hashlib.sha256(scene.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def item_id(tile: Tile) -> str:
+    """What names a tile where ids may hold no slashes, commas or colons: its scene and its window.
+
+    >>> item_id(Tile("2016/naip.tif:0,64,224,224", "2016/naip.tif", (0, 64, 224, 224)))
+    '5ba5602ad6956bcf-0-64-224-224'
+    """
+    return "-".join([scene_id(tile.scene), *(str(side) for side in tile.window_px)])
 
 
 def show_scene(entry: SceneEntry, *, corners: Corners | None) -> SceneReply:

@@ -17,7 +17,7 @@ from rsitr.extras import explain_missing
 from rsitr.search import Index
 from rsitr.service import routes
 from rsitr.service.engine import Engine
-from rsitr.service.errors import hide_paths, problem, say_invalid, status_of, title_of
+from rsitr.service.errors import hide_paths, problem, say_invalid, status_at, status_of, title_of
 from rsitr.service.guard import Guard, error_headers
 from rsitr.service.keys import KeyRing, load_keys
 from rsitr.service.logs import LOG
@@ -73,7 +73,8 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
     )
     app.state.engine = engine
     app.state.assets = Assets()
-    for router in (routes.health, routes.searches, routes.pictures, routes.scenes, routes.tiles, routes.detectors):
+    api = (routes.health, routes.searches, routes.pictures, routes.scenes, routes.tiles, routes.detectors)
+    for router in (*api, routes.ogc, routes.stac):
         app.include_router(router)
     app.include_router(routes.pages)
     _handle_errors(app, engine)
@@ -109,6 +110,8 @@ def require_keys(settings: ServiceSettings) -> KeyRing:
 def _handle_errors(app: FastAPI, engine: Engine) -> None:
     def answer(request: Request, status: int, detail: str, title: str | None = None) -> Response:
         request_id = getattr(request.state, "request_id", "")
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        status = status_at(path, status)
         body = problem(status, detail, request_id=request_id, title=title)
         return Response(body, status, headers=error_headers(status), media_type="application/json")
 

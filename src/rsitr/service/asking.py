@@ -12,7 +12,7 @@ from rsitr.service.schemas import MarkBody, PartBody, RankingBody, SearchBody, S
 from rsitr.service.settings import ServiceSettings
 from rsitr.types import Area, BBox, ImageArray, TileFilter
 
-__all__ = ["Asked", "body_of", "read_marks", "read_query", "read_search"]
+__all__ = ["Asked", "body_of", "check_area", "read_filter", "read_marks", "read_query", "read_search"]
 
 MOST_POSITIONS = 10_000
 """Corners of an area: an outline of so many is drawn finer than tiles are large."""
@@ -50,8 +50,16 @@ Pictures = Callable[[str], ImageArray]
 """Gives an uploaded picture by its id; MissingError where there is none."""
 
 
-def read_search(body: SearchBody, *, settings: ServiceSettings, pictures: Pictures) -> Asked:
+def read_search(
+    body: SearchBody, *, settings: ServiceSettings, pictures: Pictures, where: TileFilter | None = None
+) -> Asked:
     """Check a search.
+
+    Args:
+        body: what is asked.
+        settings: of the service, whose limits hold.
+        pictures: gives those that were uploaded.
+        where: limits in place of the body's, where these were read already.
 
     Raises:
         QueryError: it asks for nothing, for too much, or for what cannot be.
@@ -60,7 +68,7 @@ def read_search(body: SearchBody, *, settings: ServiceSettings, pictures: Pictur
     """
     if body.k > settings.max_k:
         raise QueryError(f"k is at most {settings.max_k} here, not {body.k}")
-    where = _read_filter(body)
+    where = read_filter(body) if where is None else where
     marks = read_marks(body.marks)
     if body.detector is not None:
         if body.text is not None or body.unwanted or body.like or body.pictures or body.parts or marks:
@@ -90,7 +98,7 @@ def read_query(body: SearchBody, *, where: TileFilter | None = None, pictures: P
     ]
     if not any(part.weight > 0 for part in parts):
         raise QueryError("nothing to search for: give words, a picture, or a tile that was found")
-    limits = _read_filter(body) if where is None else where
+    limits = read_filter(body) if where is None else where
     return make_query(parts=parts, k=body.k, where=limits, every=body.every)
 
 
@@ -119,7 +127,12 @@ def body_of(params: SearchParams) -> SearchBody:
     )
 
 
-def _read_filter(body: SearchBody) -> TileFilter:
+def read_filter(body: SearchBody) -> TileFilter:
+    """The limits of a search.
+
+    Raises:
+        QueryError: one of them cannot be met by anything.
+    """
     bbox: BBox | None = None
     if body.bbox is not None:
         west, south, east, north = body.bbox
@@ -138,9 +151,15 @@ def _read_filter(body: SearchBody) -> TileFilter:
 
 
 def _read_area(body: SearchBody) -> Area | None:
-    if body.area is None:
-        return None
-    area = area_from_geojson(body.area)
+    return None if body.area is None else check_area(area_from_geojson(body.area))
+
+
+def check_area(area: Area) -> Area:
+    """An area that is not too long to be compared with.
+
+    Raises:
+        QueryError: its outline has too many positions.
+    """
     if sum(len(ring) for rings in area for ring in rings) > MOST_POSITIONS:
         raise QueryError(f"the area has more than {MOST_POSITIONS:,} positions; simplify its outline")
     return area

@@ -23,6 +23,7 @@ __all__ = [
     "hide_paths",
     "problem",
     "say_invalid",
+    "status_at",
     "status_of",
     "title_of",
 ]
@@ -74,6 +75,8 @@ STATUS: Mapping[type[BaseException], tuple[int, str]] = {
 }
 """What each exception means over HTTP; an exception that is not listed takes its nearest ancestor's line."""
 
+STANDARD = ("/ogc/", "/stac/")
+
 TITLES = {400: "Not understood", 404: "Not found", 405: "Not possible here", 422: "Not valid", 500: "A fault of rsitr"}
 
 
@@ -84,6 +87,15 @@ def status_of(error: BaseException) -> int:
     (404, 503, 500)
     """
     return next((STATUS[kind][0] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def status_at(path: str, status: int) -> int:
+    """A status as the standard of a path has it: OGC API Features and STAC call 400 what is 422 elsewhere here.
+
+    >>> status_at("/stac/search", 422), status_at("/api/search", 422), status_at("/ogc/collections", 404)
+    (400, 422, 404)
+    """
+    return 400 if status == 422 and path.startswith(STANDARD) else status
 
 
 def title_of(error: BaseException) -> str:

@@ -9,25 +9,39 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "DetectorBody",
     "Form",
+    "FoundParams",
     "MarkBody",
+    "PageParams",
     "PartBody",
     "QuestionBody",
     "RankingBody",
     "RenameBody",
     "SearchBody",
     "SearchParams",
+    "StacBody",
+    "StacParams",
 ]
 
 Form = Literal["json", "geojson", "csv"]
 
 
-Words = Annotated[str, Field(max_length=1000)]
+MOST_URL = 4000
+"""Letters of a list or a geometry in a URL, whose length servers bound."""
+MOST_LETTERS = 1000
+"""Of the words that are searched for."""
+Words = Annotated[str, Field(max_length=MOST_LETTERS)]
 TileId = Annotated[str, Field(min_length=1, max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 DetectorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$")]
 Day = Annotated[
     str, Field(max_length=40, description="A day, a month or a year.", examples=["2016-08-16", "2016-08", "2016"])
 ]
+BOX = "5.9,45.8,10.5,47.8"
+Box = Annotated[str, Field(max_length=300)]
+Interval = Annotated[
+    str, Field(max_length=100, description="An instant, or two with a slash between them; `..` for an open end.")
+]
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Metres = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
@@ -143,6 +157,65 @@ class SearchParams(BaseModel):
     timeline: bool = False
     threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
     format: Form | None = None
+
+
+class PageParams(BaseModel):
+    """Which of the scenes or tiles of an index, as OGC API Features and STAC ask for them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bbox: Box | None = Field(default=None, description="West, south, east, north in degrees.", examples=[BOX])
+    datetime: Interval | None = Field(default=None, examples=["2016-08-16", "2016-01-01T00:00:00Z/.."])
+    limit: Annotated[int, Field(ge=1, le=10_000, description="At most so many; a page holds up to 1,000.")] = 10
+    offset: Annotated[int, Field(ge=0, le=100_000_000, description="So many are passed over.")] = 0
+    f: Literal["json", "geojson"] | None = Field(default=None, description="There is only GeoJSON.")
+
+
+class FoundParams(PageParams):
+    """A search whose places or tiles are features. Without words, examples or a detector, none are."""
+
+    q: Words | None = Field(default=None, description="What to look for.", examples=["a river with a bridge"])
+    unwanted: Annotated[list[Words], Field(max_length=16)] = Field(default=[], alias="not")
+    like: Annotated[list[TileId], Field(max_length=16)] = []
+    detector: DetectorName | None = None
+    sensor: Name | None = None
+    gsd_m: Annotated[str, Field(max_length=100)] | None = Field(default=None, examples=["0.1,5"])
+    scene: Annotated[list[Name], Field(max_length=16)] = []
+    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
+    places: bool = Field(default=True, description="Places, of tiles that touch and match; else the tiles.")
+    matches: bool = Field(default=False, description="Only what reaches the threshold.")
+
+
+class StacParams(PageParams):
+    """A STAC search in a URL; lists have commas between their members."""
+
+    q: Words | None = Field(default=None, description="What tiles show, in words.", examples=["a river with a bridge"])
+    ids: Annotated[str, Field(max_length=MOST_URL)] | None = None
+    collections: Annotated[str, Field(max_length=1000)] | None = Field(default=None, examples=["tiles"])
+    intersects: Annotated[str, Field(max_length=MOST_URL)] | None = Field(
+        default=None,
+        description="A GeoJSON geometry, in place of `bbox`; long ones are for POST.",
+        examples=['{"type":"Point","coordinates":[7.4,46.9]}'],
+    )
+
+
+class StacBody(_Body):
+    """A STAC search."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"q": "a river with a bridge", "bbox": [5.9, 45.8, 10.5, 47.8], "limit": 10}]}
+    )
+
+    q: Words | Annotated[list[Words], Field(max_length=16)] | None = Field(
+        default=None, description="What tiles show, in words; of several, all."
+    )
+    bbox: Annotated[list[Coordinate], Field(min_length=4, max_length=6)] | None = None
+    datetime: Interval | None = None
+    intersects: dict[str, Any] | None = Field(default=None, description="A GeoJSON geometry, in place of `bbox`.")
+    ids: Annotated[list[TileId], Field(max_length=1000)] | None = None
+    collections: Annotated[list[Name], Field(max_length=100)] | None = None
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 10
+    offset: Annotated[int, Field(ge=0, le=100_000_000)] = 0
 
 
 class DetectorBody(_Body):

@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from rsitr.errors import QueryError
-from rsitr.geo import area_from_geojson, area_shape, read_area
+from rsitr.geo import area_from_geojson, area_from_geometry, area_shape, read_area
 
 SQUARE = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]
 HOLE = [[0.5, 0.5], [0.5, 1.5], [1.5, 1.5], [1.5, 0.5], [0.5, 0.5]]
@@ -131,3 +131,45 @@ def test_a_layer_without_polygons_is_refused(tmp_path: Path) -> None:
     geopandas.GeoDataFrame(geometry=[shapely.Point(1, 1)], crs="EPSG:4326").to_file(tmp_path / "points.gpkg")
     with pytest.raises(QueryError, match=r"points\.gpkg: no polygon in it"):
         read_area(tmp_path / "points.gpkg")
+
+
+@pytest.mark.parametrize(
+    ("kind", "coordinates", "meets", "misses"),
+    [
+        ("Point", [1, 1], (1, 1), (1.001, 1)),
+        ("MultiPoint", [[1, 1], [3, 3, 7]], (3, 3), (2, 2)),
+        ("LineString", [[0, 0], [2, 2]], (1, 1), (1, 1.001)),
+        ("MultiLineString", [[[0, 0], [0, 0]], [[5, 90], [5, 80]]], (5, 85), (5.001, 85)),
+        ("Polygon", [SQUARE, HOLE], (0.2, 0.2), (1, 1)),
+    ],
+)
+def test_points_and_lines_are_areas_of_a_metre(
+    kind: str, coordinates: Any, meets: tuple[float, float], misses: tuple[float, float]
+) -> None:
+    geometry = {"type": kind, "coordinates": coordinates}
+    for found in (geometry, {"type": "GeometryCollection", "geometries": [geometry]}):
+        shape = area_shape(area_from_geometry(found))
+        assert shape.intersects(shapely.Point(meets))
+        assert not shape.intersects(shapely.Point(misses))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"type": "Point"},
+        {"type": "Point", "coordinates": []},
+        {"type": "Point", "coordinates": ["a", "b"]},
+        {"type": "Point", "coordinates": [0, 91]},
+        {"type": "MultiPoint", "coordinates": 5},
+        {"type": "LineString", "coordinates": []},
+        {"type": "LineString", "coordinates": {"a": 1}},
+        {"type": "MultiLineString", "coordinates": [[[1e999, 0], [0, 0]]]},
+        {"type": "GeometryCollection", "geometries": []},
+        {"type": "GeometryCollection", "geometries": 3},
+        {"type": ["Point"], "coordinates": [0, 0]},
+        "POINT (0 0)",
+    ],
+)
+def test_what_is_no_geometry_is_said(found: Any) -> None:
+    with pytest.raises(QueryError):
+        area_from_geometry(found)

@@ -562,3 +562,15 @@ def test_the_budget_of_memory_can_be_set(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("RSITR_MEMORY_GB", wrong)
         with pytest.raises(ConfigError, match="RSITR_MEMORY_GB is the memory for vectors in GB"):
             LanceStore(tmp_path / "other", dim=DIM)
+
+
+def test_tiles_are_leafed_through_without_a_search(store: LanceStore) -> None:
+    tiles = [tile("a.tif", n, (float(n), 0.0, n + 0.5, 1.0)) for n in range(10)]
+    store.put([entry("a.tif", 10)], tiles, vectors(10))
+    pages = [store.browse(start=start, n=4) for start in (0, 4, 8, 12)]
+    assert [len(page) for page in pages] == [4, 4, 2, 0]
+    assert {found.tile for page in pages for found in page} == {found.tile for found in tiles}
+    where = TileFilter(bbox=(2.1, 0.0, 5.2, 1.0))
+    assert {found.tile for found in store.browse(where, start=0, n=100)} == {f"a.tif:{n}" for n in (2, 3, 4, 5)}
+    assert store.browse(where, start=0, n=100)[1:3] == store.browse(where, start=1, n=2)
+    assert store.browse(where, start=4, n=1) == []

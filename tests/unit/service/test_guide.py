@@ -1,4 +1,4 @@
-"""The guide on serving: its requests are answered, its settings are all there are, its Python runs."""
+"""The guides on serving and on GIS programs: requests are answered, settings are all there are, Python runs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from rsitr.search import Index
 from rsitr.service import ServiceSettings, add_key, create_app
 from servers import run_app
 
-GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "guides" / "serving.md").read_text(encoding="utf-8")
+GUIDES = Path(__file__).resolve().parents[3] / "docs" / "guides"
+GUIDE = (GUIDES / "serving.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = GUIDE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def curl(line: str, *, key: str, folder: Path) -> tuple[Path | None, httpx.Response]:
@@ -47,8 +48,9 @@ def test_the_requests_are_answered(archive: Path, encoder: ColourEncoder, tmp_pa
     app = create_app(
         ServiceSettings(index=archive, keys_file=tmp_path / "keys.txt"), index=Index.open(archive, encoder=encoder)
     )
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    assert len(lines) >= 8
+    pages = [GUIDE, (GUIDES / "gis.md").read_text(encoding="utf-8")]
+    lines = [line for page in pages for block in blocks("sh", page) for line in block.splitlines()]
+    assert len(lines) >= 13
     with run_app(app) as url:
         for line in lines:
             out, answer = curl(line.replace("$RSITR", url).replace("$KEY", key), key=key, folder=tmp_path)
@@ -57,6 +59,7 @@ def test_the_requests_are_answered(archive: Path, encoder: ColourEncoder, tmp_pa
                 answer.json()
             else:
                 out.write_bytes(answer.content)
+    assert json.loads((tmp_path / "rivers.geojson").read_text(encoding="utf-8"))["numberMatched"] == 0
     assert json.loads((tmp_path / "farmland.geojson").read_text(encoding="utf-8"))["type"] == "FeatureCollection"
 
 
@@ -72,4 +75,4 @@ def test_the_python_runs(
     monkeypatch.chdir(tmp_path)
     for block in blocks("python"):
         exec(compile(block, "serving.md", "exec"), {})
-    assert capsys.readouterr().out.startswith("rsitr 1")
+    assert re.fullmatch(r"rsitr \d\d\n", capsys.readouterr().out)

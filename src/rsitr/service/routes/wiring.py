@@ -6,14 +6,24 @@ import hashlib
 import json
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Path, Request, Response
 
 from rsitr.formats import plain
 from rsitr.service.engine import Engine
 from rsitr.service.errors import ForbiddenError
 from rsitr.service.replies import ProblemReply
 
-__all__ = ["EngineOf", "Writer", "can_write", "errors_of", "json_response", "picture_response"]
+__all__ = [
+    "DOCUMENT",
+    "FEATURES",
+    "EngineOf",
+    "ItemId",
+    "Writer",
+    "can_write",
+    "errors_of",
+    "json_response",
+    "picture_response",
+]
 
 PICTURE_SECONDS = 300
 """A browser may show a picture so long without asking again: a scene may be indexed anew under the same name."""
@@ -35,6 +45,7 @@ def _require_writer(request: Request) -> None:
 
 EngineOf = Annotated[Engine, Depends(_engine)]
 Writer = Depends(_require_writer)
+ItemId = Annotated[str, Path(min_length=1, max_length=200, description="As lists of items have it.")]
 
 
 def errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -58,10 +69,20 @@ def errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def json_response(content: Any, *, status: int = 200) -> Response:
+FEATURES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "GeoJSON", "content": {"application/geo+json": {"schema": {"type": "object"}}}},
+    **errors_of(404, 503),
+}
+DOCUMENT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "JSON", "content": {"application/json": {"schema": {"type": "object"}}}},
+    **errors_of(404, 503),
+}
+
+
+def json_response(content: Any, *, status: int = 200, media_type: str = "application/json") -> Response:
     """A reply, or plain values, as JSON, written once: our own records need no second validation."""
     body = json.dumps(plain(content), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
-    return Response(body, status_code=status, media_type="application/json")
+    return Response(body, status_code=status, media_type=media_type)
 
 
 def picture_response(request: Request, content: bytes, media_type: str) -> Response:
