@@ -41,6 +41,7 @@ from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
     from rsitr.formats.document import to_json, to_json_line
+    from rsitr.formats.embeddings import WrittenTiles, write_embedding_stac, write_tiles
     from rsitr.formats.geojson import collect_features, to_geojson
     from rsitr.formats.heat import HeatMap, draw_heat_map, write_heat_map
     from rsitr.formats.labels import make_label_page
@@ -71,6 +72,7 @@ __all__ = [
     "StageRecord",
     "TileRecord",
     "Verdict",
+    "WrittenTiles",
     "collect_features",
     "draw_heat_map",
     "find_unsuitable",
@@ -98,7 +100,9 @@ __all__ = [
     "to_json_line",
     "to_layer",
     "to_stac",
+    "write_embedding_stac",
     "write_heat_map",
+    "write_tiles",
 ]
 
 __getattr__ = lazy_names(
@@ -107,6 +111,7 @@ __getattr__ = lazy_names(
         "ContactSheet": "rsitr.formats.sheet",
         "HeatMap": "rsitr.formats.heat",
         "PictureSource": "rsitr.formats.sheet",
+        "WrittenTiles": "rsitr.formats.embeddings",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",
         "make_label_page": "rsitr.formats.labels",
@@ -118,7 +123,9 @@ __getattr__ = lazy_names(
         "to_json_line": "rsitr.formats.document",
         "to_layer": "rsitr.formats.layers",
         "to_stac": "rsitr.formats.stac",
+        "write_embedding_stac": "rsitr.formats.embeddings",
         "write_heat_map": "rsitr.formats.heat",
+        "write_tiles": "rsitr.formats.embeddings",
     },
 )
 

@@ -29,6 +29,7 @@ from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
     from rsitr.geo.chips import write_chip
+    from rsitr.geo.outlines import Outlines, make_outlines, read_crs
     from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
     from rsitr.geo.placement import Ground, Placement
     from rsitr.geo.scene import Scene, open_scene
@@ -41,6 +42,7 @@ __all__ = [
     "SMALLEST_PX",
     "FileState",
     "Ground",
+    "Outlines",
     "Placement",
     "Scene",
     "SceneReader",
@@ -64,10 +66,12 @@ __all__ = [
     "geojson_geometry",
     "is_url",
     "list_files",
+    "make_outlines",
     "open_reader",
     "open_scene",
     "public_address",
     "read_area",
+    "read_crs",
     "read_picture",
     "read_window",
     "ring_shape",
@@ -77,6 +81,7 @@ __all__ = [
 
 _LAZY = {
     "write_chip": "rsitr.geo.chips",
+    **dict.fromkeys(("Outlines", "make_outlines", "read_crs"), "rsitr.geo.outlines"),
     **dict.fromkeys(("SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"), "rsitr.geo.pixels"),
     **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),
     **dict.fromkeys(("Scene", "open_scene"), "rsitr.geo.scene"),
