@@ -222,9 +222,23 @@ class EmbeddingFile:
 
     def _read(self, columns: Sequence[str], *, rows: int) -> Iterator[Any]:
         try:
-            yield from self._file.iter_batches(batch_size=rows, columns=list(columns))
+            for groups in self._groups(rows):
+                yield from self._file.iter_batches(batch_size=rows, row_groups=groups, columns=list(columns))
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"it is damaged ({_first_line(error)})") from error
+
+    def _groups(self, rows: int) -> Iterator[list[int]]:
+        """Row groups with so many rows together, or one that has more: whatever is read at once stays in memory."""
+        held: list[int] = []
+        n = 0
+        for group in range(self._file.num_row_groups):
+            held.append(group)
+            n += int(self._file.metadata.row_group(group).num_rows)
+            if n >= rows:
+                yield held
+                held, n = [], 0
+        if held:
+            yield held
 
     def _written(self, batch: Any, rows: NDArray[np.int64]) -> Any:
         """Rows of a file of ours, as they were; a row that was spoilt since is none."""
