@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -84,27 +84,36 @@ def index(
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Only tell what would be done: scenes, tiles, time and space. Nothing is written."
     ),
-    from_embeddings: bool = typer.Option(
-        False,
-        "--from-embeddings",
-        help="What is named are Parquet files of embeddings that were made elsewhere, or folders of them.",
-    ),
-    vector_column: str | None = typer.Option(
-        None, metavar="NAME", help="Of the embeddings' vectors; A* is a column for each number. [default: found]"
-    ),
-    geometry_column: str | None = typer.Option(
-        None, metavar="NAME", help="Of their outlines, as WKB or well-known text. [default: found]"
-    ),
-    id_column: str | None = typer.Option(None, metavar="NAME", help="Of their ids. [default: found]"),
-    date_column: str | None = typer.Option(None, metavar="NAME", help="Of their days. [default: found]"),
-    scene_column: str | None = typer.Option(
-        None, metavar="NAME", help="Of what they were cut from. [default: found, else a file is a scene]"
-    ),
-    sensor_column: str | None = typer.Option(None, metavar="NAME", help="Of their sensors. [default: found]"),
-    gsd_column: str | None = typer.Option(None, metavar="NAME", help="Of metres per pixel. [default: none]"),
-    model_name: str | None = typer.Option(
-        None, metavar="NAME", help="What made the embeddings, as people call it. [default: as the files say]"
-    ),
+    from_embeddings: Annotated[
+        bool,
+        typer.Option(
+            "--from-embeddings",
+            help="What is named are Parquet files of embeddings that were made elsewhere, or folders of them.",
+        ),
+    ] = False,
+    vector_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of the embeddings' vectors; A* is a column for each number. [default: found]"
+        ),
+    ] = None,
+    geometry_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of their outlines, as WKB or well-known text. [default: found]")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of their ids. [default: found]")] = None,
+    date_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of their days. [default: found]")] = None,
+    scene_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of what they were cut from. [default: found, else a file is a scene]"),
+    ] = None,
+    sensor_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of their sensors. [default: found]")
+    ] = None,
+    gsd_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of metres per pixel. [default: none]")] = None,
+    model_name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What made the embeddings, as people call it. [default: as the files say]"),
+    ] = None,
 ) -> None:
     """Make scenes searchable: GeoTIFF and whatever else GDAL reads, and plain pictures; or embeddings made elsewhere.
 
