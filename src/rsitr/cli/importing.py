@@ -58,9 +58,9 @@ def run_import(request: ImportRequest) -> int:
     if request.dry_run:
         return _foretell(paths, options)
     if request.model is not None:
-        from rsitr.models.zoo import load_model
+        from rsitr.models.zoo import load_encoder
 
-        options = replace(options, encoder=load_model(request.model, device=request.device))
+        options = replace(options, encoder=load_encoder(request.model, device=request.device))
     with progress_bar() as bar:
         task = bar.add_task("reading embeddings", total=None)
         report = import_embeddings(
