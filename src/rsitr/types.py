@@ -171,7 +171,8 @@ class Tile:
     Attributes:
         tile: stable id, unique in an index.
         scene: path of the scene relative to the index's root, with forward slashes.
-        window_px: (column, row, width, height) in the scene's full-resolution pixels.
+        window_px: (column, row, width, height) in the scene's full-resolution pixels; width and height are 0 where
+            nobody knows: of embeddings that others made.
         footprint: outline on the ground, or None for a scene that has no known place on Earth.
         bbox: box around the footprint, or None.
         date: day of acquisition, or None where it is unknown (never the file's time stamp).
@@ -243,7 +244,7 @@ class SceneEntry:
         scene: path relative to the index's root, with forward slashes.
         size_bytes: size of the file when it was indexed.
         mtime_ns: its time of change then, only to notice a change (never a date of acquisition).
-        size_px: (width, height).
+        size_px: (width, height); 0 and 0 where there is no file: of embeddings that others made.
         n_tiles: tiles in the index.
         n_left_out: tiles left out because they are mostly nodata.
         crs: the scene's own reference system, as a person would name it, or None.

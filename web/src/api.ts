@@ -109,6 +109,9 @@ export function explanationUrl(picture: string, words: string, sizePx: number): 
  * picture is fetched here and shown from memory.
  */
 export async function showPicture(image: HTMLImageElement, url: string): Promise<void> {
+  // Of embeddings that were made elsewhere there is none: nothing is shown rather than a broken picture.
+  image.onerror = () => image.classList.add("missing");
+  image.onload = () => image.classList.remove("missing");
   if (!getKey() || url.startsWith("blob:")) {
     image.src = url;
     return;

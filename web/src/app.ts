@@ -84,6 +84,7 @@ export class App {
     });
     this.#results = createResults(this.#grid, {
       suggest: (text) => this.#ask({ text }),
+      begin: (tile) => this.#ask({ like: [tile] }),
       locateScene: (scene) => {
         this.#showPane("map");
         this.#map.showScene(scene);

@@ -33,6 +33,7 @@ export interface Trouble {
 
 interface Actions {
   suggest: (text: string) => void;
+  begin: (tile: string) => void;
   locateScene: (scene: Scene) => void;
   group: (places: boolean) => void;
   more: () => void;
@@ -142,8 +143,21 @@ export function createResults(grid: Grid, actions: Actions): Results {
         h(
           "p",
           { class: "lead" },
-          `${isTouched() ? "Describe what to look for, or choose a picture of it." : "Describe what to look for, or drop a picture of it anywhere on this page."} ${held} are ready to be searched.`,
+          `${invite(info)} ${held} are ready to be searched.`,
         ),
+        info.examples.length > 0 &&
+          h(
+            "div",
+            { class: "suggestions" },
+            h("h3", {}, "Begin with what is like"),
+            h(
+              "ul",
+              {},
+              ...info.examples.map((tile) =>
+                h("li", {}, h("button", { type: "button", onclick: () => actions.begin(tile) }, tile)),
+              ),
+            ),
+          ),
         info.suggestions.length > 0 &&
           h(
             "div",
@@ -192,6 +206,14 @@ export function createResults(grid: Grid, actions: Actions): Results {
       more.hidden = !asked || question.k >= (info?.limits.max_k ?? question.k);
     },
   };
+}
+
+/** How a search of this index begins. */
+function invite(info: IndexInfo): string {
+  if (!info.knows_words) return "The embeddings of this index were made elsewhere: it knows places like a tile, and no words.";
+  return isTouched()
+    ? "Describe what to look for, or choose a picture of it."
+    : "Describe what to look for, or drop a picture of it anywhere on this page.";
 }
 
 /** How many of the results are likely right, where not all of them are. */

@@ -32,6 +32,8 @@ export interface IndexInfo {
   limits: { max_k: number; max_upload_bytes: number; max_upload_px: number };
   can_write: boolean;
   suggestions: string[];
+  knows_words: boolean;
+  examples: string[];
 }
 
 export interface Scene {

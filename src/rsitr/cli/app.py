@@ -23,7 +23,7 @@ from rsitr.cli.data_leakage import leakage
 from rsitr.cli.data_merge import merge
 from rsitr.cli.demo import demo
 from rsitr.cli.distill import distill
-from rsitr.cli.embeddings import evaluate_embeddings, export_embeddings
+from rsitr.cli.embeddings import embeddings, evaluate_embeddings, export_embeddings
 from rsitr.cli.evaluate import evaluate
 from rsitr.cli.explain import explain
 from rsitr.cli.export import export
@@ -159,6 +159,7 @@ app.command("explain")(explain)
 app.command("ablate")(ablate)
 app.command("figures")(figures)
 app.command("export")(export)
+app.command("embeddings")(embeddings)
 app.command("export-embeddings")(export_embeddings)
 app.command("evaluate-embeddings")(evaluate_embeddings)
 app.command("demo")(demo)

@@ -1,4 +1,4 @@
-"""`rsitr export-embeddings` and `rsitr evaluate-embeddings`: a split's features in a Parquet file, and back."""
+"""`rsitr embeddings`, `export-embeddings` and `evaluate-embeddings`: the vectors of an index or a split, for others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,93 @@ from typing import Annotated
 import typer
 
 from rsitr.cli.output import AsJson
+
+
+def embeddings(
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="GeoParquet file to write: for each tile, its vector."),
+    ] = None,
+    stac: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write a STAC collection: an item for each scene, the file of embeddings as asset."
+        ),
+    ] = None,
+    license_id: Annotated[
+        str, typer.Option("--license", metavar="SPDX", help="What the collection says of the right to use it.")
+    ] = "other",
+    root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the scenes lie now, if they have moved.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an index's tiles with their vectors for other programs: GeoParquet, STAC.
+
+    `rsitr index --from-embeddings FILE --into INDEX` makes an index of such a file that finds the same. Status 1 if a
+    scene could be no STAC item, since its day is unknown.
+    """
+    import sys
+
+    from rsitr.cli.info import format_size
+    from rsitr.cli.output import console, print_json, progress_bar, require_folder
+    from rsitr.cli.rendering import scene_address
+    from rsitr.cli.results_training import TileEmbeddingsResult
+    from rsitr.errors import ConfigError
+    from rsitr.files import require_writable
+    from rsitr.formats import WrittenTiles, write_embedding_stac, write_tiles
+    from rsitr.index import open_index
+
+    if out is None and stac is None:
+        raise ConfigError("nothing to write: name a file with --out, or a folder with --stac, or both")
+    if out is not None:
+        require_writable(out)
+    if stac is not None:
+        require_folder(stac, option="--stac")
+    opened = open_index(index, root=root)
+
+    files: dict[str, WrittenTiles] = {}
+
+    def tell(path: Path, written: WrittenTiles) -> None:
+        files[str(path)] = written
+        if as_json:
+            return
+        size = format_size(written.size_bytes)
+        without = f", {written.n_without_place:,} of them without a known place" if written.n_without_place else ""
+        console().print(f"{path}: {written.n_tiles:,} tiles{without}, {opened.store.dim} numbers each, {size}")
+
+    missing: tuple[str, ...] = ()
+    with progress_bar() as bar:
+        task = bar.add_task("tiles", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if out is not None:
+            tell(out, write_tiles(opened, out, progress=show))
+        if stac is not None:
+            written, missing = write_embedding_stac(
+                opened, stac, address=scene_address(opened.root), license_id=license_id, progress=show
+            )
+            tell(stac / "embeddings.parquet", written)
+    if opened.manifest.code_length:
+        sys.stderr.write("note: local codes stay in the index: who reads the file ranks by its vectors alone\n")
+    if as_json:
+        last = next(reversed(files.values()))
+        print_json(
+            TileEmbeddingsResult(
+                files=list(files),
+                stac=None if stac is None else str(stac),
+                n_tiles=last.n_tiles,
+                n_without_place=last.n_without_place,
+                dim=opened.store.dim,
+                missing=list(missing),
+            )
+        )
+    for line in missing:
+        sys.stderr.write(f"{line}\n")
+    raise typer.Exit(1 if missing else 0)
 
 
 def export_embeddings(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
+from rsitr.cli.importing import ImportRequest, run_import
 from rsitr.cli.indexing import IndexOptions, run_index, run_relink
 from rsitr.cli.output import AsJson
 from rsitr.errors import ConfigError
@@ -85,14 +86,75 @@ def index(
         False, "--dry-run", help="Only tell what would be done: scenes, tiles, time and space. Nothing is written."
     ),
     as_json: AsJson = False,
+    from_embeddings: Annotated[
+        bool,
+        typer.Option(
+            "--from-embeddings",
+            help="What is named are Parquet files of embeddings that were made elsewhere, or folders of them.",
+        ),
+    ] = False,
+    vector_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of the embeddings' vectors; A* is a column for each number. [default: found]"
+        ),
+    ] = None,
+    geometry_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of their outlines, as WKB or well-known text. [default: found]")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of their ids. [default: found]")] = None,
+    date_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of their days. [default: found]")] = None,
+    scene_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of what they were cut from. [default: found, else a file is a scene]"),
+    ] = None,
+    sensor_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of their sensors. [default: found]")
+    ] = None,
+    gsd_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of metres per pixel. [default: none]")] = None,
+    model_name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What made the embeddings, as people call it. [default: as the files say]"),
+    ] = None,
 ) -> None:
-    """Make scenes searchable: GeoTIFF and whatever else GDAL reads, and plain pictures.
+    """Make scenes searchable: GeoTIFF and whatever else GDAL reads, and plain pictures; or embeddings made elsewhere.
 
     An index that exists grows: scenes that are new or have changed are indexed, the others left as they are; an
     interrupted run continues when it is started again. Status 1 if a file could not be used, 2 if none could.
     """
     from rsitr.index.manifest import make_settings
 
+    columns = {
+        "vector": vector_column,
+        "geometry": geometry_column,
+        "id": id_column,
+        "date": date_column,
+        "scene": scene_column,
+        "sensor": sensor_column,
+        "gsd": gsd_column,
+    }
+    named = {f"--{name}-column": value for name, value in columns.items()} | {"--model-name": model_name}
+    if from_embeddings:
+        of_scenes = {
+            "--fp32": not fast, "--onnx": onnx, "--compile": compiled, "--tile-px": tile_px, "--overlap": overlap,
+            "--scales": scales, "--bands": bands, "--page": page, "--local-codes": local_codes, "--store": store,
+            "--sync": sync,
+        }  # fmt: skip
+        _require_none(of_scenes, why="is for scenes, which embeddings were made of already")
+        request = ImportRequest(
+            files=tuple(scenes or ()),
+            into=into,
+            columns=columns,
+            tile_m=tile_m,
+            model=model,
+            model_name=model_name,
+            device=device,
+            root=root,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+        raise typer.Exit(_stoppable(lambda: run_import(request), kept="the files that were done are kept"))
+    _require_none(named, why="is for embeddings: give it with --from-embeddings")
     if not scenes:
         raise typer.Exit(run_relink(into, root=root, as_json=as_json))
     options = IndexOptions(
@@ -118,12 +180,22 @@ def index(
         dry_run=dry_run,
         as_json=as_json,
     )
+    raise typer.Exit(_stoppable(lambda: run_index(scenes, options), kept="what was encoded is kept"))
+
+
+def _stoppable(work: Callable[[], int], *, kept: str) -> int:
+    """The status of some work that a person may interrupt, which typer would end without a word."""
     try:
-        status = run_index(scenes, options)
-    except KeyboardInterrupt:  # typer would end without a word
-        sys.stderr.write("rsitr: interrupted; what was encoded is kept, and the same command goes on from there\n")
-        status = 130
-    raise typer.Exit(status)
+        return work()
+    except KeyboardInterrupt:
+        sys.stderr.write(f"rsitr: interrupted; {kept}, and the same command goes on from there\n")
+        return 130
+
+
+def _require_none(options: Mapping[str, object], *, why: str) -> None:
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if given:
+        raise ConfigError(f"{given[0]} {why}")
 
 
 def _parse_numbers(option: str, text: str | None, kind: Callable[[str], Number]) -> list[Number] | None:

@@ -75,13 +75,13 @@ def _lines(summary: IndexSummary, detectors: Sequence[str]) -> list[tuple[str, s
     places = f", {summary.n_without_place:,} without a known place" if summary.n_without_place else ""
     left_out = f", {summary.n_left_out:,} left out (mostly nodata)" if summary.n_left_out else ""
     return [
-        ("model", f"{summary.model} ({summary.dim} wide, fingerprint {summary.fingerprint[:12]})"),
+        ("model", f"{summary.model} ({summary.dim} wide, {_known(summary)})"),
         ("scenes", f"{summary.n_scenes:,}{places}"),
         ("tiles", f"{summary.n_tiles:,}{left_out}"),
-        ("tile size", f"{describe_tiles(summary)}, overlap {summary.overlap:g}"),
+        *([("made of", f"{summary.n_files:,} files of embeddings")] if summary.made_of == "embeddings" else []),
+        *([("tile size", f"{describe_tiles(summary)}, overlap {summary.overlap:g}")] if summary.has_words else []),
         *(("", note) for note in summary.tile_notes),
-        ("bands", ", ".join(map(str, summary.bands)) if summary.bands else "as each file says"),
-        ("encoded by", ", later also ".join([summary.encoding or "unknown", *summary.later_encodings])),
+        *(_encoding(summary) if summary.has_words else []),
         ("local codes", f"{summary.code_length} numbers per tile" if summary.code_length else "none"),
         ("ranking", _ranking(summary)),
         *([("unfinished", unfinished)] if summary.n_unfinished else []),
@@ -90,10 +90,24 @@ def _lines(summary: IndexSummary, detectors: Sequence[str]) -> list[tuple[str, s
         ("sensors", ", ".join(summary.sensors) or "none named"),
         ("area", format_area(summary.area_km2)),
         ("box (W, S, E, N)", ", ".join(f"{side:.4f}" for side in summary.bbox) if summary.bbox else "no known place"),
-        ("scenes lie in", str(summary.root) + ("" if summary.is_root_there else " (not there: hits have no pictures)")),
+        (
+            "scenes lie in" if summary.has_words else "files lie in",
+            str(summary.root) + ("" if summary.is_root_there else " (not there: hits have no pictures)"),
+        ),
         ("detectors", ", ".join(detectors) or "none"),
         ("size on disk", format_size(summary.size_bytes)),
         ("made with", summary.created_with),
+    ]
+
+
+def _known(summary: IndexSummary) -> str:
+    return f"fingerprint {summary.fingerprint[:12]}" if summary.has_words else "not known here: no search by words"
+
+
+def _encoding(summary: IndexSummary) -> list[tuple[str, str]]:
+    return [
+        ("bands", ", ".join(map(str, summary.bands)) if summary.bands else "as each file says"),
+        ("encoded by", ", later also ".join([summary.encoding or "unknown", *summary.later_encodings])),
     ]
 
 

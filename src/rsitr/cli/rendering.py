@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -205,13 +205,19 @@ def _write_single(answer: Answer, chosen: Format, opened: Index) -> Rendered:
 
 def _write_stac(answers: Sequence[Answer], opened: Index) -> Rendered:
     from rsitr.formats import to_stac
+
+    return Rendered(*to_stac(answers, address=scene_address(opened.root)))
+
+
+def scene_address(root: Path) -> Callable[[str], str]:
+    """What gives the address of a scene, from its path in an index whose scenes lie in `root`."""
     from rsitr.geo import is_url
 
     def address(scene: str) -> str:
         # A scene outside the root is named with "..", which has no place in an address.
-        return scene if is_url(scene) else Path(os.path.normpath(opened.root / scene)).as_uri()
+        return scene if is_url(scene) else Path(os.path.normpath(root / scene)).as_uri()
 
-    return Rendered(*to_stac(answers, address=address))
+    return address
 
 
 def format_tables(result: SearchResult, layout: Layout) -> str:

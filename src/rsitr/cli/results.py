@@ -28,6 +28,7 @@ from rsitr.cli.results_training import (
     KeywordsResult,
     LeakageResult,
     MergeResult,
+    TileEmbeddingsResult,
     TrainResult,
     TuneResult,
 )
@@ -52,6 +53,7 @@ RESULTS: Mapping[str, type] = {
     "ablate": AblateResult,
     "figures": FiguresResult,
     "export": ExportResult,
+    "embeddings": TileEmbeddingsResult,
     "export-embeddings": EmbeddingsResult,
     "evaluate-embeddings": EvaluateResult,
     "demo": DemoResult,

@@ -195,6 +195,27 @@ class ExportResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TileEmbeddingsResult:
+    """An index's tiles with their vectors, in files.
+
+    Attributes:
+        files: the Parquet files that were written.
+        stac: folder of the STAC collection, or None.
+        n_tiles: tiles.
+        n_without_place: those that have no known place.
+        dim: numbers of each vector.
+        missing: why scenes are no STAC item.
+    """
+
+    files: list[str]
+    stac: str | None
+    n_tiles: int
+    n_without_place: int
+    dim: int
+    missing: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmbeddingsResult:
     """Features in a file.
 

@@ -41,6 +41,7 @@ from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
     from rsitr.formats.document import to_json, to_json_line
+    from rsitr.formats.embeddings import WrittenTiles, write_embedding_stac, write_tiles
     from rsitr.formats.geojson import about, answer_features, collect_features, to_geojson
     from rsitr.formats.heat import HeatMap, HeatRecord, draw_heat_map, say_heat, write_heat_map
     from rsitr.formats.labels import make_label_page
@@ -73,6 +74,7 @@ __all__ = [
     "StageRecord",
     "TileRecord",
     "Verdict",
+    "WrittenTiles",
     "about",
     "answer_features",
     "answer_rows",
@@ -106,7 +108,9 @@ __all__ = [
     "to_json_line",
     "to_layer",
     "to_stac",
+    "write_embedding_stac",
     "write_heat_map",
+    "write_tiles",
 ]
 
 __getattr__ = lazy_names(
@@ -120,6 +124,7 @@ __getattr__ = lazy_names(
         "about": "rsitr.formats.geojson",
         "answer_features": "rsitr.formats.geojson",
         "answer_rows": "rsitr.formats.layers",
+        "WrittenTiles": "rsitr.formats.embeddings",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",
         "say_heat": "rsitr.formats.heat",
@@ -134,7 +139,9 @@ __getattr__ = lazy_names(
         "to_json_line": "rsitr.formats.document",
         "to_layer": "rsitr.formats.layers",
         "to_stac": "rsitr.formats.stac",
+        "write_embedding_stac": "rsitr.formats.embeddings",
         "write_heat_map": "rsitr.formats.heat",
+        "write_tiles": "rsitr.formats.embeddings",
     },
 )
 

@@ -186,6 +186,8 @@ def _format_ground(hit: Hit) -> str:
     """How much ground a tile shows: `1.12 x 1.12 km, 5.0 m per pixel`."""
     gsd_m = hit.tile.gsd_m
     _, _, width, height = hit.tile.window_px
+    if not width:
+        return f"of unknown size{_remark(hit)}"
     if gsd_m is None:
         return f"{width} × {height} px{_remark(hit)}"
     extent = format_extent(width * gsd_m, height * gsd_m)

@@ -15,9 +15,10 @@ from rsitr.formats.document import PLACE
 from rsitr.formats.places import Place, Sighting, outline_box, outline_geometry
 from rsitr.formats.records import PlaceRecord, plain
 
-__all__ = ["STAC_VERSION", "stac_item", "to_stac"]
+__all__ = ["PARQUET", "STAC_VERSION", "instant", "media_type", "stac_item", "to_stac"]
 
 STAC_VERSION = "1.1.0"
+PARQUET = "application/vnd.apache.parquet"
 GEOTIFF = "image/tiff; application=geotiff"
 MEDIA_TYPES = {
     **dict.fromkeys((".tif", ".tiff", ".gtiff"), "image/tiff"),
@@ -77,7 +78,7 @@ def stac_item(
         links: to its collection and others.
         collection: the id of that collection, where it has one.
     """
-    first, last = _instant(days[0]), _instant(days[-1])
+    first, last = instant(days[0]), instant(days[-1])
     when = {"datetime": first} if first == last else {"datetime": None, "start_datetime": first, "end_datetime": last}
     return {
         "type": "Feature",
@@ -109,7 +110,7 @@ def _item(place: Place, answer: Answer, *, prefix: str, address: Callable[[str],
         assets={
             sighting.scene: {
                 "href": address(sighting.scene),
-                **({"type": media} if (media := _media_type(sighting)) else {}),
+                **_media(sighting),
                 "title": f"{sighting.scene}, {sighting.date.isoformat() if sighting.date else 'day unknown'}",
                 "roles": ["data"],
             }
@@ -118,11 +119,17 @@ def _item(place: Place, answer: Answer, *, prefix: str, address: Callable[[str],
     )
 
 
-def _media_type(sighting: Sighting) -> str | None:
-    """By the ending of the scene's name; None where that says nothing."""
-    found = MEDIA_TYPES.get(PurePosixPath(urlsplit(sighting.scene).path).suffix.lower())
-    return GEOTIFF if found == "image/tiff" and sighting.outline is not None else found
+def _media(sighting: Sighting) -> dict[str, str]:
+    found = media_type(sighting.scene, has_place=sighting.outline is not None)
+    return {} if found is None else {"type": found}
 
 
-def _instant(day: datetime.date) -> str:
+def media_type(scene: str, *, has_place: bool) -> str | None:
+    """Of a scene's file, by the ending of its name; None where that says nothing."""
+    found = MEDIA_TYPES.get(PurePosixPath(urlsplit(scene).path).suffix.lower())
+    return GEOTIFF if found == "image/tiff" and has_place else found
+
+
+def instant(day: datetime.date) -> str:
+    """The beginning of a day, as STAC writes it."""
     return f"{day.isoformat()}T00:00:00Z"

@@ -21,7 +21,7 @@ def find_unsuitable(tile: Tile) -> str | None:
     if tile.gsd_m is not None and tile.gsd_m > COARSEST_GSD_M:
         return f"pixels of {format_gsd(tile.gsd_m).removesuffix(' per pixel')}"
     width, height = tile.window_px[2:]
-    return f"{width} × {height} pixels" if min(width, height) < SMALLEST_PX else None
+    return f"{width} × {height} pixels" if 0 < min(width, height) < SMALLEST_PX else None
 
 
 def say_suitability(tile: Tile) -> str:

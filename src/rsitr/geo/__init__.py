@@ -30,6 +30,7 @@ from rsitr.registry import lazy_names
 if TYPE_CHECKING:
     from rsitr.geo.arrays import is_array, open_array, read_array
     from rsitr.geo.chips import write_chip
+    from rsitr.geo.outlines import Outlines, make_outlines, read_crs
     from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
     from rsitr.geo.placement import Ground, Placement
     from rsitr.geo.scene import Scene, open_scene
@@ -42,6 +43,7 @@ __all__ = [
     "SMALLEST_PX",
     "FileState",
     "Ground",
+    "Outlines",
     "Placement",
     "Scene",
     "SceneReader",
@@ -67,12 +69,14 @@ __all__ = [
     "is_array",
     "is_url",
     "list_files",
+    "make_outlines",
     "open_array",
     "open_reader",
     "open_scene",
     "public_address",
     "read_area",
     "read_array",
+    "read_crs",
     "read_picture",
     "read_window",
     "ring_shape",
@@ -83,6 +87,7 @@ __all__ = [
 _LAZY = {
     **dict.fromkeys(("is_array", "open_array", "read_array"), "rsitr.geo.arrays"),
     "write_chip": "rsitr.geo.chips",
+    **dict.fromkeys(("Outlines", "make_outlines", "read_crs"), "rsitr.geo.outlines"),
     **dict.fromkeys(("SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"), "rsitr.geo.pixels"),
     **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),
     **dict.fromkeys(("Scene", "open_scene"), "rsitr.geo.scene"),

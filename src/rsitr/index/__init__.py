@@ -21,6 +21,10 @@ from rsitr.index.summary import IndexSummary, summarise
 from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
+    from rsitr.index.columns import ColumnChoice
+    from rsitr.index.exchange import Exchange, file_columns, file_schema
+    from rsitr.index.importing import ImportOptions, ImportReport, find_tables, import_embeddings
+    from rsitr.index.imports import ImportedFile
     from rsitr.index.ingestion import IngestProgress, IngestReport, ingest
     from rsitr.index.reading import sample_pictures
     from rsitr.index.surveying import Survey, survey
@@ -29,7 +33,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CODE_FILE",
     "STORES",
+    "ColumnChoice",
+    "Exchange",
     "Failure",
+    "ImportOptions",
+    "ImportReport",
+    "ImportedFile",
     "IndexFolder",
     "IndexSummary",
     "IngestProgress",
@@ -40,6 +49,10 @@ __all__ = [
     "Settings",
     "Survey",
     "TileMatrix",
+    "file_columns",
+    "file_schema",
+    "find_tables",
+    "import_embeddings",
     "ingest",
     "open_index",
     "recorded_encodings",
@@ -51,6 +64,10 @@ __all__ = [
 ]
 
 _LAZY = {
+    "ColumnChoice": "rsitr.index.columns",
+    **dict.fromkeys(("Exchange", "file_columns", "file_schema"), "rsitr.index.exchange"),
+    **dict.fromkeys(("ImportOptions", "ImportReport", "find_tables", "import_embeddings"), "rsitr.index.importing"),
+    "ImportedFile": "rsitr.index.imports",
     **dict.fromkeys(("IngestProgress", "IngestReport", "ingest"), "rsitr.index.ingestion"),
     "sample_pictures": "rsitr.index.reading",
     **dict.fromkeys(("Survey", "survey"), "rsitr.index.surveying"),

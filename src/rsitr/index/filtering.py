@@ -54,7 +54,7 @@ class TileColumns:
         boxes: (4, n) west, south, east, north; NaN where a tile has no place.
         days: (n,) days since 1970; NaN where unknown.
         gsd_m: (n,) metres per pixel; NaN where unknown.
-        sides_px: (n,) the shorter side of each tile's window.
+        sides_px: (n,) the shorter side of each tile's window; 0 where it is unknown.
         scenes: the scene of each tile.
         sensors: the sensor of each tile.
         footprints: Arrow column of WKB outlines.
@@ -92,7 +92,8 @@ class TileColumns:
     @cached_property
     def _suitable(self) -> Mask | None:
         """Tiles whose pixels can show something to a model; None where all can."""
-        mask: Mask = ~(self.gsd_m > np.float32(COARSEST_GSD_M)) & (self.sides_px >= SMALLEST_PX)
+        is_large = (self.sides_px >= SMALLEST_PX) | (self.sides_px == 0)
+        mask: Mask = ~(self.gsd_m > np.float32(COARSEST_GSD_M)) & is_large
         return None if mask.all() else mask
 
     def passing(self, where: TileFilter | None) -> Rows | None:

@@ -22,6 +22,7 @@ from rsitr.types import OpenStore, Store, TileCoder
 
 __all__ = [
     "CODE_FILE",
+    "IMPORTS",
     "STORES",
     "IndexFolder",
     "clear_index",
@@ -36,10 +37,12 @@ __all__ = [
 
 LOCK = ".lock"
 ROOT_SAMPLE = 64  # scenes are looked for where an archive may lie
+IMPORTS = "embeddings.json"
+"""The files of embeddings that are in an index."""
 CODE_FILE = "local-code.safetensors"
 """What makes the codes of the tiles, in the index's folder."""
 # What a run that was killed while it made an index may leave: with nothing else, a folder counts as empty.
-OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, CODE_FILE, *TABLE_FOLDERS, "store"})
+OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, IMPORTS, CODE_FILE, *TABLE_FOLDERS, "store"})
 
 STORES: Registry[OpenStore] = Registry("engine", group="stores", error=StoreError)
 """What keeps tiles with their vectors, by the name that an index records."""

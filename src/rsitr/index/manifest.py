@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,17 +44,37 @@ class ModelRecord(_Record):
         name: of the model.
         fingerprint: of its weights and settings.
         dim: width of its vectors.
-        image_size_px: side of the picture it sees.
+        image_size_px: side of the picture it sees; 0 where that is not known.
         encoding: how pictures were encoded at first, if the model says so.
         later_encodings: how else, where a later run could not or was not to do it like that.
+        is_foreign: its vectors came from elsewhere, and nothing here is known to make the like of them, neither of
+            words nor of pictures. Its fingerprint is then that of its name and width.
     """
 
     name: str
     fingerprint: str
     dim: int = Field(gt=0)
-    image_size_px: int = Field(gt=0)
+    image_size_px: int = Field(ge=0)
     encoding: str | None = None
     later_encodings: tuple[str, ...] = ()
+    is_foreign: bool = False
+
+    @classmethod
+    def foreign(cls, name: str, *, dim: int) -> ModelRecord:
+        """A model that is known by its name alone."""
+        digest = hashlib.sha256(f"embeddings of {dim} numbers by {name}".encode()).hexdigest()
+        return cls(name=name, fingerprint=digest, dim=dim, image_size_px=0, is_foreign=True)
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> ModelRecord:
+        """What is recorded of an encoder."""
+        return cls(
+            name=encoder.name,
+            fingerprint=encoder.fingerprint,
+            dim=encoder.dim,
+            image_size_px=encoder.image_size_px,
+            encoding=encoding_of(encoder),
+        )
 
     @property
     def encodings(self) -> tuple[str, ...]:
@@ -115,6 +136,7 @@ class Manifest(_Record):
     root: RootRecord
     code: CodeRecord | None = None
     engine: str = "lance"
+    made_of: Literal["scenes", "embeddings"] = "scenes"
 
     @classmethod
     def create(
@@ -128,14 +150,13 @@ class Manifest(_Record):
         engine: str = "lance",
     ) -> Manifest:
         """The manifest of a new index in a folder."""
-        model = ModelRecord(
-            name=encoder.name,
-            fingerprint=encoder.fingerprint,
-            dim=encoder.dim,
-            image_size_px=encoder.image_size_px,
-            encoding=encoding_of(encoder),
-        )
+        model = ModelRecord.of(encoder)
         return cls(model=model, settings=settings, root=_record_root(folder, root), code=code, engine=engine)
+
+    @classmethod
+    def of_embeddings(cls, folder: Path, *, model: ModelRecord, settings: Settings, root: Path) -> Manifest:
+        """The manifest of a new index that embeddings are taken into."""
+        return cls(model=model, settings=settings, root=_record_root(folder, root), made_of="embeddings")
 
     @property
     def code_length(self) -> int:
@@ -182,6 +203,13 @@ class Manifest(_Record):
             f"{folder}: this index was made by {what}; their vectors cannot be compared: use that model, or make a new "
             "index with `rsitr index SCENES --into NEW_INDEX`"
         )
+
+    def check_made_of(self, what: Literal["scenes", "embeddings"], *, folder: Path) -> None:
+        """Raises StoreError for an index that takes scenes where it is to take embeddings, or the other way round."""
+        if self.made_of != what:
+            raise StoreError(
+                f"{folder}: this index was made of {self.made_of}, and takes no {what}; name another --into"
+            )
 
     def check_settings(self, given: Settings, *, folder: Path) -> None:
         """Raises StoreError unless the settings that were given are those of the index."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, cached_property, partial
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rsitr.errors import ConfigError, MissingError, StoreError
@@ -40,6 +42,7 @@ __all__ = ["TABLE_FOLDERS", "LanceStore"]
 MEMORY_VARIABLE = "RSITR_MEMORY_GB"
 CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
+NAMES_AT_ONCE = 1000  # scenes in one condition
 SMALL_PIECES = 8  # in a table are joined: each costs a search some time, and joining writes all of them anew
 
 # A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
@@ -190,10 +193,62 @@ class LanceStore:
         self._guard(lambda: _replace(self._latest(self._tiles), "tile", rows, names))
         self._guard(lambda: _replace(self._latest(self._scenes), "scene", table_from_scenes(entries), names))
 
+    def extend(self, batches: Iterator[Any], entries: Callable[[], Sequence[SceneEntry]]) -> None:
+        """Write scenes that are not here yet, however many tiles they have: the tiles in one commit, then the scenes.
+
+        Args:
+            batches: of the table of tiles (`rsitr.index.rows.tile_schema`), with unit rows; they are written as they
+                come. What they raise is raised here, and nothing is written then.
+            entries: gives the scenes, once all tiles have come.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        stopped: list[Exception] = []
+
+        def watched() -> Iterator[Any]:
+            try:
+                yield from batches
+            except Exception as error:
+                stopped.append(error)
+                raise
+
+        reader = pa.RecordBatchReader.from_batches(tile_schema(self._dim, code_length=self._code_length), watched())
+        try:
+            self._guard(partial(self._latest(self._tiles).add, reader))
+        except StoreError:
+            if stopped:
+                raise stopped[0] from None
+            raise
+        self._guard(partial(self._latest(self._scenes).add, table_from_scenes(entries())))
+
+    def stream(self, *, rows: int) -> Iterator[Any]:
+        """All tiles as batches of at most so many rows of their table, without codes, at the latest version.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        table = self._guard(partial(self._database().open_table, "tiles"))
+        self._guard(partial(table.checkout, self.version))
+        names = [name for name in table.schema.names if name != "code"]
+        n = int(self._guard(table.count_rows))
+        # One after the other: a scan reads ahead without bounds where what becomes of the rows is slower.
+        for start in range(0, n, rows):
+            some = table.take_offsets(list(range(start, min(n, start + rows)))).select(names)
+            yield from self._guard(some.to_arrow).combine_chunks().to_batches()
+
+    def tile_names(self, *, but: Collection[str] = ()) -> Any:
+        """The ids of all tiles, but those of some scenes, as a column."""
+        batches = self._guard(lambda: list(self._latest(self._tiles).search().select(["tile", "scene"]).to_batches()))
+        apart = pa.array(list(but), pa.string())
+        names = [one["tile"].filter(pc.invert(pc.is_in(one["scene"], value_set=apart))) for one in batches]
+        return pa.chunked_array(names, pa.string())
+
     def remove(self, scenes: Sequence[str]) -> None:
         """Take scenes and their tiles out; first from the list of scenes, so that none is listed without its tiles."""
         for table in (self._scenes, self._tiles):
-            self._guard(partial(self._latest(table).delete, _of_scenes(scenes)))
+            for start in range(0, len(scenes), NAMES_AT_ONCE):
+                self._guard(partial(self._latest(table).delete, _of_scenes(scenes[start : start + NAMES_AT_ONCE])))
 
     def tidy(self) -> None:
         """Join the small pieces that many commits leave, and drop old versions that nobody can be reading.

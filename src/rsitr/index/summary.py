@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rsitr.geo import area_km2, enclosing_bbox
 from rsitr.index.folder import IndexFolder
+from rsitr.index.imports import read_imports
 from rsitr.index.journal import JOURNAL
 from rsitr.index.nearest import NearestCheck, read_check
 from rsitr.index.notes import describe_tiles, read_notes
@@ -52,6 +54,9 @@ class IndexSummary:
         bbox: box around everything that has a place.
         area_km2: ground that the scenes cover; what several cover counts once.
         size_bytes: of the index on disk.
+        made_of: scenes, or embeddings that were made elsewhere.
+        has_words: whether a model that encodes words is known to have made it.
+        n_files: of embeddings that are in it.
     """
 
     path: Path
@@ -85,6 +90,9 @@ class IndexSummary:
     bbox: BBox | None
     area_km2: float
     size_bytes: int
+    made_of: Literal["scenes", "embeddings"]
+    has_words: bool
+    n_files: int
 
 
 def summarise(index: IndexFolder) -> IndexSummary:
@@ -109,7 +117,9 @@ def summarise(index: IndexFolder) -> IndexSummary:
         code_length=manifest.code_length,
         n_unfinished=sum(1 for _ in (index.path / JOURNAL).glob("[!.]*")),
         nearest=read_check(index.path),
-        tile_notes=describe_tiles(scenes, read_notes(index.path), manifest.settings),
+        tile_notes=describe_tiles(
+            [scene for scene in scenes if all(scene.size_px)], read_notes(index.path), manifest.settings
+        ),
         overlap=manifest.settings.overlap,
         root=index.root,
         is_root_there=index.root.is_dir(),
@@ -126,4 +136,7 @@ def summarise(index: IndexFolder) -> IndexSummary:
         bbox=enclosing_bbox(scene.bbox for scene in scenes if scene.bbox is not None),
         area_km2=area_km2(footprints),
         size_bytes=sum(file.stat().st_size for file in index.path.rglob("*") if file.is_file()),
+        made_of=manifest.made_of,
+        has_words=not manifest.model.is_foreign,
+        n_files=len(read_imports(index.path).files),
     )

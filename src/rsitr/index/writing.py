@@ -316,6 +316,7 @@ def open_writer(
         raise StoreError(
             f"{into}: its tiles are kept by {manifest.engine!r}, not by {engine!r}; make another index to change that"
         )
+    manifest.check_made_of("scenes", folder=into)
     manifest.check_settings(given, folder=into)
     manifest.check_code(record_code(coder), folder=into)
     writer = Writer(into, manifest, root=root and root.resolve(), held=held, coder=coder)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
     from rsitr.search.result import SearchResult
     from rsitr.search.scenery import Corners
+    from rsitr.search.wordless import WordlessEncoder
 
 __all__ = [
     "FIT_TILES",
@@ -64,6 +65,7 @@ __all__ = [
     "RankingSettings",
     "Recommendation",
     "SearchResult",
+    "WordlessEncoder",
     "assess",
     "check_filter",
     "check_threshold",
@@ -119,6 +121,7 @@ __getattr__ = lazy_names(
         "Recommendation": "rsitr.search.assessing",
         "SearchResult": "rsitr.search.result",
         "THRESHOLD": "rsitr.search.relevance",
+        "WordlessEncoder": "rsitr.search.wordless",
         "assess": "rsitr.search.assessing",
         "check_filter": "rsitr.search.limits",
         "check_threshold": "rsitr.search.query",

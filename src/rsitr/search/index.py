@@ -369,6 +369,12 @@ class Index:
         """How many tiles pass a filter."""
         return self._folder.store.count(where)
 
+    def examples(self, n: int) -> tuple[str, ...]:
+        """Ids of up to n tiles, spread over the index: to begin with where nobody has an example at hand."""
+        store = self._folder.store
+        found = [store.search(vector, k=1) for vector in store.sample(n)]
+        return tuple(dict.fromkeys(hit.tile.tile for hits in found for hit in hits))
+
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""
         return self._folder.store.scenes()

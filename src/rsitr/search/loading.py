@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from rsitr.errors import ModelError
+from rsitr.errors import ModelError, StoreError
 from rsitr.index import IndexFolder
+from rsitr.search.wordless import WordlessEncoder
 from rsitr.types import Encoder
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Models:
             folder.manifest.check_encoder(encoder, folder=folder.path)
         self._folder = folder
         self._encoder = encoder
-        self._model = model or folder.manifest.model.name
+        self._named = model
         self._device = device
         self._readers: dict[str, PairScorer] = {}
         self._loading = threading.Lock()
@@ -54,10 +55,23 @@ class Models:
             return self._readers[checkpoint]
 
     def _load_encoder(self) -> Encoder:
+        """The model; for an index of embeddings whose model is not at hand, what does without."""
+        manifest = self._folder.manifest
+        if self._named is not None or manifest.made_of == "scenes":
+            return self._load(self._named or manifest.model.name)
+        if manifest.model.is_foreign:
+            why = f"its vectors were made by {manifest.model.name!r}, which is not known here"
+            return WordlessEncoder(self._folder, why=why)
+        try:
+            return self._load(manifest.model.name)
+        except (ModelError, StoreError) as error:
+            return WordlessEncoder(self._folder, why=str(error).removeprefix(f"{self._folder.path}: "))
+
+    def _load(self, name: str) -> Encoder:
         from rsitr.models.zoo import load_encoder
 
         try:
-            loaded = load_encoder(self._model, device=self._device)
+            loaded = load_encoder(name, device=self._device)
         except ModelError as error:
             made_by = self._folder.manifest.model.name
             raise ModelError(f"{self._folder.path}: made by the model {made_by!r}; {error}") from error

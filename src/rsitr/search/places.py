@@ -36,6 +36,8 @@ COMPARABLE = 16.0
 PRECISION_DEG = 1e-7  # about a centimetre
 DEGREE_M = 111_320.0
 LEAST_GAP_DEG = 1e-6
+NEAR = 1e-3
+"""Part of a tile's side by which neighbours' outlines may miss each other."""
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
@@ -185,14 +187,28 @@ def _odds(relevance: float) -> float:
 
 def _better_neighbours(hits: Sequence[Hit]) -> list[list[int]]:
     """Of each window, those before it in the list that it overlaps or shares part of an edge with, best first."""
-    boxes = np.array([hit.tile.window_px for hit in hits], dtype=np.float64)
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    low, high, slack = _extents(hits)
     better: list[list[int]] = [[] for _ in hits]
-    for i, others in _meeting(shapely.box(*low.T, *high.T)):
+    for i, others in _meeting(shapely.box(*(low - slack).T, *(high + slack).T)):
         overlap = np.minimum(high[i], high[others]) - np.maximum(low[i], low[others])
-        for j in others[(overlap > 0).any(axis=1)]:
+        for j in others[(overlap > slack).any(axis=1)]:
             better[j].append(i)
     return better
+
+
+def _extents(hits: Sequence[Hit]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Low and high corners (n, 2) of the windows of a scene's tiles, and how far apart neighbours may be.
+
+    Of embeddings that others made nobody knows the windows: there it is the boxes on the ground, which touch but for
+    rounding.
+    """
+    boxes = np.array([hit.tile.window_px for hit in hits], dtype=np.float64)
+    placed = [hit.tile.bbox for hit in hits if hit.tile.bbox is not None]
+    if boxes[:, 2:].any() or len(placed) < len(hits):
+        return boxes[:, :2], boxes[:, :2] + boxes[:, 2:], 0.0
+    ground = np.array(placed)
+    ground[:, 2] += np.where(ground[:, 2] < ground[:, 0], 360.0, 0.0)
+    return ground[:, :2], ground[:, 2:], NEAR * float((ground[:, 2:] - ground[:, :2]).min())
 
 
 def _sharing(sightings: Sequence[Sighting]) -> list[list[int]]:

@@ -138,6 +138,8 @@ class Scenery:
 
     def _unchanged_path(self, entry: SceneEntry) -> Path | str:
         """Where a scene lies; its size gives away another file. Times of change don't: copies have their own."""
+        if not all(entry.size_px):
+            raise SceneError(f"{entry.scene}: there is no picture, since its embeddings were made elsewhere")
         path = self._folder.scene_path(entry.scene)
         if isinstance(path, Path) and path.is_file() and geo.stat_source(path)[0] != entry.size_bytes:
             raise SceneError(f"{path}: has changed since it was indexed; run `rsitr index` again to renew its tiles")
@@ -152,7 +154,7 @@ class Scenery:
             MissingError: it is not in the index.
         """
         entry = self.entry(scene)
-        if entry.footprint is None:
+        if entry.footprint is None or not all(entry.size_px):
             return None
         try:
             page = self._folder.manifest.settings.page

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from rsitr.errors import RsitrError
 from rsitr.formats import Place
-from rsitr.search import Index, Mark, SearchResult
+from rsitr.search import Index, Mark, SearchResult, WordlessEncoder
 from rsitr.service.admission import Workers
 from rsitr.service.asking import Asked
 from rsitr.service.batching import RememberingEncoder, TextQueue
@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 PICTURE_THREADS = 2
 PICTURE_QUEUE = 256
 WARM_WORDS = "an aerial picture"
+EXAMPLES = 8  # tiles to begin with, where no words can be searched for
 WARMING = "rsitr-warming"
 """Name of the thread that loads the model."""
 
@@ -61,6 +62,8 @@ class Engine:
         self._renders = Workers("pictures", threads=PICTURE_THREADS, limit=PICTURE_QUEUE, metrics=metrics)
         self._warming: threading.Thread | None = None
         self.suggestions = tuple(settings.suggestions)
+        self.knows_words = True
+        self.examples: tuple[str, ...] = ()
 
     def start(self) -> None:
         """Load the model in a thread of its own; until it is there, searches are answered 503."""
@@ -123,15 +126,20 @@ class Engine:
     def _warm(self) -> None:
         started = time.monotonic()
         try:
-            encoder = RememberingEncoder(self.index.encoder)
+            loaded = self.index.encoder
+            self.knows_words = not isinstance(loaded, WordlessEncoder)
+            encoder = RememberingEncoder(loaded)
             index = self.index.with_encoder(encoder)
+            if not self.knows_words:
+                self.examples = index.examples(EXAMPLES)
             if len(index):
                 # Loads the vectors, what relevance is measured against, and what merging and learning import late.
-                found = index.search(WARM_WORDS, k=1)
+                found = index.search(WARM_WORDS, k=1) if self.knows_words else index.search(like=self.examples[0], k=1)
                 found.places()
                 index.refine(found.query, [Mark(found.hits[0].tile.tile, True)])
             # Nothing is offered that this very index denies.
-            self.suggestions = tuple(words for words in self.suggestions if index.search(words, k=1).matches)
+            offered = self.suggestions if self.knows_words else ()
+            self.suggestions = tuple(words for words in offered if index.search(words, k=1).matches)
         except RsitrError as error:
             self.status, self.detail = "failed", str(error)
             LOG.error("the model cannot be loaded", extra={"fields": {"detail": str(error)}})

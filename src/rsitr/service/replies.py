@@ -117,6 +117,8 @@ class IndexReply:
     limits: Limits
     can_write: bool
     suggestions: list[str]
+    knows_words: Annotated[bool, Field(description="Else searches begin with a tile, a mark or a detector.")]
+    examples: Annotated[list[str], Field(description="Tiles to begin with, where no words can be searched for.")]
 
 
 @dataclass(frozen=True, kw_only=True)

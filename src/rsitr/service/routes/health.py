@@ -66,6 +66,8 @@ async def get_index(request: Request, engine: EngineOf) -> Response:
         },
         "can_write": can_write(request),
         "suggestions": list(engine.suggestions),
+        "knows_words": engine.knows_words,
+        "examples": list(engine.examples),
     }
     return json_response(content)
 

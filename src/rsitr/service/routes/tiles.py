@@ -70,7 +70,7 @@ async def get_explanation(
     def make(index: Index) -> bytes:
         found = index.tile(tile)
         width, height = found.window_px[2:]
-        scale = min(1.0, size / max(width, height))
+        scale = min(1.0, size / max(width, height, 1))
         shown = (max(1, round(width * scale)), max(1, round(height * scale)))
 
         def render() -> bytes:
