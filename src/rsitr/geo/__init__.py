@@ -29,6 +29,7 @@ from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
     from rsitr.geo.chips import write_chip
+    from rsitr.geo.given import GivenArea, parse_area
     from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
     from rsitr.geo.placement import Ground, Placement
     from rsitr.geo.scene import Scene, open_scene
@@ -40,6 +41,7 @@ __all__ = [
     "SCENE_SUFFIXES",
     "SMALLEST_PX",
     "FileState",
+    "GivenArea",
     "Ground",
     "Placement",
     "Scene",
@@ -66,6 +68,7 @@ __all__ = [
     "list_files",
     "open_reader",
     "open_scene",
+    "parse_area",
     "public_address",
     "read_area",
     "read_picture",
@@ -77,6 +80,7 @@ __all__ = [
 
 _LAZY = {
     "write_chip": "rsitr.geo.chips",
+    **dict.fromkeys(("GivenArea", "parse_area"), "rsitr.geo.given"),
     **dict.fromkeys(("SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"), "rsitr.geo.pixels"),
     **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),
     **dict.fromkeys(("Scene", "open_scene"), "rsitr.geo.scene"),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
     from rsitr.search.result import SearchResult
     from rsitr.search.scenery import Corners
+    from rsitr.search.spots import Glimpse
 
 __all__ = [
     "FIT_TILES",
@@ -53,6 +54,7 @@ __all__ = [
     "Corners",
     "Detector",
     "Find",
+    "Glimpse",
     "Index",
     "Labelled",
     "Limits",
@@ -106,6 +108,7 @@ __getattr__ = lazy_names(
         "Detector": "rsitr.search.detectors",
         "FIT_TILES": "rsitr.search.codes",
         "Find": "rsitr.search.detectors",
+        "Glimpse": "rsitr.search.spots",
         "Index": "rsitr.search.index",
         "Labelled": "rsitr.search.assessing",
         "Limits": "rsitr.search.limits",

@@ -27,6 +27,7 @@ from rsitr.search.ranking import RankingSettings
 from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
+from rsitr.search.spots import Glimpse, find_days, find_tiles
 from rsitr.types import Encoder, FloatArray, ImageArray, SceneEntry, Tile, TileFilter
 
 if TYPE_CHECKING:
@@ -325,6 +326,14 @@ class Index:
             MissingError: it is not in the index.
         """
         return self._collection.tile(tile)
+
+    def tiles_at(self, *, lon: float, lat: float) -> list[Tile]:
+        """The tiles under a point, one of each scene, the latest first; none where the index holds nothing there."""
+        return find_tiles(self._folder, lon=lon, lat=lat)
+
+    def days(self, tile: Tile) -> list[Glimpse]:
+        """The ground of a tile through all scenes that show at least half of it, the earliest first."""
+        return find_days(self._folder, self._collection.scenery, tile)
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""

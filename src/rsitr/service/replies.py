@@ -19,6 +19,9 @@ from rsitr.formats import (
 )
 
 __all__ = [
+    "AreaReply",
+    "BackgroundReply",
+    "DaysReply",
     "DetectorReply",
     "DetectorsReply",
     "HealthIndex",
@@ -39,6 +42,8 @@ __all__ = [
     "SightingReply",
     "StageReply",
     "TileReply",
+    "TilesReply",
+    "ViewReply",
 ]
 
 Box = list[float]
@@ -98,8 +103,17 @@ class Limits:
     """What may be asked for."""
 
     max_k: int
+    max_area_bytes: int
     max_upload_bytes: int
     max_upload_px: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundReply:
+    """Map tiles of somebody else's, to lie under the scenes."""
+
+    url: Annotated[str, Field(description="With {z}, {x} and {y} in it.")]
+    credit: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +131,7 @@ class IndexReply:
     limits: Limits
     can_write: bool
     suggestions: list[str]
+    background: BackgroundReply | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +159,34 @@ class TileReply(TileRecord):
     geometry: dict[str, Any] | None
     bbox: Box | None
     picture: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TilesReply:
+    """Tiles of one spot, one of each scene, the latest first."""
+
+    tiles: list[TileReply]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewReply:
+    """The ground of a tile as one scene shows it; `tile` is that scene's own which is most like it."""
+
+    scene: str
+    scene_id: str
+    date: str | None
+    sensor: str | None
+    gsd_m: float | None
+    tile: str
+    window_px: list[int]
+    picture: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaysReply:
+    """The ground of a tile through all scenes that show at least half of it, the earliest first."""
+
+    days: list[ViewReply]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +256,17 @@ class SearchReply(Verdict):
     hits: list[HitReply]
     places: list[PlaceReply]
     stages: list[StageReply] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AreaReply:
+    """An area as searches take it; `note` says what was done to it, if anything was."""
+
+    geometry: dict[str, Any]
+    bbox: Box
+    n_outlines: int
+    n_corners: int
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The routes, one file for each thing that has a URL."""
 
+from rsitr.service.routes.areas import areas
 from rsitr.service.routes.detectors import detectors
 from rsitr.service.routes.health import health
 from rsitr.service.routes.pages import pages
@@ -8,4 +9,4 @@ from rsitr.service.routes.scenes import scenes
 from rsitr.service.routes.searches import searches
 from rsitr.service.routes.tiles import tiles
 
-__all__ = ["detectors", "health", "pages", "pictures", "scenes", "searches", "tiles"]
+__all__ = ["areas", "detectors", "health", "pages", "pictures", "scenes", "searches", "tiles"]

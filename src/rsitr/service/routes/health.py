@@ -61,11 +61,14 @@ async def get_index(request: Request, engine: EngineOf) -> Response:
         "threshold": THRESHOLD,
         "limits": {
             "max_k": settings.max_k,
+            "max_area_bytes": settings.max_area_bytes,
             "max_upload_bytes": settings.max_upload_bytes,
             "max_upload_px": settings.max_upload_px,
         },
         "can_write": can_write(request),
         "suggestions": list(engine.suggestions),
+        "background": settings.background_url
+        and {"url": settings.background_url, "credit": settings.background_credit},
     }
     return json_response(content)
 
