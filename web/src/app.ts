@@ -10,7 +10,7 @@ import { h, isNarrow } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import type { Filters } from "./filters";
 import { createFilters } from "./filters";
-import { formatCount, formatRelevance } from "./format";
+import { formatCount, formatNumber, formatPosition, formatRelevance } from "./format";
 import type { Grid, Mark } from "./grid";
 import { createGrid } from "./grid";
 import { listenToKeys } from "./keyboard";
@@ -18,7 +18,8 @@ import type { MapFrame } from "./layout";
 import { createBar, createMapFrame, createSwitch } from "./layout";
 import { MapView } from "./mapview";
 import { lastMarked, markOf, toggleMark } from "./marks";
-import { acceptPictures, Pictures } from "./pictures";
+import { acceptAll, isPicture } from "./incoming";
+import { Pictures } from "./pictures";
 import type { QueryBar } from "./query";
 import { createQueryBar } from "./query";
 import { atLeast } from "./relevance";
@@ -75,6 +76,7 @@ export class App {
       change: (filters) => this.#ask(filters),
       draw: (kind) => this.#startDrawing(kind),
       useView: () => this.#useView(),
+      bringArea: (files) => void this.#bringArea(files[0]),
     });
     this.#grid = createGrid({
       hover: (key) => this.#hover(key, "grid"),
@@ -115,6 +117,7 @@ export class App {
       draw: (kind) => this.#startDrawing(kind),
       useView: () => this.#useView(),
       clearArea: () => this.#ask({ bbox: null, area: null }),
+      corners: () => this.#moveCorners(),
       fit: () => this.#map.fitAll({ animate: true }),
     });
     const theme = createThemeSwitch(() => this.#map.recolour());
@@ -149,7 +152,10 @@ export class App {
         this.#detail.element,
       ),
       this.#switch.element,
-      acceptPictures((files) => void this.#bring(files)),
+      acceptAll({
+        files: (files) => void (files.some(isPicture) ? this.#bring(files) : this.#bringArea(files[0])),
+        area: (text) => void this.#bringArea(text),
+      }),
       this.#status.element,
     );
     this.#showPane("list");
@@ -162,7 +168,7 @@ export class App {
       if (key) act(key);
     };
     listenToKeys({
-      escape: () => this.#map.cancelDrawing() || this.#filters.closeArea() || this.#close(),
+      escape: () => this.#map.cancelDrawing() || this.#stopEditing() || this.#filters.closeArea() || this.#close(),
       drawing: (key) => this.#map.press(key),
       toQuery: () => this.#query.input.select(),
       toResults: () => this.#grid.focus(),
@@ -215,6 +221,7 @@ export class App {
       },
       drawn: (drawn: Drawn | null) => this.#drawn(drawn),
       refused: (reason: string) => this.#status.toast(reason),
+      ground: (at: Position) => void this.#lookAt(at),
     };
     try {
       await this.#map.load(this.#frame.canvas, actions, this.#view);
@@ -267,7 +274,9 @@ export class App {
   #update(): void {
     this.#query.update(this.#question);
     this.#filters.update(this.#question);
-    this.#frame.showArea(Boolean(this.#question.bbox ?? this.#question.area));
+    const limited = Boolean(this.#question.bbox ?? this.#question.area);
+    this.#frame.showArea(limited);
+    if (!limited) this.#stopEditing();
     this.#map.setArea(this.#question);
   }
 
@@ -477,7 +486,56 @@ export class App {
     }
   }
 
+  /** Takes an area to search in, as a file or as text. */
+  async #bringArea(content: File | string | undefined): Promise<void> {
+    if (content === undefined) return;
+    const name = typeof content === "string" ? "The pasted area" : content.name;
+    this.#status.say("Reading the area");
+    try {
+      const most = this.#info?.limits.max_area_bytes;
+      if (most && typeof content !== "string" && content.size > most) {
+        throw new Error(`it has ${(content.size / 1e6).toFixed(1)} MB; the service takes up to ${(most / 1e6).toFixed(1)} MB.`);
+      }
+      const given = await callWithKey(() => api.sendArea(content));
+      this.#map.fit(given.bbox);
+      this.#ask({ bbox: null, area: given.geometry });
+      this.#results.showTrouble(null);
+      const outlines = formatNumber(given.n_outlines, "outline");
+      const note = given.note && ` (${given.note})`;
+      const next = isAsked(this.#question) ? "" : " Say what to look for in it.";
+      this.#status.toast(`${name}: ${outlines}, ${formatNumber(given.n_corners, "corner")}${note}.${next}`);
+    } catch (error) {
+      this.#results.showTrouble({ text: `${name}: ${error instanceof Error ? error.message : "it cannot be read."}` });
+    }
+  }
+
+  #moveCorners(): void {
+    const on = this.#map.toggleCorners(this.#question);
+    if (on) this.#showPane("map");
+    this.#frame.showEditing(on);
+    this.#status.say(on ? "Move the corners of the area" : "The corners stay where they are");
+  }
+
+  #stopEditing(): boolean {
+    if (!this.#map.stopEditing()) return false;
+    this.#frame.showEditing(false);
+    return true;
+  }
+
+  /** What is there: the tile under a click on the ground, of the scene that is on top. */
+  async #lookAt(at: Position): Promise<void> {
+    try {
+      const tiles = await callWithKey(() => api.getTilesAt(at));
+      const tile = tiles.find((own) => own.scene_id === this.#map.top) ?? tiles[0];
+      if (tile) await this.#select(tile.tile, { focus: false });
+      else this.#status.toast(`No tile of this index lies at ${formatPosition(at)}.`);
+    } catch (error) {
+      this.#status.toast(error instanceof Error ? error.message : "The service did not answer.");
+    }
+  }
+
   #startDrawing(kind: Drawing): void {
+    this.#stopEditing();
     if (!this.#map.toggleDrawing(kind)) return;
     this.#showPane("map");
     this.#frame.showDrawing(kind);
@@ -486,7 +544,9 @@ export class App {
 
   #drawn(drawn: Drawn | null): void {
     this.#frame.showDrawing(null);
-    if (drawn) this.#ask({ bbox: null, area: null, ...drawn });
+    if (this.#map.editing) this.#frame.showEditing(true);
+    if (!drawn) this.#map.setArea(this.#question);
+    else this.#ask({ bbox: null, area: null, ...drawn });
   }
 
   #useView(): void {

@@ -7,11 +7,13 @@ export interface MapFrame {
   canvas: HTMLElement;
   showDrawing: (kind: Drawing | null) => void;
   showArea: (limited: boolean) => void;
+  showEditing: (on: boolean) => void;
   showFailure: (text: string) => void;
 }
 
 const HINTS = {
   box: "Drag from corner to corner. Esc stops.",
+  corners: "Drag a corner, or the middle of a side for a new one; Delete removes one. Esc ends.",
   polygon: "Click corner after corner; Enter or a click on the first one closes the outline. Esc stops.",
 };
 
@@ -19,6 +21,7 @@ export function createMapFrame(actions: {
   draw: (kind: Drawing) => void;
   useView: () => void;
   clearArea: () => void;
+  corners: () => void;
   fit: () => void;
 }): MapFrame {
   const canvas = h("div", { class: "map", id: "map" });
@@ -32,6 +35,10 @@ export function createMapFrame(actions: {
   const tools = { box: tool("box", "Search in a box"), polygon: tool("polygon", "Search in an outline") };
   const clear = button({ icon: "close", label: "Search anywhere" }, actions.clearArea);
   clear.hidden = true;
+  const corners = button({ icon: "corners", label: "Move the corners", iconOnly: true }, actions.corners);
+  corners.id = "move-corners";
+  corners.setAttribute("aria-pressed", "false");
+  corners.hidden = true;
   const view = button({ icon: "view", label: "Search this view" }, actions.useView);
   const element = h(
     "section",
@@ -43,6 +50,7 @@ export function createMapFrame(actions: {
       tools.box,
       tools.polygon,
       view,
+      corners,
       clear,
       button({ icon: "fit", label: "Show the whole index", iconOnly: true }, actions.fit),
     ),
@@ -57,7 +65,12 @@ export function createMapFrame(actions: {
       for (const name of ["box", "polygon"] as const) tools[name].setAttribute("aria-pressed", String(kind === name));
     },
     showArea: (limited) => {
-      clear.hidden = !limited;
+      clear.hidden = corners.hidden = !limited;
+    },
+    showEditing: (on) => {
+      hint.hidden = !on;
+      hint.textContent = on ? HINTS.corners : "";
+      corners.setAttribute("aria-pressed", String(on));
     },
     showFailure: (text) => {
       element.querySelector(".map-tools")?.remove();

@@ -15,6 +15,7 @@ export class MapView {
   #scenes: Scene[] = [];
   #limits = { since: "", until: "", sensor: "" };
   #top = "";
+  #cards: Card[] = [];
 
   /** Fetches the code of the map, the larger part of the page, and starts it. */
   async load(container: HTMLElement, actions: MapActions, view: View): Promise<void> {
@@ -35,6 +36,11 @@ export class MapView {
     void this.#pane?.showScenes({ ...this.#limits, top: this.#top });
   }
 
+  /** The scene that lies above the others. */
+  get top(): string {
+    return this.#top;
+  }
+
   /** Puts a scene above the others and shows all of it. */
   showScene(scene: Scene): void {
     this.#top = scene.id;
@@ -45,6 +51,7 @@ export class MapView {
   /** Shows what was found; `still` leaves the view as it is. */
   async show(cards: Card[], threshold: number, question: Question, view: View, options: { still: boolean }): Promise<void> {
     const pane = this.#pane;
+    this.#cards = cards;
     if (!pane) return;
     this.#limits = { since: question.since, until: question.until, sensor: question.sensor };
     this.#showScenes();
@@ -61,6 +68,7 @@ export class MapView {
     this.#top = card?.sceneId ?? "";
     this.#showScenes();
     const corners = card && findCorners(card, scene);
+    void this.#pane?.outline(card && !this.#cards.some((own) => own.key === card.key) ? card.geometry : null);
     if (!card || !corners) {
       void this.#pane?.lay([], null);
       return;
@@ -117,6 +125,19 @@ export class MapView {
     }
     this.#pane.draw(kind);
     return true;
+  }
+
+  /** Lets the corners of the area be moved, or no longer; whether they can be now. */
+  toggleCorners(question: Question): boolean {
+    return this.#pane?.toggleCorners(question) ?? false;
+  }
+
+  get editing(): boolean {
+    return this.#pane?.editing ?? false;
+  }
+
+  stopEditing(): boolean {
+    return this.#pane?.stopEditing() ?? false;
   }
 
   cancelDrawing(): boolean {

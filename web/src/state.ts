@@ -1,6 +1,6 @@
 // What is asked and what is looked at; all of it lives in the fragment of the address, so that a search can be shared.
 // The fragment, and not the query string, because what people look for has no business in a server's logs.
-import type { BBox, Geometry, Polygon, Position, SearchBody } from "./types";
+import type { BBox, Geometry, Position, Ring, SearchBody } from "./types";
 
 export interface Question {
   text: string;
@@ -11,7 +11,7 @@ export interface Question {
   right: string[];
   wrong: string[];
   bbox: BBox | null;
-  area: Polygon | null;
+  area: Geometry | null;
   since: string;
   until: string;
   sensor: string;
@@ -66,7 +66,6 @@ export function asksTheSame(a: Question, b: Question): boolean {
 }
 
 export function toBody(question: Question): SearchBody {
-  const area: Geometry | null = question.area;
   return {
     text: question.text || null,
     not: question.not,
@@ -78,7 +77,7 @@ export function toBody(question: Question): SearchBody {
       ...question.wrong.map((tile) => ({ tile, right: false })),
     ],
     bbox: question.bbox,
-    area,
+    area: question.area,
     since: question.since || null,
     until: question.until || null,
     sensor: question.sensor || null,
@@ -105,13 +104,7 @@ export function encode(question: Question, view: View): string {
   for (const [name, field] of LISTS) for (const value of question[field]) put(name, value);
   put("detector", question.detector);
   put("bbox", question.bbox?.map(round).join(",") ?? "");
-  put(
-    "area",
-    question.area?.coordinates[0]
-      ?.slice(0, -1)
-      .map((at) => at.map(round).join(","))
-      .join(";") ?? "",
-  );
+  for (const polygon of polygonsOf(question.area)) put("area", polygon.map(encodeRing).join("|"));
   put("since", question.since);
   put("until", question.until);
   put("sensor", question.sensor);
@@ -138,7 +131,7 @@ export function decode(fragment: string): { question: Question; view: View } {
     text: one("q").trim(),
     detector: one("detector"),
     bbox: box && isBox(box) ? box : null,
-    area: decodeArea(one("area")),
+    area: decodeArea(parts.getAll("area")),
     since: day("since"),
     until: day("until"),
     sensor: one("sensor"),
@@ -156,11 +149,31 @@ export function decode(fragment: string): { question: Question; view: View } {
   return { question, view };
 }
 
-function decodeArea(text: string): Polygon | null {
+export function polygonsOf(area: Geometry | null): Ring[][] {
+  if (!area) return [];
+  return area.type === "Polygon" ? [area.coordinates] : area.coordinates;
+}
+
+const encodeRing = (ring: Ring): string =>
+  ring
+    .slice(0, -1)
+    .map((at) => at.map(round).join(","))
+    .join(";");
+
+/** Polygons as the address has them: rings with | between them, the outline first; all or nothing. */
+function decodeArea(texts: string[]): Geometry | null {
+  const polygons = texts.map((text) => text.split("|").map(decodeRing));
+  const [first] = polygons;
+  if (!first || polygons.flat().includes(null)) return null;
+  return polygons.length === 1
+    ? { type: "Polygon", coordinates: first as Ring[] }
+    : { type: "MultiPolygon", coordinates: polygons as Ring[][] };
+}
+
+function decodeRing(text: string): Ring | null {
   const ring = text.split(";").map((pair) => numbers(pair, 2) as Position | null);
   const whole = ring.filter((at): at is Position => at !== null);
-  if (whole.length < 3 || whole.length !== ring.length) return null;
-  return { type: "Polygon", coordinates: [[...whole, whole[0]!]] };
+  return whole.length < 3 || whole.length !== ring.length ? null : [...whole, whole[0]!];
 }
 
 function numbers(text: string, count: number): number[] | null {

@@ -120,7 +120,7 @@ def test_what_is_no_area_is_refused_in_words(content: bytes, said: str) -> None:
 def test_a_damaged_geopackage_is_refused(tmp_path: Path) -> None:
     whole = gpkg(SQUARE, tmp_path)
     for cut in (200, 5000, len(whole) // 2):
-        with pytest.raises(QueryError, match="damaged|no polygon"):
+        with pytest.raises(QueryError, match=r"damaged|no polygon"):
             parse_area(whole[:cut])
 
 
