@@ -26,7 +26,8 @@ DROP = """
 PASTE = """
     const clipboardData = new DataTransfer();
     clipboardData.setData('text/plain', arguments[0]);
-    document.activeElement.dispatchEvent(new ClipboardEvent('paste', {clipboardData, bubbles: true, cancelable: true}));"""
+    const paste = new ClipboardEvent('paste', {clipboardData, bubbles: true, cancelable: true});
+    document.activeElement.dispatchEvent(paste);"""
 
 
 def parts(page: Page) -> dict[str, list[str]]:

@@ -14,6 +14,8 @@ import { formatCount, formatNumber, formatPosition, formatRelevance } from "./fo
 import type { Grid, Mark } from "./grid";
 import { createGrid } from "./grid";
 import { listenToKeys } from "./keyboard";
+import type { Layers } from "./layers";
+import { createLayers } from "./layers";
 import type { MapFrame } from "./layout";
 import { createBar, createMapFrame, createSwitch } from "./layout";
 import { MapView } from "./mapview";
@@ -59,6 +61,7 @@ export class App {
   readonly #results: Results;
   readonly #detail: Detail;
   readonly #frame: MapFrame;
+  readonly #layers: Layers;
   readonly #bar: ReturnType<typeof createBar>;
   readonly #switch: ReturnType<typeof createSwitch>;
 
@@ -113,11 +116,16 @@ export class App {
       step: (by) => this.#step(by),
       sighting: (sighting) => void this.#laySighting(sighting),
     });
-    this.#frame = createMapFrame({
+    this.#layers = createLayers({
+      change: (drawn) => this.#setLayers(drawn),
+      locate: (scene) => this.#map.showScene(scene),
+    });
+    this.#frame = createMapFrame(this.#layers.element, {
       draw: (kind) => this.#startDrawing(kind),
       useView: () => this.#useView(),
       clearArea: () => this.#ask({ bbox: null, area: null }),
       corners: () => this.#moveCorners(),
+      measure: () => this.#measure(),
       fit: () => this.#map.fitAll({ animate: true }),
     });
     const theme = createThemeSwitch(() => this.#map.recolour());
@@ -168,7 +176,7 @@ export class App {
       if (key) act(key);
     };
     listenToKeys({
-      escape: () => this.#map.cancelDrawing() || this.#stopEditing() || this.#filters.closeArea() || this.#close(),
+      escape: () => this.#map.cancelDrawing() || this.#stopEditing() || this.#map.stopMeasuring() || this.#layers.close() || this.#filters.closeArea() || this.#close(),
       drawing: (key) => this.#map.press(key),
       toQuery: () => this.#query.input.select(),
       toResults: () => this.#grid.focus(),
@@ -190,8 +198,9 @@ export class App {
     else this.#query.input.focus({ preventScroll: true });
     this.#version = await waitUntilReady((trouble) => this.#results.showTrouble(trouble));
     void this.#search({ first: true });
-    void this.#loadMap();
+    this.#map.prefetch();
     await this.#loadIndex();
+    await this.#loadMap();
   }
 
   async #loadIndex(): Promise<void> {
@@ -221,10 +230,12 @@ export class App {
       },
       drawn: (drawn: Drawn | null) => this.#drawn(drawn),
       refused: (reason: string) => this.#status.toast(reason),
+      cursor: (at: Position) => this.#frame.showCursor(at),
+      measured: (text: string | null) => this.#frame.showMeasured(text),
       ground: (at: Position) => void this.#lookAt(at),
     };
     try {
-      await this.#map.load(this.#frame.canvas, actions, this.#view);
+      await this.#map.load(this.#frame.canvas, actions, this.#view, this.#info);
     } catch {
       this.#frame.showFailure("The map needs WebGL 2, which this browser does not offer. Searching works without it.");
       return;
@@ -259,6 +270,7 @@ export class App {
     this.#question = question;
     this.#view = { ...view, centre: view.centre ?? this.#view.centre, zoom: view.centre ? view.zoom : this.#view.zoom };
     this.#update();
+    this.#showLayers();
     if (view.centre) this.#map.jump(view.centre, view.zoom);
     if (!view.selected) this.#detail.hide();
     void this.#search({ first: !same, still: true });
@@ -346,6 +358,7 @@ export class App {
 
   async #showScenes(): Promise<void> {
     await this.#map.setScenes(this.#scenes, this.#view);
+    this.#showLayers();
     this.#layChosen();
   }
 
@@ -507,6 +520,23 @@ export class App {
     } catch (error) {
       this.#results.showTrouble({ text: `${name}: ${error instanceof Error ? error.message : "it cannot be read."}` });
     }
+  }
+
+  #setLayers(drawn: Partial<View>): void {
+    Object.assign(this.#view, drawn);
+    this.#remember("replace");
+    this.#showLayers();
+  }
+
+  #showLayers(): void {
+    this.#layers.show(this.#info, this.#scenes, this.#view);
+    this.#map.setLayers(this.#view);
+  }
+
+  #measure(): void {
+    this.#stopEditing();
+    this.#frame.showDrawing(null);
+    if (this.#map.toggleMeasuring()) this.#showPane("map");
   }
 
   #moveCorners(): void {

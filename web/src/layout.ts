@@ -1,6 +1,8 @@
 // The frame of the page: bar, filters, results, map, details, and the switch between list and map on small screens.
 import { button, h, icon } from "./dom";
 import type { Drawing } from "./draw";
+import { formatPosition } from "./format";
+import type { Position } from "./types";
 
 export interface MapFrame {
   element: HTMLElement;
@@ -8,6 +10,8 @@ export interface MapFrame {
   showDrawing: (kind: Drawing | null) => void;
   showArea: (limited: boolean) => void;
   showEditing: (on: boolean) => void;
+  showMeasured: (text: string | null) => void;
+  showCursor: (at: Position) => void;
   showFailure: (text: string) => void;
 }
 
@@ -17,13 +21,17 @@ const HINTS = {
   polygon: "Click corner after corner; Enter or a click on the first one closes the outline. Esc stops.",
 };
 
-export function createMapFrame(actions: {
+export function createMapFrame(
+  layers: HTMLElement,
+  actions: {
   draw: (kind: Drawing) => void;
   useView: () => void;
   clearArea: () => void;
   corners: () => void;
-  fit: () => void;
-}): MapFrame {
+  measure: () => void;
+    fit: () => void;
+  },
+): MapFrame {
   const canvas = h("div", { class: "map", id: "map" });
   const hint = h("p", { class: "map-hint", hidden: true });
   const tool = (kind: Drawing, label: string): HTMLButtonElement => {
@@ -39,6 +47,11 @@ export function createMapFrame(actions: {
   corners.id = "move-corners";
   corners.setAttribute("aria-pressed", "false");
   corners.hidden = true;
+  const measure = button({ icon: "ruler", label: "Measure", iconOnly: true }, actions.measure);
+  measure.id = "measure";
+  measure.setAttribute("aria-pressed", "false");
+  const measured = h("output", { class: "map-hint measured", hidden: true });
+  const cursor = h("output", { class: "map-cursor", "aria-label": "Coordinates of the cursor", "aria-live": "off" });
   const view = button({ icon: "view", label: "Search this view" }, actions.useView);
   const element = h(
     "section",
@@ -53,7 +66,11 @@ export function createMapFrame(actions: {
       corners,
       clear,
       button({ icon: "fit", label: "Show the whole index", iconOnly: true }, actions.fit),
+      measure,
     ),
+    layers,
+    cursor,
+    measured,
     hint,
   );
   return {
@@ -72,8 +89,16 @@ export function createMapFrame(actions: {
       hint.textContent = on ? HINTS.corners : "";
       corners.setAttribute("aria-pressed", String(on));
     },
+    showMeasured: (text) => {
+      measured.hidden = text === null;
+      measured.textContent = text ?? "";
+      measure.setAttribute("aria-pressed", String(text !== null));
+    },
+    showCursor: (at) => {
+      cursor.textContent = formatPosition(at);
+    },
     showFailure: (text) => {
-      element.querySelector(".map-tools")?.remove();
+      for (const part of [".map-tools", ".map-layers", ".map-cursor"]) element.querySelector(part)?.remove();
       canvas.replaceChildren(h("p", { class: "map-failure" }, text));
     },
   };

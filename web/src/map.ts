@@ -1,7 +1,7 @@
 // The map: scenes as its background, results as numbered outlines on them. Loaded after the page can already search.
 import type { GeoJSONSource } from "maplibre-gl";
 import { LngLatBounds, Map as MapLibre, Marker, NavigationControl, ScaleControl, setWorkerUrl } from "maplibre-gl";
-import { keyHeaders } from "./api";
+import { keyHeaders, resolve } from "./api";
 import type { Card } from "./card";
 import { centreOf, joinBoxes, unwrap } from "./card";
 import { Corners, ringsOf } from "./corners";
@@ -9,9 +9,11 @@ import { h, reducesMotion } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import { Draw } from "./draw";
 import { makeStyle, NOTHING, token } from "./mapstyle";
+import { Ground } from "./ground";
+import { Measure } from "./measure";
 import type { Shown } from "./scenery";
 import { Scenery } from "./scenery";
-import type { Question } from "./state";
+import type { Background, Question } from "./state";
 import type { BBox, Geometry, Position, Scene } from "./types";
 
 declare const MAP_WORKER: string;
@@ -27,6 +29,9 @@ export interface MapActions {
   refused: (reason: string) => void;
   /** A click where no result is. */
   ground: (at: Position) => void;
+  /** Where the cursor is, or the middle of the map where there is none. */
+  cursor: (at: Position) => void;
+  measured: (text: string | null) => void;
 }
 
 const EASE_MS = 350;
@@ -37,6 +42,8 @@ export class MapPane {
   readonly #draw: Draw;
   readonly #corners: Corners;
   readonly #scenery: Scenery;
+  readonly #ground: Ground;
+  readonly #measure: Measure;
   readonly #ready: Promise<void>;
   readonly #markers = new Map<string, Marker>();
   #cards: Card[] = [];
@@ -49,6 +56,7 @@ export class MapPane {
     container: HTMLElement,
     readonly actions: MapActions,
     start: { centre: Position | null; zoom: number },
+    tiles: { url: string; credit: string } | null,
   ) {
     this.#chosen = start.centre !== null;
     this.#map = new MapLibre({
@@ -64,7 +72,7 @@ export class MapPane {
       fadeDuration: 0,
       maxZoom: 21,
       // Pictures are asked for with the key, if there is one: unlike an img, this request can carry it.
-      transformRequest: (url) => ({ url, headers: keyHeaders() }),
+      transformRequest: (url) => ({ url, headers: url.startsWith(resolve("")) ? keyHeaders() : {} }),
     });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.keyboard.disableRotation();
@@ -78,13 +86,16 @@ export class MapPane {
       preview: (polygons) => this.#showArea(polygons),
     });
     this.#scenery = new Scenery(this.#map, "scene-line");
+    this.#ground = new Ground(this.#map, tiles);
+    this.#measure = new Measure(this.#map, actions.measured);
     this.#ready = new Promise((done) => this.#map.once("load", () => done()));
     this.#listen();
+    void this.#ready.then(() => this.#ground.drawWorld());
   }
 
   /** Whether what happens on the map opens nothing: it belongs to a drawing, or to corners that are moved. */
   get #busy(): boolean {
-    return this.#draw.busy || this.#corners.active;
+    return this.#draw.busy || this.#corners.active || this.#measure.active;
   }
 
   #listen(): void {
@@ -110,6 +121,17 @@ export class MapPane {
       if (this.#busy || this.#map.queryRenderedFeatures(event.point, { layers: ["hit-fill"] }).length) return;
       this.actions.ground(event.lngLat.wrap().toArray() as Position);
     });
+    let hasCursor = false;
+    this.#map.on("mousemove", (event) => {
+      hasCursor = true;
+      this.actions.cursor(event.lngLat.wrap().toArray() as Position);
+    });
+    this.#map.on("mouseout", () => {
+      hasCursor = false;
+    });
+    this.#map.on("move", () => {
+      if (!hasCursor) this.actions.cursor(this.#map.getCenter().wrap().toArray() as Position);
+    });
     const container = this.#map.getContainer();
     container.setAttribute("aria-busy", "true");
     this.#map.on("dataloading", () => container.setAttribute("aria-busy", "true"));
@@ -120,12 +142,26 @@ export class MapPane {
 
   async setScenes(scenes: Scene[]): Promise<void> {
     await this.#ready;
-    const placed = scenes.filter((scene) => scene.footprint);
+    const placed = scenes.filter((scene) => scene.footprint && scene.bbox);
     this.#set("scenes", {
       type: "FeatureCollection",
       features: placed.map((scene) => ({ type: "Feature", properties: {}, geometry: scene.footprint! })),
     });
+    this.#set("dots", {
+      type: "FeatureCollection",
+      features: placed.map((scene) => ({
+        type: "Feature",
+        properties: {},
+        geometry: { type: "Point", coordinates: centreOf(scene.bbox!) },
+      })),
+    });
     this.#scenery.set(scenes);
+  }
+
+  /** What lies under the scenes. */
+  async setBackground(kind: Background): Promise<void> {
+    await this.#ready;
+    this.#ground.show(kind);
   }
 
   /** Which of the scenes are drawn, and which of them above the others. */
@@ -221,6 +257,7 @@ export class MapPane {
 
   /** Lets corners be moved, or no longer; whether they can be now. */
   toggleCorners(area: Pick<Question, "bbox" | "area">): boolean {
+    this.#measure.stop();
     return this.#corners.toggle(area);
   }
 
@@ -254,7 +291,21 @@ export class MapPane {
     }
   }
 
+  /** Starts or stops to measure; whether it measures now. */
+  toggleMeasuring(): boolean {
+    if (this.#measure.stop()) return false;
+    this.cancelDrawing();
+    this.#corners.stop();
+    this.#measure.start();
+    return true;
+  }
+
+  stopMeasuring(): boolean {
+    return this.#measure.stop();
+  }
+
   draw(kind: Drawing): void {
+    this.#measure.stop();
     this.#corners.stop();
     this.#draw.start(kind);
   }
@@ -264,7 +315,7 @@ export class MapPane {
   }
 
   press(key: string): boolean {
-    return this.#draw.press(key);
+    return this.#draw.press(key) || this.#measure.press(key);
   }
 
   cancelDrawing(): boolean {
@@ -332,6 +383,10 @@ export class MapPane {
   async recolour(): Promise<void> {
     await this.#ready;
     this.#map.setPaintProperty("ground", "background-color", token("--map-ground"));
+    this.#map.setPaintProperty("world", "fill-color", token("--map-land"));
+    this.#map.setPaintProperty("scene-dot", "circle-color", token("--map-dot"));
+    this.#map.setPaintProperty("scene-dot", "circle-stroke-color", token("--map-ground"));
+    this.#map.setPaintProperty("graticule", "line-color", token("--map-line"));
     this.#map.setPaintProperty("scene-line", "line-color", token("--map-line"));
   }
 

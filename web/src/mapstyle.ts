@@ -14,6 +14,7 @@ const ON_IMAGERY = {
   right: "#5ee08a",
   wrong: "#ff8f7d",
   area: "#6fd3ff",
+  measure: "#ff9ff3",
   casing: "#10181d",
 };
 
@@ -27,7 +28,11 @@ export function makeStyle(): StyleSpecification {
   return {
     version: 8,
     sources: {
+      world: { type: "geojson", data: NOTHING },
+      graticule: { type: "geojson", data: NOTHING },
+      measure: { type: "geojson", data: NOTHING },
       scenes: { type: "geojson", data: NOTHING },
+      dots: { type: "geojson", data: NOTHING },
       hits: { type: "geojson", data: NOTHING, promoteId: "key" },
       area: { type: "geojson", data: NOTHING },
       chosen: { type: "geojson", data: NOTHING },
@@ -35,11 +40,30 @@ export function makeStyle(): StyleSpecification {
     },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": token("--map-ground") } },
+      { id: "world", type: "fill", source: "world", paint: { "fill-color": token("--map-land") } },
+      {
+        id: "graticule",
+        type: "line",
+        source: "graticule",
+        paint: { "line-color": token("--map-line"), "line-width": 0.7, "line-opacity": 0.7 },
+      },
       {
         id: "scene-line",
         type: "line",
         source: "scenes",
         paint: { "line-color": token("--map-line"), "line-width": 1 },
+      },
+      {
+        id: "scene-dot",
+        type: "circle",
+        source: "dots",
+        maxzoom: 9,
+        paint: {
+          "circle-radius": 4,
+          "circle-color": token("--map-dot"),
+          "circle-stroke-color": token("--map-ground"),
+          "circle-stroke-width": 1.5,
+        },
       },
       { id: "area-fill", type: "fill", source: "area", paint: { "fill-color": ON_IMAGERY.area, "fill-opacity": 0.08 } },
       {
@@ -103,6 +127,38 @@ export function makeStyle(): StyleSpecification {
         type: "line",
         source: "chosen",
         paint: { "line-color": ON_IMAGERY.hovered, "line-width": 3 },
+      },
+      {
+        id: "measure-fill",
+        type: "fill",
+        source: "measure",
+        paint: { "fill-color": ON_IMAGERY.measure, "fill-opacity": 0.12 },
+      },
+      {
+        id: "measure-casing",
+        type: "line",
+        source: "measure",
+        filter: ["==", ["geometry-type"], "LineString"],
+        paint: { "line-color": ON_IMAGERY.casing, "line-width": 5, "line-opacity": 0.7 },
+      },
+      {
+        id: "measure-line",
+        type: "line",
+        source: "measure",
+        filter: ["==", ["geometry-type"], "LineString"],
+        paint: { "line-color": ON_IMAGERY.measure, "line-width": 2.5 },
+      },
+      {
+        id: "measure-point",
+        type: "circle",
+        source: "measure",
+        filter: ["==", ["geometry-type"], "Point"],
+        paint: {
+          "circle-radius": 4,
+          "circle-color": ON_IMAGERY.measure,
+          "circle-stroke-color": ON_IMAGERY.casing,
+          "circle-stroke-width": 1.5,
+        },
       },
       {
         id: "drawing-casing",

@@ -4,8 +4,8 @@ import type { Card } from "./card";
 import { findCorners, joinBoxes } from "./card";
 import type { Drawing } from "./draw";
 import type { MapActions, MapPane } from "./map";
-import type { Question, View } from "./state";
-import type { BBox, Position, Scene } from "./types";
+import type { Background, Question, View } from "./state";
+import type { BBox, IndexInfo, Position, Scene } from "./types";
 
 const HEAT_OPACITY = 0.65;
 const TILE_PX = 512;
@@ -13,14 +13,28 @@ const TILE_PX = 512;
 export class MapView {
   #pane: MapPane | null = null;
   #scenes: Scene[] = [];
-  #limits = { since: "", until: "", sensor: "" };
+  #limits = { since: "", until: "", sensor: "", off: [] as string[], opacity: {} as Record<string, number> };
+  #background: Background = "none";
   #top = "";
   #cards: Card[] = [];
 
+  /** Fetches the code of the map while something else is waited for. */
+  prefetch(): void {
+    void import("./map").catch(() => undefined);
+  }
+
   /** Fetches the code of the map, the larger part of the page, and starts it. */
-  async load(container: HTMLElement, actions: MapActions, view: View): Promise<void> {
+  async load(container: HTMLElement, actions: MapActions, view: View, info: IndexInfo | null): Promise<void> {
     const { MapPane } = await import("./map");
-    this.#pane = new MapPane(container, actions, view);
+    this.#pane = new MapPane(container, actions, view, info?.background ?? null);
+    this.#background = info?.background ? "tiles" : "none";
+  }
+
+  /** What is drawn of the scenes, and under them. */
+  setLayers({ background, off, opacity }: View): void {
+    Object.assign(this.#limits, { off, opacity });
+    void this.#pane?.setBackground(background || this.#background);
+    this.#showScenes();
   }
 
   async setScenes(scenes: Scene[], view: View): Promise<void> {
@@ -53,7 +67,7 @@ export class MapView {
     const pane = this.#pane;
     this.#cards = cards;
     if (!pane) return;
-    this.#limits = { since: question.since, until: question.until, sensor: question.sensor };
+    Object.assign(this.#limits, { since: question.since, until: question.until, sensor: question.sensor });
     this.#showScenes();
     await pane.setArea(question);
     await pane.setCards(cards, threshold);
@@ -138,6 +152,14 @@ export class MapView {
 
   stopEditing(): boolean {
     return this.#pane?.stopEditing() ?? false;
+  }
+
+  toggleMeasuring(): boolean {
+    return this.#pane?.toggleMeasuring() ?? false;
+  }
+
+  stopMeasuring(): boolean {
+    return this.#pane?.stopMeasuring() ?? false;
   }
 
   cancelDrawing(): boolean {

@@ -26,7 +26,16 @@ export interface View {
   least: number;
   centre: Position | null;
   zoom: number;
+  background: Background;
+  /** Scenes, by their ids, that are not drawn, and those that are drawn with so many percent. */
+  off: string[];
+  opacity: Record<string, number>;
 }
+
+/** What lies under the scenes; nothing chosen is the service's own tiles where it has some. */
+export type Background = "" | "none" | "graticule" | "tiles";
+const BACKGROUNDS: readonly Background[] = ["none", "graticule", "tiles"];
+const SCENE = /^[0-9a-f]{16}$/;
 
 export const PAGE_SIZE = 24;
 
@@ -113,6 +122,9 @@ export function encode(question: Question, view: View): string {
   put("show", view.selected);
   if (view.why) put("why", "1");
   if (view.least) put("least", String(view.least));
+  put("ground", view.background);
+  for (const id of view.off) put("off", id);
+  for (const [id, percent] of Object.entries(view.opacity)) put("opacity", `${id}:${percent}`);
   if (view.centre) put("at", [...view.centre.map((value) => value.toFixed(5)), view.zoom.toFixed(2)].join(","));
   return parts.toString();
 }
@@ -145,6 +157,9 @@ export function decode(fragment: string): { question: Question; view: View } {
     least: Number.isInteger(least) && least > 0 && least <= 100 ? least : 0,
     centre: at ? [at[0]!, at[1]!] : null,
     zoom: at ? at[2]! : 0,
+    background: BACKGROUNDS.find((known) => known === one("ground")) ?? "",
+    off: parts.getAll("off").filter((id) => SCENE.test(id)),
+    opacity: decodeOpacity(parts.getAll("opacity")),
   };
   return { question, view };
 }
@@ -168,6 +183,11 @@ function decodeArea(texts: string[]): Geometry | null {
   return polygons.length === 1
     ? { type: "Polygon", coordinates: first as Ring[] }
     : { type: "MultiPolygon", coordinates: polygons as Ring[][] };
+}
+
+function decodeOpacity(texts: string[]): Record<string, number> {
+  const pairs = texts.map((text): [string, number] => [text.slice(0, 16), text[16] === ":" ? Number(text.slice(17)) : -1]);
+  return Object.fromEntries(pairs.filter(([id, percent]) => SCENE.test(id) && percent >= 0 && percent < 100));
 }
 
 function decodeRing(text: string): Ring | null {
