@@ -16,6 +16,7 @@ from pyproj import Geod, Transformer
 from rasterio import Affine
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 
 from browser import Page, visit
 from rasters import write_raster
@@ -68,6 +69,14 @@ def look(page: Page) -> np.ndarray:
 
 def shows(page: Page, colour: tuple[int, int, int]) -> bool:
     return bool(np.abs(look(page).reshape(-1, 3).mean(axis=0) - colour).max() < 45)
+
+
+def shows_beside(page: Page, colour: tuple[int, int, int], across: float) -> bool:
+    """Whether the map has a colour at a part of its width, above its middle."""
+    picture = np.asarray(Image.open(io.BytesIO(page.find("#map").screenshot_as_png)).convert("RGB"))
+    row, col = round(0.33 * picture.shape[0]), round(across * picture.shape[1])
+    part = picture[row - 15 : row + 15, col - 15 : col + 15].reshape(-1, 3).mean(axis=0)
+    return bool(np.abs(part - colour).max() < 45)
 
 
 def set_range(page: Page, selector: str, value: int) -> None:
@@ -245,3 +254,67 @@ def test_tiles_of_ones_own_lie_below(chromium: Chrome, tmp_path: Path) -> None:
             assert page.foreign == [], "who chooses nothing below asks nobody"
             page.leave()
         server.shutdown()
+
+
+@pytest.fixture
+def opened(page: Page) -> Page:
+    """The details of a result, whose ground fills the map."""
+    page.open(f"q=water&at={MIDDLE[0]},{MIDDLE[1]},14.5")
+    page.settle()
+    page.find(".card .open").click()
+    page.wait(lambda: len(page.find_all(".sighting")) == 2, "the days of the ground are not shown")
+    return page
+
+
+def day_of(page: Page, when: str) -> WebElement:
+    (found,) = [day for day in page.find_all(".sighting") if when in day.text]
+    return found
+
+
+def test_the_map_shows_the_day_that_is_chosen(opened: Page) -> None:
+    page = opened
+    assert page.find(".timeline h3").text == "Seen on 2 days"
+    for when, colour in (("29 Jun 2010", RED), ("31 Aug 2020", BLUE), ("29 Jun 2010", RED)):
+        day_of(page, when).click()
+        page.wait(lambda when=when: day_of(page, when).get_attribute("aria-pressed") == "true", "it is not chosen")
+        page.wait(lambda colour=colour: shows_beside(page, colour, 0.5), f"the map does not show {when}")
+        assert parse_qs(page.fragment)["day"] == [day_of(page, when).get_attribute("data-scene")]
+        assert when in page.find(".fact-list").text
+    link = page.fragment
+    page.open(link)
+    page.wait(lambda: page.find_all(".sighting"), "the link opens no details")
+    page.wait(lambda: day_of(page, "29 Jun 2010").get_attribute("aria-pressed") == "true", "nor the day")
+    page.wait(lambda: shows_beside(page, RED, 0.5), "nor does the map show it")
+    page.run("document.activeElement.blur()")
+    page.press(".")
+    page.wait(lambda: shows_beside(page, BLUE, 0.5), "the key for the day after does nothing")
+    page.driver.back()
+    page.wait(lambda: shows_beside(page, RED, 0.5), "Back does not lead to the day before")
+
+
+def test_two_days_are_compared(opened: Page) -> None:
+    page = opened
+    day_of(page, "29 Jun 2010").click()
+    page.wait(lambda: page.find_all("#against option"), "nothing to compare with is offered")
+    page.find("#against").send_keys("31 Aug 2020")
+    page.wait(lambda: page.find_all(".border"), "there is no border on the map")
+    page.wait(lambda: shows_beside(page, BLUE, 0.75) and shows_beside(page, RED, 0.25), "both days are not shown")
+    assert page.find(".figure .other").is_displayed()
+    width = page.find("#map").size["width"]
+    ActionChains(page.driver, duration=50).click_and_hold(page.find(".border")).move_by_offset(
+        round(-0.4 * width), 0
+    ).release().perform()
+    page.wait(lambda: shows_beside(page, BLUE, 0.25), "the border cannot be dragged")
+    assert int(parse_qs(page.fragment)["split"][0]) == pytest.approx(10, abs=2)
+    set_range(page, "#split", 90)
+    page.wait(lambda: shows_beside(page, RED, 0.75), "the slider does not move the border")
+    set_range(page, "#split", 0)
+    set_range(page, "#fade", 50)
+    half = tuple((a + b) // 2 for a, b in zip(RED, BLUE, strict=True))
+    page.wait(lambda: shows_beside(page, (half[0], half[1], half[2]), 0.75), "the other day lets nothing through")
+    page.open(page.fragment)
+    page.wait(lambda: page.find_all(".border"), "the link does not compare")
+    page.wait(lambda: shows_beside(page, (half[0], half[1], half[2]), 0.75), "nor by the same opacity")
+    page.button("Close details").click()
+    page.wait(lambda: not page.find_all(".border"), "the border stays")
+    assert "with" not in parse_qs(page.fragment)

@@ -2,7 +2,7 @@
 import { callWithKey } from "./access";
 import * as api from "./api";
 import type { Card } from "./card";
-import { fromTile, listCards } from "./card";
+import { fromTile, inScene, listCards } from "./card";
 import { askForName, showHelp } from "./dialogs";
 import type { Detail, DetailState } from "./detail";
 import { createDetail } from "./detail";
@@ -28,13 +28,13 @@ import { atLeast } from "./relevance";
 import type { Results } from "./results";
 import { createResults, explainMisses, summarise } from "./results";
 import { copyAndSay, copyLink, saveCards } from "./sharing";
-import type { Question, View } from "./state";
-import { asksTheSame, decode, encode, isAsked, PAGE_SIZE, toBody } from "./state";
+import type { Comparison, Question, View } from "./state";
+import { asksTheSame, decode, encode, isAsked, NO_DAY, PAGE_SIZE, toBody } from "./state";
 import { waitUntilReady } from "./startup";
 import { createStatus } from "./status";
 import { createThemeSwitch } from "./theme";
 import { showError } from "./trouble";
-import type { IndexInfo, Position, Scene, SearchResult, Sighting } from "./types";
+import type { IndexInfo, Position, Scene, SearchResult, Sight } from "./types";
 
 const MARK_DELAY_MS = 250;
 
@@ -48,6 +48,9 @@ export class App {
   #info: IndexInfo | null = null;
   #scenes: Scene[] = [];
   #version = "";
+  /** The card whose details are open, and its ground through the days. */
+  #open: Card | null = null;
+  #sights: Sight[] = [];
   #abort: AbortController | null = null;
   #markTimer = 0;
   #marked: string[] = [];
@@ -114,7 +117,8 @@ export class App {
       copyLink: () => this.#copyLink(),
       copyPosition: (text) => void copyAndSay(text, `Coordinates copied: ${text}`, this.#status),
       step: (by) => this.#step(by),
-      sighting: (sighting) => void this.#laySighting(sighting),
+      day: (scene) => this.#showDay({ day: scene }),
+      compare: (comparison) => this.#showDay(comparison),
     });
     this.#layers = createLayers({
       change: (drawn) => this.#setLayers(drawn),
@@ -185,6 +189,8 @@ export class App {
         y: chosen((key) => this.#mark(key, "right")),
         n: chosen((key) => this.#mark(key, "wrong")),
         l: chosen((key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] })),
+        ",": () => this.#stepDay(-1),
+        ".": () => this.#stepDay(1),
         w: () => this.#setWhy(!this.#view.why),
         m: () => this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
       },
@@ -232,6 +238,11 @@ export class App {
       refused: (reason: string) => this.#status.toast(reason),
       cursor: (at: Position) => this.#frame.showCursor(at),
       measured: (text: string | null) => this.#frame.showMeasured(text),
+      split: (percent: number) => {
+        this.#showDay({ split: percent });
+        const slider = document.getElementById("split") as HTMLInputElement | null;
+        if (slider) slider.value = String(percent);
+      },
       ground: (at: Position) => void this.#lookAt(at),
     };
     try {
@@ -251,7 +262,8 @@ export class App {
     const same = asksTheSame(before, this.#question);
     if (!same) {
       Object.assign(this.#question, { right: [], wrong: [], k: PAGE_SIZE });
-      Object.assign(this.#view, { selected: "", least: 0 });
+      Object.assign(this.#view, { selected: "", least: 0, ...NO_DAY });
+      this.#open = null;
     }
     clearTimeout(this.#markTimer);
     // Before anything that moves the map, which notes its view in the entry of the history that is the last one then.
@@ -272,7 +284,11 @@ export class App {
     this.#update();
     this.#showLayers();
     if (view.centre) this.#map.jump(view.centre, view.zoom);
-    if (!view.selected) this.#detail.hide();
+    if (!view.selected) {
+      this.#detail.hide();
+      this.#open = null;
+      this.#layChosen();
+    }
     void this.#search({ first: !same, still: true });
   }
 
@@ -300,6 +316,7 @@ export class App {
       document.title = "rsitr";
       this.#results.showTrouble(null);
       this.#results.showStart(this.#info, this.#scenes);
+      if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
       await this.#showOnMap({ still: true });
       return;
     }
@@ -380,13 +397,18 @@ export class App {
     }
     // Opening details is a step that Back takes back; going from one to the next is none.
     const opens = !this.#view.selected && !options.keep;
+    const isNew = this.#open?.key !== key;
+    if (isNew && !options.keep) Object.assign(this.#view, NO_DAY);
     this.#view.selected = key;
+    this.#open = card;
+    if (isNew) this.#sights = [];
     this.#remember(opens ? "push" : "replace");
     this.#grid.select(key);
     this.#detail.show(card, this.#detailState(card));
     this.#map.select(key);
     if (!options.keep) this.#map.reveal(card, { closer: false });
-    this.#map.lay(card, this.#explainedWords());
+    if (isNew) void this.#loadDays(card);
+    this.#layChosen();
     if (options.focus) this.#detail.focus();
     else if (isNarrow() && !options.keep) this.#detail.focus();
   }
@@ -403,21 +425,46 @@ export class App {
       words: this.#question.text,
       mark: markOf(this.#question, card.key),
       position: at < 0 ? "" : `of ${this.#cards.length}`,
+      sights: this.#sights,
+      day: this.#view.day,
+      comparison: { against: this.#view.against, split: this.#view.split, fade: this.#view.fade },
     };
   }
 
-  #chosen(): Card | undefined {
-    return this.#cards.find((card) => card.key === this.#view.selected);
-  }
-
   #layChosen(): void {
-    this.#map.lay(this.#chosen() ?? null, this.#explainedWords());
+    const card = this.#view.selected ? this.#open : null;
+    const sight = this.#sights.find((own) => own.scene_id === this.#view.day);
+    this.#map.lay(card && sight ? inScene(card, sight) : card, this.#explainedWords());
+    this.#map.compare(card, this.#view);
   }
 
-  async #laySighting(sighting: Sighting): Promise<void> {
-    const hit = this.#result?.hits.find((own) => own.tile === sighting.best_tile);
-    const card = hit ? fromTile(hit) : await this.#fetchCard(sighting.best_tile);
-    if (card) this.#map.lay(card, this.#explainedWords());
+  /** Shows the selected ground in another scene, or against another. */
+  #showDay(changes: Partial<Pick<View, "day" | keyof Comparison>>): void {
+    const before = this.#view.day;
+    Object.assign(this.#view, changes);
+    if (this.#view.against && this.#view.against === this.#view.day) this.#view.against = "";
+    this.#remember(this.#view.day === before ? "replace" : "push");
+    if (!this.#open) return;
+    this.#detail.update(this.#detailState(this.#open));
+    if (this.#view.day === before) this.#map.compare(this.#open, this.#view);
+    else this.#layChosen();
+  }
+
+  /** To the day before or after the one that is shown. */
+  #stepDay(by: number): void {
+    const shown = this.#view.day || this.#open?.sceneId;
+    const at = this.#sights.findIndex((sight) => sight.scene_id === shown);
+    const next = this.#sights[at + by];
+    if (at >= 0 && next) this.#showDay({ day: next.scene_id });
+  }
+
+  /** The ground of the open card through the days; told when it is known, if the card is still open. */
+  async #loadDays(card: Card): Promise<void> {
+    const sights = card.bbox ? await api.getDays(card.key).catch(() => []) : [];
+    if (this.#open?.key !== card.key) return;
+    this.#sights = sights;
+    this.#detail.update(this.#detailState(this.#open));
+    this.#layChosen();
   }
 
   /** The words whose heat map is shown; none without "why". */
@@ -428,11 +475,12 @@ export class App {
   #close(): boolean {
     const key = this.#view.selected;
     if (!key) return false;
-    this.#view.selected = "";
+    Object.assign(this.#view, { selected: "", ...NO_DAY });
     this.#detail.hide();
     this.#grid.select("");
     this.#map.select("");
-    this.#map.lay(null, "");
+    this.#open = null;
+    this.#layChosen();
     this.#remember("replace");
     this.#grid.focus(key);
     return true;
@@ -447,7 +495,7 @@ export class App {
   #setWhy(on: boolean): void {
     this.#view.why = on;
     this.#remember("replace");
-    const card = this.#chosen();
+    const card = this.#open;
     if (card) this.#detail.update(this.#detailState(card));
     else if (on) this.#status.toast("Open a result to see why it was found.");
     this.#layChosen();
@@ -461,7 +509,7 @@ export class App {
     this.#remember("push");
     this.#grid.mark(this.#question.right, this.#question.wrong);
     this.#map.mark(this.#question.right, this.#question.wrong);
-    const card = this.#chosen();
+    const card = this.#open;
     if (card) this.#detail.update(this.#detailState(card));
     this.#status.say(taken ? "Mark taken back" : `Marked ${mark}; refining`);
     clearTimeout(this.#markTimer);

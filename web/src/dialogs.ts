@@ -100,6 +100,7 @@ const SHORTCUTS: [string, string][] = [
   ["y, n", "mark the chosen result right or wrong"],
   ["w", "why: show where the words are found"],
   ["l", "more like the chosen result"],
+  [", .", "the day before, the day after, of the open result"],
   ["m", "list or map (on a small screen)"],
   ["Esc", "stop drawing, close details"],
   ["?", "this help"],

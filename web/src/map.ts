@@ -4,6 +4,8 @@ import { LngLatBounds, Map as MapLibre, Marker, NavigationControl, ScaleControl,
 import { keyHeaders, resolve } from "./api";
 import type { Card } from "./card";
 import { centreOf, joinBoxes, unwrap } from "./card";
+import type { Compared } from "./compare";
+import { Compare } from "./compare";
 import { Corners, ringsOf } from "./corners";
 import { h, reducesMotion } from "./dom";
 import type { Drawing, Drawn } from "./draw";
@@ -32,9 +34,17 @@ export interface MapActions {
   /** Where the cursor is, or the middle of the map where there is none. */
   cursor: (at: Position) => void;
   measured: (text: string | null) => void;
+  /** The border between two days was dragged. */
+  split: (percent: number) => void;
 }
 
+/** Pictures are asked for with the key, if there is one: unlike an img, this request can carry it. */
+const withKey = (url: string): { url: string; headers: Record<string, string> } => ({
+  url,
+  headers: url.startsWith(resolve("")) ? keyHeaders() : {},
+});
 const EASE_MS = 350;
+const MAX_ZOOM = 21;
 const CLOSEST_ZOOM = 17.5;
 
 export class MapPane {
@@ -44,6 +54,7 @@ export class MapPane {
   readonly #scenery: Scenery;
   readonly #ground: Ground;
   readonly #measure: Measure;
+  readonly #compare: Compare;
   readonly #ready: Promise<void>;
   readonly #markers = new Map<string, Marker>();
   #cards: Card[] = [];
@@ -70,9 +81,8 @@ export class MapPane {
       touchPitch: false,
       renderWorldCopies: true,
       fadeDuration: 0,
-      maxZoom: 21,
-      // Pictures are asked for with the key, if there is one: unlike an img, this request can carry it.
-      transformRequest: (url) => ({ url, headers: url.startsWith(resolve("")) ? keyHeaders() : {} }),
+      maxZoom: MAX_ZOOM,
+      transformRequest: withKey,
     });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.keyboard.disableRotation();
@@ -88,6 +98,7 @@ export class MapPane {
     this.#scenery = new Scenery(this.#map, "scene-line");
     this.#ground = new Ground(this.#map, tiles);
     this.#measure = new Measure(this.#map, actions.measured);
+    this.#compare = new Compare(this.#map, { transformRequest: withKey, maxZoom: MAX_ZOOM }, actions.split);
     this.#ready = new Promise((done) => this.#map.once("load", () => done()));
     this.#listen();
     void this.#ready.then(() => this.#ground.drawWorld());
@@ -156,6 +167,12 @@ export class MapPane {
       })),
     });
     this.#scenery.set(scenes);
+  }
+
+  /** Lays another scene over part of the map; null takes it away. */
+  async compare(compared: Compared | null): Promise<void> {
+    await this.#ready;
+    this.#compare.show(compared);
   }
 
   /** What lies under the scenes. */

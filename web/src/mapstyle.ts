@@ -8,7 +8,7 @@ export function token(name: string): string {
 }
 
 /** Colours on imagery are the same in light and dark: imagery has no theme. */
-const ON_IMAGERY = {
+export const ON_IMAGERY = {
   hit: "#ffc53d",
   hovered: "#ffffff",
   right: "#5ee08a",

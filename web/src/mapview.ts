@@ -4,7 +4,7 @@ import type { Card } from "./card";
 import { findCorners, joinBoxes } from "./card";
 import type { Drawing } from "./draw";
 import type { MapActions, MapPane } from "./map";
-import type { Background, Question, View } from "./state";
+import type { Background, Comparison, Question, View } from "./state";
 import type { BBox, IndexInfo, Position, Scene } from "./types";
 
 const HEAT_OPACITY = 0.65;
@@ -90,6 +90,12 @@ export class MapView {
     const pictures = [{ url: api.withQuery(card.picture, { size: TILE_PX }), opacity: 1 }];
     if (words) pictures.push({ url: api.explanationUrl(card.picture, words, TILE_PX), opacity: HEAT_OPACITY });
     void this.#pane?.lay(pictures, corners);
+  }
+
+  /** Lays another scene, by its id, over part of the map. */
+  compare(card: Card | null, { against, split, fade }: Comparison): void {
+    const scene = this.#scenes.find((own) => own.id === against && own.corners);
+    void this.#pane?.compare(card && scene ? { scene, geometry: card.geometry, split, fade } : null);
   }
 
   setArea(question: Question): void {

@@ -19,8 +19,17 @@ export interface Question {
   places: boolean;
 }
 
-export interface View {
+/** Two days of the same ground: the scene that lies over the other, from where on, and how opaque. */
+export interface Comparison {
+  against: string;
+  split: number;
+  fade: number;
+}
+
+export interface View extends Comparison {
   selected: string;
+  /** The scene, by its id, in which the selected ground is shown; its own where none is named. */
+  day: string;
   why: boolean;
   /** Percent of relevance from which results are shown. */
   least: number;
@@ -37,6 +46,10 @@ export type Background = "" | "none" | "graticule" | "tiles";
 const BACKGROUNDS: readonly Background[] = ["none", "graticule", "tiles"];
 const SCENE = /^[0-9a-f]{16}$/;
 
+export const SPLIT = 50;
+export const FADE = 100;
+/** What a view says of no ground in particular. */
+export const NO_DAY = { day: "", against: "", split: SPLIT, fade: FADE };
 export const PAGE_SIZE = 24;
 
 export const EMPTY: Readonly<Question> = {
@@ -120,6 +133,10 @@ export function encode(question: Question, view: View): string {
   if (question.k !== PAGE_SIZE) put("k", String(question.k));
   if (!question.places) put("tiles", "1");
   put("show", view.selected);
+  put("day", view.day);
+  put("with", view.against);
+  if (view.against && view.split !== SPLIT) put("split", String(view.split));
+  if (view.against && view.fade !== FADE) put("fade", String(view.fade));
   if (view.why) put("why", "1");
   if (view.least) put("least", String(view.least));
   put("ground", view.background);
@@ -134,6 +151,9 @@ export function decode(fragment: string): { question: Question; view: View } {
   const parts = new URLSearchParams(fragment.replace(/^#/, ""));
   const one = (name: string): string => parts.get(name) ?? "";
   const day = (name: string): string => (DAY.test(one(name)) ? one(name) : "");
+  const scene = (name: string): string => (SCENE.test(one(name)) ? one(name) : "");
+  const percent = (name: string, otherwise: number): number =>
+    /^(100|\d{1,2})$/.test(one(name)) ? Number(one(name)) : otherwise;
   const k = Number(one("k"));
   const least = Number(one("least"));
   const at = numbers(one("at"), 3);
@@ -153,6 +173,10 @@ export function decode(fragment: string): { question: Question; view: View } {
   for (const [name, field] of LISTS) question[field] = [...new Set(parts.getAll(name))];
   const view: View = {
     selected: one("show"),
+    day: scene("day"),
+    against: scene("with"),
+    split: percent("split", SPLIT),
+    fade: percent("fade", FADE),
     why: one("why") === "1",
     least: Number.isInteger(least) && least > 0 && least <= 100 ? least : 0,
     centre: at ? [at[0]!, at[1]!] : null,

@@ -66,8 +66,10 @@ async def get_explanation(
     request: Request,
     engine: EngineOf,
     tile: TileId,
+    *,
     q: Annotated[str, Query(max_length=1000, description="The words.", examples=["a bridge"])],
     size: Size = 256,
+    scene: SceneId = None,
 ) -> Response:
     """Where in a tile the words fit best, by pieces of it that are encoded one by one, as a transparent PNG.
 
@@ -79,6 +81,8 @@ async def get_explanation(
 
     def make(index: Index) -> bytes:
         found = index.tile(tile)
+        if scene is not None:
+            found = _in_scene(engine, found, scene)
         width, height = found.window_px[2:]
         scale = min(1.0, size / max(width, height))
         shown = (max(1, round(width * scale)), max(1, round(height * scale)))
