@@ -145,6 +145,8 @@ class Page:
         self.wait_for_map()
 
     def wait_for_map(self) -> None:
+        if self.run("return innerWidth <= 760 && document.getElementById('app').dataset.pane === 'list'"):
+            return  # a phone that shows the list has no map yet
         placed = "return [...document.querySelectorAll('.card:not(.skeleton)')].filter(c => !c.dataset.unplaced).length"
         self.wait(lambda: len(self.find_all(".pin")) == self.run(placed), "the map does not show the results")
 

@@ -43,6 +43,21 @@ async function drawWorld() {
   return JSON.stringify({ steps: LAND_STEPS, rings });
 }
 
+/** The map's style sheet without controls that the page has not: most of it is their icons. */
+const trimStyle = {
+  name: "trim-style",
+  setup({ onLoad }) {
+    const absent = /fullscreen|shrink|compass|geolocate|globe|terrain|attrib|logo|popup|cooperative|user-location/;
+    onLoad({ filter: /maplibre-gl\.css$/ }, async ({ path }) => {
+      const whole = await readFile(path, "utf8");
+      const kept = whole.replace(/([^{}]+)\{[^{}]*\}/g, (rule, selectors) =>
+        selectors.split(",").every((selector) => absent.test(selector)) ? "" : rule,
+      );
+      return { contents: kept, loader: "css" };
+    });
+  },
+};
+
 /** Every package that the page carries: those under "dependencies" and what they need in turn. */
 async function listBundled() {
   const found = new Map();
@@ -105,6 +120,7 @@ try {
     chunkNames: "[name]-[hash]",
     define: { MAP_WORKER: JSON.stringify(worker), WORLD: JSON.stringify(world) },
     metafile: true,
+    plugins: [trimStyle],
     logLevel: "warning",
   });
   const [script, { cssBundle }] = Object.entries(metafile.outputs).find(

@@ -1,5 +1,5 @@
 // Talking to the service: one function per thing that it can be asked.
-import type { Detector, GivenArea, Health, IndexInfo, Position, Scene, SearchBody, SearchResult, Sight, Tile } from "./types";
+import type { Detector, GivenArea, Health, IndexInfo, Position, Review, Scene, SearchBody, SearchResult, Sight, Tile } from "./types";
 
 const KEY = "rsitr-key";
 
@@ -97,6 +97,22 @@ export async function saveDetector(name: string, body: SearchBody): Promise<void
   const { marks, ...search } = body;
   const headers = { "Content-Type": "application/json" };
   await request("api/detectors", { method: "POST", headers, body: JSON.stringify({ name, search, marks }) });
+}
+
+export const getReviews = async (query: string): Promise<Review[]> =>
+  (await getJson<{ reviews: Review[] }>(`api/reviews?${new URLSearchParams({ query })}`)).reviews;
+
+export async function saveReview(review: Omit<Review, "when">): Promise<Review> {
+  const headers = { "Content-Type": "application/json" };
+  return (await (await request("api/reviews", { method: "POST", headers, body: JSON.stringify(review) })).json()) as Review;
+}
+
+export async function removeReview(query: string, tile: string): Promise<void> {
+  await request(`api/reviews?${new URLSearchParams({ query, tile })}`, { method: "DELETE" });
+}
+
+export async function exportReviews(form: string, query: string): Promise<Blob> {
+  return (await request(`api/reviews/export.${form}?${new URLSearchParams({ query })}`)).blob();
 }
 
 /** The address of a picture with other values in its query string. */

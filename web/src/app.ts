@@ -26,6 +26,7 @@ import type { QueryBar } from "./query";
 import { createQueryBar } from "./query";
 import { atLeast } from "./relevance";
 import type { Results } from "./results";
+import { Reviewing } from "./review";
 import { createResults, explainMisses, summarise } from "./results";
 import { copyAndSay, copyLink, saveCards } from "./sharing";
 import type { Comparison, Question, View } from "./state";
@@ -48,6 +49,8 @@ export class App {
   #info: IndexInfo | null = null;
   #scenes: Scene[] = [];
   #version = "";
+  #isStarted = false;
+  #mapped: Promise<void> | null = null;
   /** The card whose details are open, and its ground through the days. */
   #open: Card | null = null;
   #sights: Sight[] = [];
@@ -65,6 +68,7 @@ export class App {
   readonly #detail: Detail;
   readonly #frame: MapFrame;
   readonly #layers: Layers;
+  readonly #review: Reviewing;
   readonly #bar: ReturnType<typeof createBar>;
   readonly #switch: ReturnType<typeof createSwitch>;
 
@@ -80,8 +84,8 @@ export class App {
     });
     this.#filters = createFilters({
       change: (filters) => this.#ask(filters),
-      draw: (kind) => this.#startDrawing(kind),
-      useView: () => this.#useView(),
+      draw: (kind) => void this.#startDrawing(kind),
+      useView: () => void this.#useView(),
       bringArea: (files) => void this.#bringArea(files[0]),
     });
     this.#grid = createGrid({
@@ -92,28 +96,32 @@ export class App {
     });
     this.#results = createResults(this.#grid, {
       suggest: (text) => this.#ask({ text }),
-      locateScene: (scene) => {
-        this.#showPane("map");
-        this.#map.showScene(scene);
-      },
+      locateScene: (scene) => void this.#showPane("map").then(() => this.#map.showScene(scene)),
       group: (places) => this.#ask({ places }),
       more: () => this.#ask({ k: Math.min(this.#question.k + PAGE_SIZE, this.#info?.limits.max_k ?? PAGE_SIZE) }),
       least: (percent) => void this.#showFrom(percent),
+      review: () => this.#setReview(true),
       save: (format) => this.#result && saveCards(format, this.#cards, this.#result, this.#status),
       copyLink: () => this.#copyLink(),
       undoMark: () => this.#undoMark(),
       clearMarks: () => this.#ask({ right: [], wrong: [] }),
       saveDetector: () => void this.#saveDetector(),
     });
-    this.#detail = createDetail({
+    this.#review = new Reviewing({
+      cards: () => this.#cards,
+      result: () => this.#result,
+      open: (key) => void this.#select(key, { focus: false }),
+      show: (verdicts) => this.#grid.review(verdicts),
+      say: (text) => this.#status.say(text),
+      fail: (text) => this.#status.toast(text),
+      end: () => this.#setReview(false),
+    });
+    this.#detail = createDetail(this.#review.element, {
       close: () => this.#close(),
       mark: (key, mark) => this.#mark(key, mark),
       alike: (key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] }),
       why: (on) => this.#setWhy(on),
-      locate: (card) => {
-        this.#showPane("map");
-        this.#map.reveal(card, { closer: true });
-      },
+      locate: (card) => void this.#showPane("map").then(() => this.#map.reveal(card, { closer: true })),
       copyLink: () => this.#copyLink(),
       copyPosition: (text) => void copyAndSay(text, `Coordinates copied: ${text}`, this.#status),
       step: (by) => this.#step(by),
@@ -125,8 +133,8 @@ export class App {
       locate: (scene) => this.#map.showScene(scene),
     });
     this.#frame = createMapFrame(this.#layers.element, {
-      draw: (kind) => this.#startDrawing(kind),
-      useView: () => this.#useView(),
+      draw: (kind) => void this.#startDrawing(kind),
+      useView: () => void this.#useView(),
       clearArea: () => this.#ask({ bbox: null, area: null }),
       corners: () => this.#moveCorners(),
       measure: () => this.#measure(),
@@ -140,7 +148,7 @@ export class App {
         this.#bar.filters.setAttribute("aria-expanded", String(open));
       },
     });
-    this.#switch = createSwitch((pane) => this.#showPane(pane));
+    this.#switch = createSwitch((pane) => void this.#showPane(pane));
     this.#build();
     this.#listen();
   }
@@ -170,12 +178,12 @@ export class App {
       }),
       this.#status.element,
     );
-    this.#showPane("list");
+    void this.#showPane("list");
   }
 
   #listen(): void {
     window.addEventListener("popstate", () => this.#load());
-    const chosen = (act: (key: string) => void) => (): void => {
+    const chosen = (act: (key: string) => unknown) => (): void => {
       const key = this.#grid.focusedKey() ?? this.#view.selected;
       if (key) act(key);
     };
@@ -186,13 +194,15 @@ export class App {
       toResults: () => this.#grid.focus(),
       help: () => this.#help(),
       letters: {
-        y: chosen((key) => this.#mark(key, "right")),
-        n: chosen((key) => this.#mark(key, "wrong")),
+        y: chosen((key) => (this.#review.isOn ? this.#review.decide("yes") : this.#mark(key, "right"))),
+        n: chosen((key) => (this.#review.isOn ? this.#review.decide("no") : this.#mark(key, "wrong"))),
+        u: () => this.#review.isOn && void this.#review.decide("unsure"),
+        e: () => this.#review.isOn && this.#review.toNote(),
         l: chosen((key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] })),
         ",": () => this.#stepDay(-1),
         ".": () => this.#stepDay(1),
         w: () => this.#setWhy(!this.#view.why),
-        m: () => this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
+        m: () => void this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
       },
     });
   }
@@ -204,9 +214,10 @@ export class App {
     else this.#query.input.focus({ preventScroll: true });
     this.#version = await waitUntilReady((trouble) => this.#results.showTrouble(trouble));
     void this.#search({ first: true });
-    this.#map.prefetch();
+    if (!isNarrow()) this.#map.prefetch();
     await this.#loadIndex();
-    await this.#loadMap();
+    this.#isStarted = true;
+    if (!isNarrow() || this.root.dataset.pane === "map") await this.#loadMap();
   }
 
   async #loadIndex(): Promise<void> {
@@ -226,7 +237,13 @@ export class App {
     }
   }
 
-  async #loadMap(): Promise<void> {
+  /** Once; on a phone, where the list comes first, when the map is first looked at. */
+  #loadMap(): Promise<void> {
+    this.#mapped ??= this.#startMap();
+    return this.#mapped;
+  }
+
+  async #startMap(): Promise<void> {
     const actions = {
       hover: (key: string) => this.#hover(key, "map"),
       select: (key: string) => void this.#select(key, { focus: false }),
@@ -262,8 +279,9 @@ export class App {
     const same = asksTheSame(before, this.#question);
     if (!same) {
       Object.assign(this.#question, { right: [], wrong: [], k: PAGE_SIZE });
-      Object.assign(this.#view, { selected: "", least: 0, ...NO_DAY });
+      Object.assign(this.#view, { selected: "", least: 0, review: false, ...NO_DAY });
       this.#open = null;
+      this.#review.stop();
     }
     clearTimeout(this.#markTimer);
     // Before anything that moves the map, which notes its view in the entry of the history that is the last one then.
@@ -353,6 +371,8 @@ export class App {
       result.matches ? `${found}${best && `, the best with relevance ${best}`}` : explainMisses(result, this.#cards),
     );
     if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
+    if (this.#view.review) void this.#review.start(this.#view.selected);
+    else void this.#review.load();
     await this.#showOnMap({ still });
   }
 
@@ -405,6 +425,7 @@ export class App {
     this.#remember(opens ? "push" : "replace");
     this.#grid.select(key);
     this.#detail.show(card, this.#detailState(card));
+    this.#review.follow(key);
     this.#map.select(key);
     if (!options.keep) this.#map.reveal(card, { closer: false });
     if (isNew) void this.#loadDays(card);
@@ -475,7 +496,8 @@ export class App {
   #close(): boolean {
     const key = this.#view.selected;
     if (!key) return false;
-    Object.assign(this.#view, { selected: "", ...NO_DAY });
+    Object.assign(this.#view, { selected: "", review: false, ...NO_DAY });
+    this.#review.stop();
     this.#detail.hide();
     this.#grid.select("");
     this.#map.select("");
@@ -584,12 +606,12 @@ export class App {
   #measure(): void {
     this.#stopEditing();
     this.#frame.showDrawing(null);
-    if (this.#map.toggleMeasuring()) this.#showPane("map");
+    if (this.#map.toggleMeasuring()) void this.#showPane("map");
   }
 
   #moveCorners(): void {
     const on = this.#map.toggleCorners(this.#question);
-    if (on) this.#showPane("map");
+    if (on) void this.#showPane("map");
     this.#frame.showEditing(on);
     this.#status.say(on ? "Move the corners of the area" : "The corners stay where they are");
   }
@@ -598,6 +620,13 @@ export class App {
     if (!this.#map.stopEditing()) return false;
     this.#frame.showEditing(false);
     return true;
+  }
+
+  #setReview(on: boolean): void {
+    this.#view.review = on;
+    this.#remember("replace");
+    if (on) void this.#review.start(this.#view.selected);
+    else this.#review.stop();
   }
 
   /** What is there: the tile under a click on the ground, of the scene that is on top. */
@@ -612,10 +641,10 @@ export class App {
     }
   }
 
-  #startDrawing(kind: Drawing): void {
+  async #startDrawing(kind: Drawing): Promise<void> {
     this.#stopEditing();
+    await this.#showPane("map");
     if (!this.#map.toggleDrawing(kind)) return;
-    this.#showPane("map");
     this.#frame.showDrawing(kind);
     this.#status.say("Drawing on the map");
   }
@@ -627,16 +656,18 @@ export class App {
     else this.#ask({ bbox: null, area: null, ...drawn });
   }
 
-  #useView(): void {
+  async #useView(): Promise<void> {
+    await this.#showPane("map");
     const bbox = this.#map.bounds();
     if (bbox) this.#ask({ bbox, area: null });
   }
 
-  #showPane(pane: "list" | "map"): void {
+  async #showPane(pane: "list" | "map"): Promise<void> {
     this.root.dataset.pane = pane;
     this.#switch.set(pane);
     if (pane === "map" && isNarrow() && this.#view.selected) this.#detail.hide();
     this.#map.resize();
+    if (pane === "map" && this.#isStarted) await this.#loadMap();
   }
 
   #copyLink(): void {

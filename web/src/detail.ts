@@ -54,7 +54,7 @@ interface Actions {
 
 const PICTURE_PX = 512;
 
-export function createDetail(actions: Actions): Detail {
+export function createDetail(review: HTMLElement, actions: Actions): Detail {
   let card: Card | null = null;
   /** What is shown of the card: its own tile, or the same ground in another scene. */
   let shown: (Card & { tile: string }) | null = null;
@@ -118,6 +118,7 @@ export function createDetail(actions: Actions): Detail {
     h(
       "div",
       { class: "body" },
+      review,
       figure,
       h("div", { class: "row" }, why, around, strength),
       heatNote,

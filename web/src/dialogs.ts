@@ -98,6 +98,7 @@ const SHORTCUTS: [string, string][] = [
   ["← ↑ → ↓", "from result to result"],
   ["Enter", "open a result"],
   ["y, n", "mark the chosen result right or wrong"],
+  ["y, n, u, e", "in a review: yes, no, unsure, a note"],
   ["w", "why: show where the words are found"],
   ["l", "more like the chosen result"],
   [", .", "the day before, the day after, of the open result"],

@@ -7,6 +7,7 @@ import { centreOf, joinBoxes, unwrap } from "./card";
 import type { Compared } from "./compare";
 import { Compare } from "./compare";
 import { Corners, ringsOf } from "./corners";
+import { thin } from "./crowd";
 import { h, reducesMotion } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import { Draw } from "./draw";
@@ -110,6 +111,7 @@ export class MapPane {
   }
 
   #listen(): void {
+    this.#map.on("move", () => thin(this.#map, this.#markers.values()));
     this.#map.on("moveend", () => {
       if (!this.#chosen) return;
       const { lng, lat } = this.#map.getCenter();
@@ -205,6 +207,7 @@ export class MapPane {
     for (const card of placed) {
       if (card.position && card.rank !== null) this.#pin(card, card.position, isFaint(card, threshold));
     }
+    thin(this.#map, this.#markers.values());
     this.#restyle();
   }
 

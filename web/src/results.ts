@@ -37,6 +37,7 @@ interface Actions {
   group: (places: boolean) => void;
   more: () => void;
   least: (percent: number) => void;
+  review: () => void;
   save: (format: "geojson" | "csv") => void;
   copyLink: () => void;
   undoMark: () => void;
@@ -53,6 +54,9 @@ export function createResults(grid: Grid, actions: Actions): Results {
   const group = (label: string, places: boolean): HTMLButtonElement =>
     h("button", { type: "button", onclick: () => actions.group(places) }, label);
   const [asPlaces, asTiles] = [group("Places", true), group("Tiles", false)];
+  const review = button({ icon: "check", label: "Review", title: "Say yes or no to one result after the other" }, actions.review);
+  review.id = "review";
+  review.hidden = true;
   const toolbar = h(
     "div",
     { class: "toolbar", hidden: true },
@@ -66,6 +70,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
       ),
       button({ icon: "download", label: "CSV", title: "Save what is shown as a table" }, () => actions.save("csv")),
       button({ icon: "link", label: "Copy link", iconOnly: true }, actions.copyLink),
+      review,
     ),
   );
   const gauge = createGauge(actions.least);
@@ -181,6 +186,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
       asTiles.setAttribute("aria-pressed", String(!question.places));
       gauge.show(found, least, result.threshold);
       showRefined(question, info?.can_write ?? false);
+      review.hidden = !info?.can_write || !cards.length;
       banner.hidden = result.matches && cards.length > 0;
       const hidden = found.length > 0 && !cards.length;
       replace(

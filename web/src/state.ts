@@ -31,6 +31,8 @@ export interface View extends Comparison {
   /** The scene, by its id, in which the selected ground is shown; its own where none is named. */
   day: string;
   why: boolean;
+  /** Whether results are reviewed one after the other. */
+  review: boolean;
   /** Percent of relevance from which results are shown. */
   least: number;
   centre: Position | null;
@@ -138,6 +140,7 @@ export function encode(question: Question, view: View): string {
   if (view.against && view.split !== SPLIT) put("split", String(view.split));
   if (view.against && view.fade !== FADE) put("fade", String(view.fade));
   if (view.why) put("why", "1");
+  if (view.review) put("review", "1");
   if (view.least) put("least", String(view.least));
   put("ground", view.background);
   for (const id of view.off) put("off", id);
@@ -178,6 +181,7 @@ export function decode(fragment: string): { question: Question; view: View } {
     split: percent("split", SPLIT),
     fade: percent("fade", FADE),
     why: one("why") === "1",
+    review: one("review") === "1",
     least: Number.isInteger(least) && least > 0 && least <= 100 ? least : 0,
     centre: at ? [at[0]!, at[1]!] : null,
     zoom: at ? at[2]! : 0,

@@ -156,3 +156,15 @@ export interface GivenArea {
   n_corners: number;
   note: string;
 }
+
+export type Verdict = "yes" | "no" | "unsure";
+
+export interface Review {
+  query: string;
+  tile: string;
+  verdict: "yes" | "no" | "unsure";
+  note: string;
+  who: string;
+  when: string;
+  relevance: number | null;
+}

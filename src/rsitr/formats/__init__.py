@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rsitr.formats.labels import make_label_page
     from rsitr.formats.layers import to_layer
     from rsitr.formats.parquet import to_geoparquet
+    from rsitr.formats.reviewed import ReviewForm, to_reviewed
     from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
     from rsitr.formats.stac import to_stac
     from rsitr.formats.table import to_csv
@@ -64,6 +65,7 @@ __all__ = [
     "Place",
     "PlaceRecord",
     "QueryRecord",
+    "ReviewForm",
     "SceneRecord",
     "Scored",
     "Sighting",
@@ -97,6 +99,7 @@ __all__ = [
     "to_json",
     "to_json_line",
     "to_layer",
+    "to_reviewed",
     "to_stac",
     "write_heat_map",
 ]
@@ -107,6 +110,7 @@ __getattr__ = lazy_names(
         "ContactSheet": "rsitr.formats.sheet",
         "HeatMap": "rsitr.formats.heat",
         "PictureSource": "rsitr.formats.sheet",
+        "ReviewForm": "rsitr.formats.reviewed",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",
         "make_label_page": "rsitr.formats.labels",
@@ -117,6 +121,7 @@ __getattr__ = lazy_names(
         "to_json": "rsitr.formats.document",
         "to_json_line": "rsitr.formats.document",
         "to_layer": "rsitr.formats.layers",
+        "to_reviewed": "rsitr.formats.reviewed",
         "to_stac": "rsitr.formats.stac",
         "write_heat_map": "rsitr.formats.heat",
     },

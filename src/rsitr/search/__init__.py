@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from rsitr.search.ranking import RankingSettings
     from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
     from rsitr.search.result import SearchResult
+    from rsitr.search.reviews import VERDICTS, Review, Reviews, ReviewVerdict
     from rsitr.search.scenery import Corners
     from rsitr.search.spots import Glimpse
 
 __all__ = [
     "FIT_TILES",
     "THRESHOLD",
+    "VERDICTS",
     "AskedPart",
     "Assessment",
     "Corners",
@@ -65,6 +67,9 @@ __all__ = [
     "Query",
     "RankingSettings",
     "Recommendation",
+    "Review",
+    "ReviewVerdict",
+    "Reviews",
     "SearchResult",
     "assess",
     "check_filter",
@@ -119,8 +124,12 @@ __getattr__ = lazy_names(
         "Query": "rsitr.search.query",
         "RankingSettings": "rsitr.search.ranking",
         "Recommendation": "rsitr.search.assessing",
+        "Review": "rsitr.search.reviews",
+        "ReviewVerdict": "rsitr.search.reviews",
+        "Reviews": "rsitr.search.reviews",
         "SearchResult": "rsitr.search.result",
         "THRESHOLD": "rsitr.search.relevance",
+        "VERDICTS": "rsitr.search.reviews",
         "assess": "rsitr.search.assessing",
         "check_filter": "rsitr.search.limits",
         "check_threshold": "rsitr.search.query",

@@ -75,7 +75,7 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
     app.state.assets = Assets()
     for router in (
         *(routes.health, routes.searches, routes.pictures, routes.areas, routes.scenes, routes.tiles),
-        *(routes.detectors, routes.pages),
+        *(routes.detectors, routes.reviews, routes.pages),
     ):
         app.include_router(router)
     _handle_errors(app, engine)

@@ -126,7 +126,9 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._limit(path):
             raise _too_large(self._limit(path))
-        scope.setdefault("state", {})["can_write"] = self._can_write(key)
+        state = scope.setdefault("state", {})
+        state["can_write"] = self._can_write(key)
+        state["key_name"] = key.short if key else None
 
     def _find_key(self, headers: Headers) -> Key:
         scheme, _, given = headers.get("authorization", "").partition(" ")

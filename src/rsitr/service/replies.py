@@ -36,6 +36,8 @@ __all__ = [
     "Problem",
     "ProblemReply",
     "QueryReply",
+    "ReviewReply",
+    "ReviewsReply",
     "SceneReply",
     "ScenesReply",
     "SearchReply",
@@ -298,3 +300,23 @@ class DetectorsReply:
     """The detectors of the index."""
 
     detectors: list[DetectorReply]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewReply:
+    """A person's word on a tile."""
+
+    query: str
+    tile: str
+    verdict: Literal["yes", "no", "unsure"]
+    note: str
+    who: str
+    when: Annotated[str, Field(description="In UTC, as ISO 8601 has it.")]
+    relevance: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewsReply:
+    """The reviews, the earliest first."""
+
+    reviews: list[ReviewReply]

@@ -26,6 +26,7 @@ SCHEMAS = {
     "Detector": "DetectorReply",
     "Sight": "ViewReply",
     "GivenArea": "AreaReply",
+    "Review": "ReviewReply",
 }
 GEOJSON = {"Polygon", "MultiPolygon"}  # of RFC 7946, not ours
 KINDS = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean", "array": "list"}

@@ -5,8 +5,9 @@ from rsitr.service.routes.detectors import detectors
 from rsitr.service.routes.health import health
 from rsitr.service.routes.pages import pages
 from rsitr.service.routes.pictures import pictures
+from rsitr.service.routes.reviews import reviews
 from rsitr.service.routes.scenes import scenes
 from rsitr.service.routes.searches import searches
 from rsitr.service.routes.tiles import tiles
 
-__all__ = ["areas", "detectors", "health", "pages", "pictures", "scenes", "searches", "tiles"]
+__all__ = ["areas", "detectors", "health", "pages", "pictures", "reviews", "scenes", "searches", "tiles"]
