@@ -22,6 +22,19 @@ async function writeHashed(content, stem, extension, folder) {
   return name;
 }
 
+/** A ring that goes on beyond 180 degrees instead of leaping around the world; one around the pole closes along it. */
+function unwind(ring) {
+  let turns = 0;
+  const found = ring.map(([x, y], i) => {
+    const leap = i ? x - ring[i - 1][0] : 0;
+    if (Math.abs(leap) > 180) turns -= Math.sign(leap);
+    return [x + 360 * turns, y];
+  });
+  if (!turns) return found;
+  const [first, last] = [found[0], found.at(-1)];
+  return [...found, [last[0], -90], [first[0], -90], first];
+}
+
 const LAND_STEPS = 10; // to a degree: 11 km, less than a pixel of the whole world on a screen
 const LEAST_LAND = 6; // steps that an island spans
 
@@ -34,7 +47,7 @@ async function drawWorld() {
   const lands = feature(atlas, atlas.objects.land).features.flatMap(({ geometry }) => geometry.coordinates);
   const rings = [];
   for (const ring of lands.flat()) {
-    const points = ring.map((at) => at.map((value) => Math.round(value * LAND_STEPS)));
+    const points = unwind(ring).map((at) => at.map((value) => Math.round(value * LAND_STEPS)));
     const kept = points.filter((at, i) => !i || at[0] !== points[i - 1][0] || at[1] !== points[i - 1][1]);
     const spans = [0, 1].map((i) => Math.max(...kept.map((at) => at[i])) - Math.min(...kept.map((at) => at[i])));
     if (kept.length < 4 || Math.max(...spans) < LEAST_LAND) continue;

@@ -467,6 +467,7 @@ export class App {
     this.#remember(this.#view.day === before ? "replace" : "push");
     if (!this.#open) return;
     this.#detail.update(this.#detailState(this.#open));
+    if ("day" in changes || "against" in changes) this.#map.revealSmall(this.#open);
     if (this.#view.day === before) this.#map.compare(this.#open, this.#view);
     else this.#layChosen();
   }

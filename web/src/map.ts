@@ -45,6 +45,7 @@ const withKey = (url: string): { url: string; headers: Record<string, string> } 
   headers: url.startsWith(resolve("")) ? keyHeaders() : {},
 });
 const EASE_MS = 350;
+const LEAST_SEEN_PX = 60;
 const MAX_ZOOM = 21;
 const CLOSEST_ZOOM = 17.5;
 
@@ -393,6 +394,14 @@ export class MapPane {
       ? (fitted?.zoom ?? this.#map.getZoom())
       : Math.min(this.#map.getZoom(), fitted?.zoom ?? 22);
     this.#map.easeTo({ center: centreOf(card.bbox), zoom, duration: EASE_MS, animate: !reducesMotion() });
+  }
+
+  /** Goes closer to a result that is too small on the screen to see anything of it. */
+  revealSmall(card: Card): void {
+    if (!card.bbox) return;
+    const [west, south, east, north] = unwrap(card.bbox);
+    const [a, b] = [this.#map.project([west, north]), this.#map.project([east, south])];
+    if (a.dist(b) < LEAST_SEEN_PX) this.reveal(card, { closer: true });
   }
 
   resize(): void {

@@ -119,6 +119,10 @@ export class MapView {
     this.#pane?.reveal(card, options);
   }
 
+  revealSmall(card: Card): void {
+    this.#pane?.revealSmall(card);
+  }
+
   fit(box: BBox | null): void {
     this.#pane?.fit(box, { animate: true });
   }
