@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { feature } from "topojson-client";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
@@ -12,11 +13,63 @@ const target = resolve(process.argv[2] ?? join(here, "../src/rsitr/service/stati
 
 /** Copies a file under a name with a hash of its content, so that it may be cached for ever; returns that name. */
 async function copyHashed(source, stem, extension, folder) {
-  const content = await readFile(source);
+  return writeHashed(await readFile(source), stem, extension, folder);
+}
+
+async function writeHashed(content, stem, extension, folder) {
   const name = `${stem}-${createHash("sha256").update(content).digest("hex").slice(0, 8).toUpperCase()}${extension}`;
   await writeFile(join(folder, name), content);
   return name;
 }
+
+/** A ring that goes on beyond 180 degrees instead of leaping around the world; one around the pole closes along it. */
+function unwind(ring) {
+  let turns = 0;
+  const found = ring.map(([x, y], i) => {
+    const leap = i ? x - ring[i - 1][0] : 0;
+    if (Math.abs(leap) > 180) turns -= Math.sign(leap);
+    return [x + 360 * turns, y];
+  });
+  if (!turns) return found;
+  const [first, last] = [found[0], found.at(-1)];
+  return [...found, [last[0], -90], [first[0], -90], first];
+}
+
+const LAND_STEPS = 10; // to a degree: 11 km, less than a pixel of the whole world on a screen
+const LEAST_LAND = 6; // steps that an island spans
+
+/**
+ * The coasts of the world as rings of whole numbers, each the step from the one before it: a third of the size that
+ * they have as GeoJSON.
+ */
+async function drawWorld() {
+  const atlas = JSON.parse(await readFile(require.resolve("world-atlas/land-110m.json"), "utf8"));
+  const lands = feature(atlas, atlas.objects.land).features.flatMap(({ geometry }) => geometry.coordinates);
+  const rings = [];
+  for (const ring of lands.flat()) {
+    const points = unwind(ring).map((at) => at.map((value) => Math.round(value * LAND_STEPS)));
+    const kept = points.filter((at, i) => !i || at[0] !== points[i - 1][0] || at[1] !== points[i - 1][1]);
+    const spans = [0, 1].map((i) => Math.max(...kept.map((at) => at[i])) - Math.min(...kept.map((at) => at[i])));
+    if (kept.length < 4 || Math.max(...spans) < LEAST_LAND) continue;
+    rings.push(kept.flatMap((at, i) => (i ? [at[0] - kept[i - 1][0], at[1] - kept[i - 1][1]] : at)));
+  }
+  return JSON.stringify({ steps: LAND_STEPS, rings });
+}
+
+/** The map's style sheet without controls that the page has not: most of it is their icons. */
+const trimStyle = {
+  name: "trim-style",
+  setup({ onLoad }) {
+    const absent = /fullscreen|shrink|compass|geolocate|globe|terrain|attrib|logo|popup|cooperative|user-location/;
+    onLoad({ filter: /maplibre-gl\.css$/ }, async ({ path }) => {
+      const whole = await readFile(path, "utf8");
+      const kept = whole.replace(/([^{}]+)\{[^{}]*\}/g, (rule, selectors) =>
+        selectors.split(",").every((selector) => absent.test(selector)) ? "" : rule,
+      );
+      return { contents: kept, loader: "css" };
+    });
+  },
+};
 
 /** Every package that the page carries: those under "dependencies" and what they need in turn. */
 async function listBundled() {
@@ -64,6 +117,7 @@ try {
     ".js",
     folder,
   );
+  const world = await writeHashed(Buffer.from(await drawWorld()), "world", ".json", folder);
   const icon = await copyHashed(join(here, "src/icon.svg"), "icon", ".svg", folder);
   const { metafile } = await build({
     absWorkingDir: here,
@@ -77,8 +131,9 @@ try {
     legalComments: "none", // licenses.txt has them in full
     entryNames: "[name]-[hash]",
     chunkNames: "[name]-[hash]",
-    define: { MAP_WORKER: JSON.stringify(worker) },
+    define: { MAP_WORKER: JSON.stringify(worker), WORLD: JSON.stringify(world) },
     metafile: true,
+    plugins: [trimStyle],
     logLevel: "warning",
   });
   const [script, { cssBundle }] = Object.entries(metafile.outputs).find(

@@ -484,6 +484,7 @@ def test_a_phone_shows_list_or_map(page: Page) -> None:
     assert page.find(".card").is_displayed()
     assert page.run("return document.documentElement.scrollWidth") <= PHONE[0]
     page.button("Map").click()
+    page.wait(lambda: page.find_all(".pin"), "the map, which comes when it is looked at, does not come")
     assert page.find(".pin").is_displayed()
     assert not page.find(".card").is_displayed()
     page.button("List").click()

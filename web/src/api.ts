@@ -1,12 +1,12 @@
 // Talking to the service: one function per thing that it can be asked.
-import type { Detector, Health, IndexInfo, Scene, SearchBody, SearchResult, Tile } from "./types";
+import type { Detector, GivenArea, Health, IndexInfo, Position, Review, Scene, SearchBody, SearchResult, Sight, Tile } from "./types";
 
 const KEY = "rsitr-key";
 
-/** An answer that is no success, in words for people. */
 /** Seconds until a service that cannot be reached is asked again. */
 const UNREACHED_S = 3;
 
+/** An answer that is no success, in words for people. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -67,6 +67,10 @@ export const getHealth = (): Promise<Health> => getJson("api/health");
 export const getIndex = (): Promise<IndexInfo> => getJson("api/index");
 export const getScenes = async (): Promise<Scene[]> => (await getJson<{ scenes: Scene[] }>("api/scenes")).scenes;
 export const getTile = (tile: string): Promise<Tile> => getJson(`api/tiles/${encodeURIComponent(tile)}`);
+export const getTilesAt = async ([lon, lat]: Position): Promise<Tile[]> =>
+  (await getJson<{ tiles: Tile[] }>(`api/tiles?lon=${lon}&lat=${lat}`)).tiles;
+export const getDays = async (tile: string): Promise<Sight[]> =>
+  (await getJson<{ days: Sight[] }>(`api/tiles/${encodeURIComponent(tile)}/days`)).days;
 export const getDetectors = async (): Promise<Detector[]> =>
   (await getJson<{ detectors: Detector[] }>("api/detectors")).detectors;
 
@@ -82,10 +86,33 @@ export async function sendPicture(file: Blob): Promise<string> {
   return ((await response.json()) as { picture: string }).picture;
 }
 
+/** Reads an area from a file or text of whatever kind. */
+export async function sendArea(content: Blob | string): Promise<GivenArea> {
+  const headers = { "Content-Type": "application/octet-stream" };
+  const response = await request("api/areas", { method: "POST", headers, body: content });
+  return (await response.json()) as GivenArea;
+}
+
 export async function saveDetector(name: string, body: SearchBody): Promise<void> {
   const { marks, ...search } = body;
   const headers = { "Content-Type": "application/json" };
   await request("api/detectors", { method: "POST", headers, body: JSON.stringify({ name, search, marks }) });
+}
+
+export const getReviews = async (query: string): Promise<Review[]> =>
+  (await getJson<{ reviews: Review[] }>(`api/reviews?${new URLSearchParams({ query })}`)).reviews;
+
+export async function saveReview(review: Omit<Review, "when">): Promise<Review> {
+  const headers = { "Content-Type": "application/json" };
+  return (await (await request("api/reviews", { method: "POST", headers, body: JSON.stringify(review) })).json()) as Review;
+}
+
+export async function removeReview(query: string, tile: string): Promise<void> {
+  await request(`api/reviews?${new URLSearchParams({ query, tile })}`, { method: "DELETE" });
+}
+
+export async function exportReviews(form: string, query: string): Promise<Blob> {
+  return (await request(`api/reviews/export.${form}?${new URLSearchParams({ query })}`)).blob();
 }
 
 /** The address of a picture with other values in its query string. */

@@ -2,7 +2,7 @@
 import { callWithKey } from "./access";
 import * as api from "./api";
 import type { Card } from "./card";
-import { fromTile, listCards } from "./card";
+import { fromTile, inScene, listCards } from "./card";
 import { askForName, showHelp } from "./dialogs";
 import type { Detail, DetailState } from "./detail";
 import { createDetail } from "./detail";
@@ -10,28 +10,32 @@ import { h, isNarrow } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import type { Filters } from "./filters";
 import { createFilters } from "./filters";
-import { formatCount, formatRelevance } from "./format";
+import { formatCount, formatNumber, formatPosition, formatRelevance } from "./format";
 import type { Grid, Mark } from "./grid";
 import { createGrid } from "./grid";
 import { listenToKeys } from "./keyboard";
+import type { Layers } from "./layers";
+import { createLayers } from "./layers";
 import type { MapFrame } from "./layout";
 import { createBar, createMapFrame, createSwitch } from "./layout";
 import { MapView } from "./mapview";
 import { lastMarked, markOf, toggleMark } from "./marks";
-import { acceptPictures, Pictures } from "./pictures";
+import { acceptAll, isPicture } from "./incoming";
+import { Pictures } from "./pictures";
 import type { QueryBar } from "./query";
 import { createQueryBar } from "./query";
 import { atLeast } from "./relevance";
 import type { Results } from "./results";
+import { Reviewing } from "./review";
 import { createResults, explainMisses, summarise } from "./results";
 import { copyAndSay, copyLink, saveCards } from "./sharing";
-import type { Question, View } from "./state";
-import { asksTheSame, decode, encode, isAsked, PAGE_SIZE, toBody } from "./state";
+import type { Comparison, Question, View } from "./state";
+import { asksTheSame, decode, encode, isAsked, NO_DAY, PAGE_SIZE, toBody } from "./state";
 import { waitUntilReady } from "./startup";
 import { createStatus } from "./status";
 import { createThemeSwitch } from "./theme";
 import { showError } from "./trouble";
-import type { IndexInfo, Position, Scene, SearchResult, Sighting } from "./types";
+import type { IndexInfo, Position, Scene, SearchResult, Sight } from "./types";
 
 const MARK_DELAY_MS = 250;
 
@@ -45,6 +49,11 @@ export class App {
   #info: IndexInfo | null = null;
   #scenes: Scene[] = [];
   #version = "";
+  #isStarted = false;
+  #mapped: Promise<void> | null = null;
+  /** The card whose details are open, and its ground through the days. */
+  #open: Card | null = null;
+  #sights: Sight[] = [];
   #abort: AbortController | null = null;
   #markTimer = 0;
   #marked: string[] = [];
@@ -58,6 +67,8 @@ export class App {
   readonly #results: Results;
   readonly #detail: Detail;
   readonly #frame: MapFrame;
+  readonly #layers: Layers;
+  readonly #review: Reviewing;
   readonly #bar: ReturnType<typeof createBar>;
   readonly #switch: ReturnType<typeof createSwitch>;
 
@@ -73,8 +84,9 @@ export class App {
     });
     this.#filters = createFilters({
       change: (filters) => this.#ask(filters),
-      draw: (kind) => this.#startDrawing(kind),
-      useView: () => this.#useView(),
+      draw: (kind) => void this.#startDrawing(kind),
+      useView: () => void this.#useView(),
+      bringArea: (files) => void this.#bringArea(files[0]),
     });
     this.#grid = createGrid({
       hover: (key) => this.#hover(key, "grid"),
@@ -85,37 +97,48 @@ export class App {
     this.#results = createResults(this.#grid, {
       suggest: (text) => this.#ask({ text }),
       begin: (tile) => this.#ask({ like: [tile] }),
-      locateScene: (scene) => {
-        this.#showPane("map");
-        this.#map.showScene(scene);
-      },
+      locateScene: (scene) => void this.#showPane("map").then(() => this.#map.showScene(scene)),
       group: (places) => this.#ask({ places }),
       more: () => this.#ask({ k: Math.min(this.#question.k + PAGE_SIZE, this.#info?.limits.max_k ?? PAGE_SIZE) }),
       least: (percent) => void this.#showFrom(percent),
+      review: () => this.#setReview(true),
       save: (format) => this.#result && saveCards(format, this.#cards, this.#result, this.#status),
       copyLink: () => this.#copyLink(),
       undoMark: () => this.#undoMark(),
       clearMarks: () => this.#ask({ right: [], wrong: [] }),
       saveDetector: () => void this.#saveDetector(),
     });
-    this.#detail = createDetail({
+    this.#review = new Reviewing({
+      cards: () => this.#cards,
+      result: () => this.#result,
+      open: (key) => void this.#select(key, { focus: false }),
+      show: (verdicts) => this.#grid.review(verdicts),
+      say: (text) => this.#status.say(text),
+      fail: (text) => this.#status.toast(text),
+      end: () => this.#setReview(false),
+    });
+    this.#detail = createDetail(this.#review.element, {
       close: () => this.#close(),
       mark: (key, mark) => this.#mark(key, mark),
       alike: (key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] }),
       why: (on) => this.#setWhy(on),
-      locate: (card) => {
-        this.#showPane("map");
-        this.#map.reveal(card, { closer: true });
-      },
+      locate: (card) => void this.#showPane("map").then(() => this.#map.reveal(card, { closer: true })),
       copyLink: () => this.#copyLink(),
       copyPosition: (text) => void copyAndSay(text, `Coordinates copied: ${text}`, this.#status),
       step: (by) => this.#step(by),
-      sighting: (sighting) => void this.#laySighting(sighting),
+      day: (scene) => this.#showDay({ day: scene }),
+      compare: (comparison) => this.#showDay(comparison),
     });
-    this.#frame = createMapFrame({
-      draw: (kind) => this.#startDrawing(kind),
-      useView: () => this.#useView(),
+    this.#layers = createLayers({
+      change: (drawn) => this.#setLayers(drawn),
+      locate: (scene) => this.#map.showScene(scene),
+    });
+    this.#frame = createMapFrame(this.#layers.element, {
+      draw: (kind) => void this.#startDrawing(kind),
+      useView: () => void this.#useView(),
       clearArea: () => this.#ask({ bbox: null, area: null }),
+      corners: () => this.#moveCorners(),
+      measure: () => this.#measure(),
       fit: () => this.#map.fitAll({ animate: true }),
     });
     const theme = createThemeSwitch(() => this.#map.recolour());
@@ -126,7 +149,7 @@ export class App {
         this.#bar.filters.setAttribute("aria-expanded", String(open));
       },
     });
-    this.#switch = createSwitch((pane) => this.#showPane(pane));
+    this.#switch = createSwitch((pane) => void this.#showPane(pane));
     this.#build();
     this.#listen();
   }
@@ -150,30 +173,37 @@ export class App {
         this.#detail.element,
       ),
       this.#switch.element,
-      acceptPictures((files) => void this.#bring(files)),
+      acceptAll({
+        files: (files) => void (files.some(isPicture) ? this.#bring(files) : this.#bringArea(files[0])),
+        area: (text) => void this.#bringArea(text),
+      }),
       this.#status.element,
     );
-    this.#showPane("list");
+    void this.#showPane("list");
   }
 
   #listen(): void {
     window.addEventListener("popstate", () => this.#load());
-    const chosen = (act: (key: string) => void) => (): void => {
+    const chosen = (act: (key: string) => unknown) => (): void => {
       const key = this.#grid.focusedKey() ?? this.#view.selected;
       if (key) act(key);
     };
     listenToKeys({
-      escape: () => this.#map.cancelDrawing() || this.#filters.closeArea() || this.#close(),
+      escape: () => this.#map.cancelDrawing() || this.#stopEditing() || this.#map.stopMeasuring() || this.#layers.close() || this.#filters.closeArea() || this.#close(),
       drawing: (key) => this.#map.press(key),
       toQuery: () => this.#query.input.select(),
       toResults: () => this.#grid.focus(),
       help: () => this.#help(),
       letters: {
-        y: chosen((key) => this.#mark(key, "right")),
-        n: chosen((key) => this.#mark(key, "wrong")),
+        y: chosen((key) => (this.#review.isOn ? this.#review.decide("yes") : this.#mark(key, "right"))),
+        n: chosen((key) => (this.#review.isOn ? this.#review.decide("no") : this.#mark(key, "wrong"))),
+        u: () => this.#review.isOn && void this.#review.decide("unsure"),
+        e: () => this.#review.isOn && this.#review.toNote(),
         l: chosen((key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] })),
+        ",": () => this.#stepDay(-1),
+        ".": () => this.#stepDay(1),
         w: () => this.#setWhy(!this.#view.why),
-        m: () => this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
+        m: () => void this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
       },
     });
   }
@@ -185,8 +215,10 @@ export class App {
     else this.#query.input.focus({ preventScroll: true });
     this.#version = await waitUntilReady((trouble) => this.#results.showTrouble(trouble));
     void this.#search({ first: true });
-    void this.#loadMap();
+    if (!isNarrow()) this.#map.prefetch();
     await this.#loadIndex();
+    this.#isStarted = true;
+    if (!isNarrow() || this.root.dataset.pane === "map") await this.#loadMap();
   }
 
   async #loadIndex(): Promise<void> {
@@ -206,7 +238,13 @@ export class App {
     }
   }
 
-  async #loadMap(): Promise<void> {
+  /** Once; on a phone, where the list comes first, when the map is first looked at. */
+  #loadMap(): Promise<void> {
+    this.#mapped ??= this.#startMap();
+    return this.#mapped;
+  }
+
+  async #startMap(): Promise<void> {
     const actions = {
       hover: (key: string) => this.#hover(key, "map"),
       select: (key: string) => void this.#select(key, { focus: false }),
@@ -216,9 +254,17 @@ export class App {
       },
       drawn: (drawn: Drawn | null) => this.#drawn(drawn),
       refused: (reason: string) => this.#status.toast(reason),
+      cursor: (at: Position) => this.#frame.showCursor(at),
+      measured: (text: string | null) => this.#frame.showMeasured(text),
+      split: (percent: number) => {
+        this.#showDay({ split: percent });
+        const slider = document.getElementById("split") as HTMLInputElement | null;
+        if (slider) slider.value = String(percent);
+      },
+      ground: (at: Position) => void this.#lookAt(at),
     };
     try {
-      await this.#map.load(this.#frame.canvas, actions, this.#view);
+      await this.#map.load(this.#frame.canvas, actions, this.#view, this.#info);
     } catch {
       this.#frame.showFailure("The map needs WebGL 2, which this browser does not offer. Searching works without it.");
       return;
@@ -234,7 +280,9 @@ export class App {
     const same = asksTheSame(before, this.#question);
     if (!same) {
       Object.assign(this.#question, { right: [], wrong: [], k: PAGE_SIZE });
-      Object.assign(this.#view, { selected: "", least: 0 });
+      Object.assign(this.#view, { selected: "", least: 0, review: false, ...NO_DAY });
+      this.#open = null;
+      this.#review.stop();
     }
     clearTimeout(this.#markTimer);
     // Before anything that moves the map, which notes its view in the entry of the history that is the last one then.
@@ -253,8 +301,13 @@ export class App {
     this.#question = question;
     this.#view = { ...view, centre: view.centre ?? this.#view.centre, zoom: view.centre ? view.zoom : this.#view.zoom };
     this.#update();
+    this.#showLayers();
     if (view.centre) this.#map.jump(view.centre, view.zoom);
-    if (!view.selected) this.#detail.hide();
+    if (!view.selected) {
+      this.#detail.hide();
+      this.#open = null;
+      this.#layChosen();
+    }
     void this.#search({ first: !same, still: true });
   }
 
@@ -268,7 +321,9 @@ export class App {
   #update(): void {
     this.#query.update(this.#question);
     this.#filters.update(this.#question);
-    this.#frame.showArea(Boolean(this.#question.bbox ?? this.#question.area));
+    const limited = Boolean(this.#question.bbox ?? this.#question.area);
+    this.#frame.showArea(limited);
+    if (!limited) this.#stopEditing();
     this.#map.setArea(this.#question);
   }
 
@@ -280,6 +335,7 @@ export class App {
       document.title = "rsitr";
       this.#results.showTrouble(null);
       this.#results.showStart(this.#info, this.#scenes);
+      if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
       await this.#showOnMap({ still: true });
       return;
     }
@@ -316,6 +372,8 @@ export class App {
       result.matches ? `${found}${best && `, the best with relevance ${best}`}` : explainMisses(result, this.#cards),
     );
     if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
+    if (this.#view.review) void this.#review.start(this.#view.selected);
+    else void this.#review.load();
     await this.#showOnMap({ still });
   }
 
@@ -338,6 +396,7 @@ export class App {
 
   async #showScenes(): Promise<void> {
     await this.#map.setScenes(this.#scenes, this.#view);
+    this.#showLayers();
     this.#layChosen();
   }
 
@@ -359,13 +418,19 @@ export class App {
     }
     // Opening details is a step that Back takes back; going from one to the next is none.
     const opens = !this.#view.selected && !options.keep;
+    const isNew = this.#open?.key !== key;
+    if (isNew && !options.keep) Object.assign(this.#view, NO_DAY);
     this.#view.selected = key;
+    this.#open = card;
+    if (isNew) this.#sights = [];
     this.#remember(opens ? "push" : "replace");
     this.#grid.select(key);
     this.#detail.show(card, this.#detailState(card));
+    this.#review.follow(key);
     this.#map.select(key);
     if (!options.keep) this.#map.reveal(card, { closer: false });
-    this.#map.lay(card, this.#explainedWords());
+    if (isNew) void this.#loadDays(card);
+    this.#layChosen();
     if (options.focus) this.#detail.focus();
     else if (isNarrow() && !options.keep) this.#detail.focus();
   }
@@ -382,21 +447,47 @@ export class App {
       words: this.#question.text,
       mark: markOf(this.#question, card.key),
       position: at < 0 ? "" : `of ${this.#cards.length}`,
+      sights: this.#sights,
+      day: this.#view.day,
+      comparison: { against: this.#view.against, split: this.#view.split, fade: this.#view.fade },
     };
   }
 
-  #chosen(): Card | undefined {
-    return this.#cards.find((card) => card.key === this.#view.selected);
-  }
-
   #layChosen(): void {
-    this.#map.lay(this.#chosen() ?? null, this.#explainedWords());
+    const card = this.#view.selected ? this.#open : null;
+    const sight = this.#sights.find((own) => own.scene_id === this.#view.day);
+    this.#map.lay(card && sight ? inScene(card, sight) : card, this.#explainedWords());
+    this.#map.compare(card, this.#view);
   }
 
-  async #laySighting(sighting: Sighting): Promise<void> {
-    const hit = this.#result?.hits.find((own) => own.tile === sighting.best_tile);
-    const card = hit ? fromTile(hit) : await this.#fetchCard(sighting.best_tile);
-    if (card) this.#map.lay(card, this.#explainedWords());
+  /** Shows the selected ground in another scene, or against another. */
+  #showDay(changes: Partial<Pick<View, "day" | keyof Comparison>>): void {
+    const before = this.#view.day;
+    Object.assign(this.#view, changes);
+    if (this.#view.against && this.#view.against === this.#view.day) this.#view.against = "";
+    this.#remember(this.#view.day === before ? "replace" : "push");
+    if (!this.#open) return;
+    this.#detail.update(this.#detailState(this.#open));
+    if ("day" in changes || "against" in changes) this.#map.revealSmall(this.#open);
+    if (this.#view.day === before) this.#map.compare(this.#open, this.#view);
+    else this.#layChosen();
+  }
+
+  /** To the day before or after the one that is shown. */
+  #stepDay(by: number): void {
+    const shown = this.#view.day || this.#open?.sceneId;
+    const at = this.#sights.findIndex((sight) => sight.scene_id === shown);
+    const next = this.#sights[at + by];
+    if (at >= 0 && next) this.#showDay({ day: next.scene_id });
+  }
+
+  /** The ground of the open card through the days; told when it is known, if the card is still open. */
+  async #loadDays(card: Card): Promise<void> {
+    const sights = card.bbox ? await api.getDays(card.key).catch(() => []) : [];
+    if (this.#open?.key !== card.key) return;
+    this.#sights = sights;
+    this.#detail.update(this.#detailState(this.#open));
+    this.#layChosen();
   }
 
   /** The words whose heat map is shown; none without "why". */
@@ -407,11 +498,13 @@ export class App {
   #close(): boolean {
     const key = this.#view.selected;
     if (!key) return false;
-    this.#view.selected = "";
+    Object.assign(this.#view, { selected: "", review: false, ...NO_DAY });
+    this.#review.stop();
     this.#detail.hide();
     this.#grid.select("");
     this.#map.select("");
-    this.#map.lay(null, "");
+    this.#open = null;
+    this.#layChosen();
     this.#remember("replace");
     this.#grid.focus(key);
     return true;
@@ -426,7 +519,7 @@ export class App {
   #setWhy(on: boolean): void {
     this.#view.why = on;
     this.#remember("replace");
-    const card = this.#chosen();
+    const card = this.#open;
     if (card) this.#detail.update(this.#detailState(card));
     else if (on) this.#status.toast("Open a result to see why it was found.");
     this.#layChosen();
@@ -440,7 +533,7 @@ export class App {
     this.#remember("push");
     this.#grid.mark(this.#question.right, this.#question.wrong);
     this.#map.mark(this.#question.right, this.#question.wrong);
-    const card = this.#chosen();
+    const card = this.#open;
     if (card) this.#detail.update(this.#detailState(card));
     this.#status.say(taken ? "Mark taken back" : `Marked ${mark}; refining`);
     clearTimeout(this.#markTimer);
@@ -478,28 +571,105 @@ export class App {
     }
   }
 
-  #startDrawing(kind: Drawing): void {
+  /** Takes an area to search in, as a file or as text. */
+  async #bringArea(content: File | string | undefined): Promise<void> {
+    if (content === undefined) return;
+    const name = typeof content === "string" ? "The pasted area" : content.name;
+    this.#status.say("Reading the area");
+    try {
+      const most = this.#info?.limits.max_area_bytes;
+      if (most && typeof content !== "string" && content.size > most) {
+        throw new Error(`it has ${(content.size / 1e6).toFixed(1)} MB; the service takes up to ${(most / 1e6).toFixed(1)} MB.`);
+      }
+      const given = await callWithKey(() => api.sendArea(content));
+      this.#map.fit(given.bbox);
+      this.#ask({ bbox: null, area: given.geometry });
+      this.#results.showTrouble(null);
+      const outlines = formatNumber(given.n_outlines, "outline");
+      const note = given.note && ` (${given.note})`;
+      const next = isAsked(this.#question) ? "" : " Say what to look for in it.";
+      this.#status.toast(`${name}: ${outlines}, ${formatNumber(given.n_corners, "corner")}${note}.${next}`);
+    } catch (error) {
+      this.#results.showTrouble({ text: `${name}: ${error instanceof Error ? error.message : "it cannot be read."}` });
+    }
+  }
+
+  #setLayers(drawn: Partial<View>): void {
+    Object.assign(this.#view, drawn);
+    this.#remember("replace");
+    this.#showLayers();
+  }
+
+  #showLayers(): void {
+    this.#layers.show(this.#info, this.#scenes, this.#view);
+    this.#map.setLayers(this.#view);
+  }
+
+  #measure(): void {
+    this.#stopEditing();
+    this.#frame.showDrawing(null);
+    if (this.#map.toggleMeasuring()) void this.#showPane("map");
+  }
+
+  #moveCorners(): void {
+    const on = this.#map.toggleCorners(this.#question);
+    if (on) void this.#showPane("map");
+    this.#frame.showEditing(on);
+    this.#status.say(on ? "Move the corners of the area" : "The corners stay where they are");
+  }
+
+  #stopEditing(): boolean {
+    if (!this.#map.stopEditing()) return false;
+    this.#frame.showEditing(false);
+    return true;
+  }
+
+  #setReview(on: boolean): void {
+    this.#view.review = on;
+    this.#remember("replace");
+    if (on) void this.#review.start(this.#view.selected);
+    else this.#review.stop();
+  }
+
+  /** What is there: the tile under a click on the ground, of the scene that is on top. */
+  async #lookAt(at: Position): Promise<void> {
+    try {
+      const tiles = await callWithKey(() => api.getTilesAt(at));
+      const tile = tiles.find((own) => own.scene_id === this.#map.top) ?? tiles[0];
+      if (tile) await this.#select(tile.tile, { focus: false });
+      else this.#status.toast(`No tile of this index lies at ${formatPosition(at)}.`);
+    } catch (error) {
+      this.#status.toast(error instanceof Error ? error.message : "The service did not answer.");
+    }
+  }
+
+  async #startDrawing(kind: Drawing): Promise<void> {
+    this.#stopEditing();
+    await this.#showPane("map");
     if (!this.#map.toggleDrawing(kind)) return;
-    this.#showPane("map");
     this.#frame.showDrawing(kind);
     this.#status.say("Drawing on the map");
   }
 
   #drawn(drawn: Drawn | null): void {
     this.#frame.showDrawing(null);
-    if (drawn) this.#ask({ bbox: null, area: null, ...drawn });
+    if (this.#map.editing) this.#frame.showEditing(true);
+    if (!drawn) this.#map.setArea(this.#question);
+    else this.#ask({ bbox: null, area: null, ...drawn });
   }
 
-  #useView(): void {
+  async #useView(): Promise<void> {
+    await this.#showPane("map");
     const bbox = this.#map.bounds();
     if (bbox) this.#ask({ bbox, area: null });
   }
 
-  #showPane(pane: "list" | "map"): void {
+  async #showPane(pane: "list" | "map"): Promise<void> {
     this.root.dataset.pane = pane;
     this.#switch.set(pane);
     if (pane === "map" && isNarrow() && this.#view.selected) this.#detail.hide();
     this.#map.resize();
+    if (pane === "map" && this.#isStarted) await this.#loadMap();
   }
 
   #copyLink(): void {

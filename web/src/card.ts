@@ -1,6 +1,6 @@
 // What one entry of the results is, whether it stands for a place or for a single tile.
 import { picturePath } from "./api";
-import type { BBox, Geometry, Hit, Place, Position, Scene, SearchResult, Sighting, Tile } from "./types";
+import type { BBox, Geometry, Hit, Place, Position, Scene, SearchResult, Sight, Sighting, Tile } from "./types";
 
 export interface Card {
   /** Id of its (best) tile. */
@@ -89,6 +89,12 @@ function fromPlace(place: Place, best: Hit | undefined): Card {
     sightings: place.sightings,
     ...said(best),
   };
+}
+
+/** A card as another scene shows its ground. */
+export function inScene(card: Card, sight: Sight): Card {
+  const { scene, scene_id: sceneId, date, sensor, gsd_m: gsdM, window_px: windowPx, picture } = sight;
+  return { ...card, scene, sceneId, date, sensor, gsdM, windowPx, picture };
 }
 
 export function isPlaced(card: Card): boolean {

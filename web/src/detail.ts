@@ -1,7 +1,7 @@
 // One result, closely: picture, surroundings, why it was found, where and when it is, and what to do with it.
 import { explanationUrl, showPicture, withQuery } from "./api";
 import type { Card } from "./card";
-import { isPlaced } from "./card";
+import { inScene, isPlaced } from "./card";
 import { button, h, replace } from "./dom";
 import {
   formatDay,
@@ -14,7 +14,9 @@ import {
 } from "./format";
 import type { Mark } from "./grid";
 import { drawTimeline } from "./timeline";
-import type { Sighting } from "./types";
+import type { Comparison } from "./state";
+import { NO_DAY } from "./state";
+import type { Sight } from "./types";
 
 export interface Detail {
   element: HTMLElement;
@@ -30,6 +32,11 @@ export interface DetailState {
   words: string;
   mark: Mark | null;
   position: string;
+  /** Its ground through the days; the first of it is told late. */
+  sights: Sight[];
+  /** The scene in which the ground is shown. */
+  day: string;
+  comparison: Comparison;
 }
 
 interface Actions {
@@ -41,28 +48,32 @@ interface Actions {
   copyLink: () => void;
   copyPosition: (text: string) => void;
   step: (by: number) => void;
-  sighting: (sighting: Sighting) => void;
+  day: (scene: string) => void;
+  compare: (comparison: Partial<Comparison>) => void;
 }
 
 const PICTURE_PX = 512;
 
-export function createDetail(actions: Actions): Detail {
+export function createDetail(review: HTMLElement, actions: Actions): Detail {
   let card: Card | null = null;
-  let shown: { key: string; picture: string; date: string | null; scene: string; sensor: string | null } | null = null;
+  /** What is shown of the card: its own tile, or the same ground in another scene. */
+  let shown: (Card & { tile: string }) | null = null;
   let surroundings = false;
-  let state: DetailState = { why: false, words: "", mark: null, position: "" };
+  let state: DetailState = { why: false, words: "", mark: null, position: "", sights: [], day: "", comparison: NO_DAY };
 
   const title = h("h2", { tabindex: -1 });
   const counter = h("span", { class: "counter" });
   const image = h("img", { class: "base", width: PICTURE_PX, height: PICTURE_PX });
   const heat = h("img", { class: "heat", alt: "", "aria-hidden": "true", hidden: true });
   const heatNote = h("p", { class: "note", hidden: true });
-  const figure = h("div", { class: "figure" }, image, heat);
+  const other = h("img", { class: "other", alt: "", hidden: true });
+  const figure = h("div", { class: "figure" }, image, other, heat);
   const why = button({ icon: "heat", label: "Why" }, () => actions.why(!state.why));
   why.id = "why";
   const around = button({ icon: "fit", label: "Surroundings" }, () => {
     surroundings = !surroundings;
     drawPicture();
+    drawOther();
   });
   const strength = h("input", {
     type: "range",
@@ -107,6 +118,7 @@ export function createDetail(actions: Actions): Detail {
     h(
       "div",
       { class: "body" },
+      review,
       figure,
       h("div", { class: "row" }, why, around, strength),
       heatNote,
@@ -122,7 +134,7 @@ export function createDetail(actions: Actions): Detail {
       h(
         "div",
         { class: "row actions" },
-        button({ icon: "alike", label: "More like this" }, () => shown && actions.alike(shown.key)),
+        button({ icon: "alike", label: "More like this" }, () => shown && actions.alike(shown.tile)),
         locate,
         button({ icon: "link", label: "Copy link" }, actions.copyLink),
         copyPosition,
@@ -170,44 +182,61 @@ export function createDetail(actions: Actions): Detail {
 
   function drawFacts(): void {
     if (!card || !shown) return;
+    // What was found is the tile of one day; of others there is only what was found there as well.
+    const found = shown.sceneId === card.sceneId ? card : card.sightings.find((own) => own.scene_id === shown!.sceneId);
     const rows: [string, string][] = [
       ["Place", card.position ? formatPosition(card.position) : "no place on Earth"],
       ["Date", formatDay(shown.date)],
       ["Sensor", shown.sensor ?? ""],
-      ["Relevance", formatRelevance(card.relevance)],
-      ["Score", card.score?.toFixed(4) ?? ""],
-      ["Resolution", formatGsd(card.gsdM)],
+      ["Relevance", formatRelevance(found?.relevance ?? null)],
+      ["Score", found?.score?.toFixed(4) ?? ""],
+      ["Resolution", formatGsd(shown.gsdM)],
       ["Extent", card.nTiles > 1 ? formatNumber(card.nTiles, "tile") : ""],
       ["Scene", shown.scene],
-      ["Tile", shown.key],
+      ["Tile", shown.tile],
     ];
     const filled = rows.filter(([, value]) => value);
     replace(facts, ...filled.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
   }
 
+  function chooseShown(): void {
+    if (!card) return;
+    const sight = state.sights.find((own) => own.scene_id === (state.day || card!.sceneId));
+    shown = sight ? { ...inScene(card, sight), tile: sight.tile } : { ...card, tile: card.key };
+  }
+
   function drawTimes(): void {
     if (!card || !shown) return;
-    const line = drawTimeline(card.sightings, shown.key, (sighting) => {
-      shown = {
-        key: sighting.best_tile,
-        picture:
-          sighting.best_tile === card?.key
-            ? card.picture
-            : `api/tiles/${encodeURIComponent(sighting.best_tile)}/picture.jpg`,
-        date: sighting.date,
-        scene: sighting.scene,
-        sensor: sighting.sensor,
-      };
-      drawPicture();
-      drawFacts();
-      drawTimes();
-      const pressed = [...timeline.querySelectorAll<HTMLElement>(".sighting")].find(
-        (item) => item.ariaPressed === "true",
-      );
-      pressed?.focus();
-      actions.sighting(sighting);
+    const relevances = new Map(card.sightings.map((own) => [own.scene_id, formatRelevance(own.relevance)]));
+    const days = { sights: state.sights, shown: shown.sceneId, comparison: state.comparison };
+    const focused = timeline.contains(document.activeElement) ? (document.activeElement as HTMLElement) : null;
+    const [id, scene] = [focused?.id, focused?.dataset.scene];
+    const scrolled = timeline.querySelector(".sightings")?.scrollLeft ?? 0;
+    const drawn = drawTimeline(days, (sight) => relevances.get(sight.scene_id) ?? "", {
+      show: actions.day,
+      compare: actions.compare,
     });
-    replace(timeline, line);
+    replace(timeline, drawn);
+    timeline.querySelector(".sightings")?.scrollTo(scrolled, 0);
+    const again = id ? document.getElementById(id) : scene ? timeline.querySelector(`[data-scene="${scene}"]`) : null;
+    (again as HTMLElement | null)?.focus();
+  }
+
+  /** The other day lies over the picture, as it does over the map. */
+  function drawOther(): void {
+    const { against, split, fade } = state.comparison;
+    const sight = state.sights.find((own) => own.scene_id === against && against !== shown?.sceneId);
+    other.hidden = !sight;
+    if (!sight) {
+      other.removeAttribute("src");
+      return;
+    }
+    const url = withQuery(sight.picture, { size: PICTURE_PX, ...(surroundings ? { context: 1 } : {}) });
+    if (other.dataset.asked !== url) void showPicture(other, url);
+    other.dataset.asked = url;
+    other.style.clipPath = `inset(0 0 0 ${split}%)`;
+    other.style.opacity = String(fade / 100);
+    other.alt = `The same ground, ${formatDay(sight.date)}`;
   }
 
   function drawState(): void {
@@ -226,21 +255,28 @@ export function createDetail(actions: Actions): Detail {
     show: (next, nextState) => {
       state = nextState;
       if (card?.key !== next.key) surroundings = false;
-      if (card?.key !== next.key || !shown) shown = { ...next };
       card = next;
+      chooseShown();
       panel.hidden = false;
       title.textContent = next.rank === null ? shortName(next.scene) : `Result ${next.rank}`;
       locate.hidden = copyPosition.hidden = !isPlaced(next);
       drawPicture();
       drawFacts();
       drawTimes();
+      drawOther();
       drawState();
       panel.querySelector(".body")?.scrollTo(0, 0);
     },
     update: (next) => {
-      const redraw = next.why !== state.why || next.words !== state.words;
+      const isOther = next.day !== state.day || next.sights !== state.sights;
+      const redraw = isOther || next.why !== state.why || next.words !== state.words;
+      const recompare = isOther || next.comparison.against !== state.comparison.against;
       state = next;
+      chooseShown();
       if (redraw) drawPicture();
+      if (isOther) drawFacts();
+      if (recompare) drawTimes();
+      drawOther();
       drawState();
     },
   };

@@ -1,9 +1,9 @@
 // Drawing a box or an outline on the map by hand.
 import type { GeoJSONSource, Map as MapLibre, MapMouseEvent } from "maplibre-gl";
-import type { BBox, Polygon, Position } from "./types";
+import type { BBox, Geometry, Position } from "./types";
 
 export type Drawing = "box" | "polygon";
-export type Drawn = { bbox: BBox } | { area: Polygon };
+export type Drawn = { bbox: BBox } | { area: Geometry };
 
 const SOURCE = "drawing";
 const LEAST_PX = 6;
@@ -178,6 +178,6 @@ export function crossesItself(ring: Position[]): boolean {
   return false;
 }
 
-function wrap(longitude: number): number {
+export function wrap(longitude: number): number {
   return longitude >= -180 && longitude <= 180 ? longitude : ((((longitude + 180) % 360) + 360) % 360) - 180;
 }

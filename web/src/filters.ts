@@ -1,9 +1,9 @@
 // The row of filters: area, days, sensor, words to leave out, detector.
 import { button, h, icon, replace } from "./dom";
-import { formatBox } from "./format";
+import { formatBox, formatNumber } from "./format";
 import type { Question } from "./state";
 import { isBox, isFiltered } from "./state";
-import type { BBox, Detector, IndexInfo } from "./types";
+import type { BBox, Detector, Geometry, IndexInfo } from "./types";
 
 export interface Filters {
   element: HTMLElement;
@@ -16,6 +16,7 @@ interface Actions {
   change: (filters: Partial<Question>) => void;
   draw: (kind: "box" | "polygon") => void;
   useView: () => void;
+  bringArea: (files: FileList) => void;
 }
 
 const SIDES = ["West", "South", "East", "North"] as const;
@@ -130,6 +131,10 @@ export function createFilters(actions: Actions): Filters {
   };
 }
 
+function nameArea(area: Geometry): string {
+  return area.type === "Polygon" ? "Drawn outline" : formatNumber(area.coordinates.length, "outline");
+}
+
 function createArea(actions: Actions): { element: HTMLElement; update: (q: Question) => void; close: () => boolean } {
   const label = h("span", {}, "Anywhere");
   const opener = h(
@@ -164,6 +169,18 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
     close();
     action();
   };
+  const file = h("input", {
+    type: "file",
+    id: "area-file",
+    accept: ".geojson,.json,.kml,.gpx,.gpkg,.wkt,.txt",
+    class: "hidden-input",
+    tabindex: -1,
+    "aria-label": "A file with an area to search in",
+    onchange: () => {
+      if (file.files?.length) actions.bringArea(file.files);
+      file.value = "";
+    },
+  });
   const anywhere = button(
     { icon: "close", label: "Anywhere" },
     act(() => actions.change({ bbox: null, area: null })),
@@ -183,6 +200,11 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
         act(() => actions.draw("polygon")),
       ),
       button({ icon: "view", label: "What the map shows" }, act(actions.useView)),
+      button(
+        { icon: "file", label: "Open a file", title: "GeoJSON, KML, GPX, GeoPackage, WKT; or drop or paste it" },
+        act(() => file.click()),
+      ),
+      file,
       anywhere,
     ),
     h(
@@ -215,7 +237,7 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
     element,
     close,
     update: ({ bbox, area }) => {
-      label.textContent = bbox ? `Box ${formatBox(bbox)}` : area ? "Drawn outline" : "Anywhere";
+      label.textContent = bbox ? `Box ${formatBox(bbox)}` : area ? nameArea(area) : "Anywhere";
       opener.classList.toggle("set", Boolean(bbox || area));
       anywhere.hidden = !bbox && !area;
       for (const [i, input] of sides.entries()) input.value = bbox ? String(bbox[i]) : "";

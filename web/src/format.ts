@@ -53,3 +53,14 @@ export function formatGsd(gsdM: number | null): string {
 export function shortName(scene: string): string {
   return scene.split("/").at(-1) ?? scene;
 }
+
+const digits = (value: number): string => COUNT.format(Number(value.toPrecision(3)));
+
+export function formatLength(metres: number): string {
+  return metres < 1000 ? `${digits(metres)} m` : `${digits(metres / 1000)} km`;
+}
+
+export function formatArea(squareMetres: number): string {
+  if (squareMetres < 10_000) return `${digits(squareMetres)} m²`;
+  return squareMetres < 1e6 ? `${digits(squareMetres / 1e4)} ha` : `${digits(squareMetres / 1e6)} km²`;
+}

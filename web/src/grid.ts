@@ -3,6 +3,7 @@ import { showPicture, withQuery } from "./api";
 import type { Card } from "./card";
 import { isPlaced } from "./card";
 import { button, h, icon, replace } from "./dom";
+import type { Verdict } from "./types";
 import { formatDay, formatNumber, formatRelevance, shortName } from "./format";
 
 export type Mark = "right" | "wrong";
@@ -14,6 +15,7 @@ export interface Grid {
   hover: (key: string) => void;
   select: (key: string) => void;
   mark: (right: string[], wrong: string[]) => void;
+  review: (verdicts: Map<string, Verdict>) => void;
   focus: (key?: string) => boolean;
   focusedKey: () => string | null;
 }
@@ -190,6 +192,15 @@ export function createGrid(actions: Actions): Grid {
         const open = opener(item);
         if (own === key) open?.setAttribute("aria-current", "true");
         else open?.removeAttribute("aria-current");
+      }),
+    review: (verdicts) =>
+      each((item, key) => {
+        const verdict = verdicts.get(key);
+        if (verdict) item.dataset.verdict = verdict;
+        else delete item.dataset.verdict;
+        const open = opener(item);
+        const name = open?.getAttribute("aria-label")?.replace(/, reviewed: \w+$/, "") ?? "";
+        open?.setAttribute("aria-label", verdict ? `${name}, reviewed: ${verdict}` : name);
       }),
     mark: (right, wrong) =>
       each((item, key) => {

@@ -8,7 +8,7 @@ export interface KeyActions {
   toQuery: () => void;
   toResults: () => boolean;
   help: () => void;
-  letters: Record<string, () => void>;
+  letters: Record<string, () => unknown>;
 }
 
 export function listenToKeys(actions: KeyActions): void {

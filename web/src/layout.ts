@@ -1,26 +1,37 @@
 // The frame of the page: bar, filters, results, map, details, and the switch between list and map on small screens.
 import { button, h, icon } from "./dom";
 import type { Drawing } from "./draw";
+import { formatPosition } from "./format";
+import type { Position } from "./types";
 
 export interface MapFrame {
   element: HTMLElement;
   canvas: HTMLElement;
   showDrawing: (kind: Drawing | null) => void;
   showArea: (limited: boolean) => void;
+  showEditing: (on: boolean) => void;
+  showMeasured: (text: string | null) => void;
+  showCursor: (at: Position) => void;
   showFailure: (text: string) => void;
 }
 
 const HINTS = {
   box: "Drag from corner to corner. Esc stops.",
+  corners: "Drag a corner, or the middle of a side for a new one; Delete removes one. Esc ends.",
   polygon: "Click corner after corner; Enter or a click on the first one closes the outline. Esc stops.",
 };
 
-export function createMapFrame(actions: {
+export function createMapFrame(
+  layers: HTMLElement,
+  actions: {
   draw: (kind: Drawing) => void;
   useView: () => void;
   clearArea: () => void;
-  fit: () => void;
-}): MapFrame {
+  corners: () => void;
+  measure: () => void;
+    fit: () => void;
+  },
+): MapFrame {
   const canvas = h("div", { class: "map", id: "map" });
   const hint = h("p", { class: "map-hint", hidden: true });
   const tool = (kind: Drawing, label: string): HTMLButtonElement => {
@@ -32,6 +43,15 @@ export function createMapFrame(actions: {
   const tools = { box: tool("box", "Search in a box"), polygon: tool("polygon", "Search in an outline") };
   const clear = button({ icon: "close", label: "Search anywhere" }, actions.clearArea);
   clear.hidden = true;
+  const corners = button({ icon: "corners", label: "Move the corners", iconOnly: true }, actions.corners);
+  corners.id = "move-corners";
+  corners.setAttribute("aria-pressed", "false");
+  corners.hidden = true;
+  const measure = button({ icon: "ruler", label: "Measure", iconOnly: true }, actions.measure);
+  measure.id = "measure";
+  measure.setAttribute("aria-pressed", "false");
+  const measured = h("output", { class: "map-hint measured", hidden: true });
+  const cursor = h("output", { class: "map-cursor", "aria-label": "Coordinates of the cursor", "aria-live": "off" });
   const view = button({ icon: "view", label: "Search this view" }, actions.useView);
   const element = h(
     "section",
@@ -43,9 +63,14 @@ export function createMapFrame(actions: {
       tools.box,
       tools.polygon,
       view,
+      corners,
       clear,
       button({ icon: "fit", label: "Show the whole index", iconOnly: true }, actions.fit),
+      measure,
     ),
+    layers,
+    cursor,
+    measured,
     hint,
   );
   return {
@@ -57,10 +82,23 @@ export function createMapFrame(actions: {
       for (const name of ["box", "polygon"] as const) tools[name].setAttribute("aria-pressed", String(kind === name));
     },
     showArea: (limited) => {
-      clear.hidden = !limited;
+      clear.hidden = corners.hidden = !limited;
+    },
+    showEditing: (on) => {
+      hint.hidden = !on;
+      hint.textContent = on ? HINTS.corners : "";
+      corners.setAttribute("aria-pressed", String(on));
+    },
+    showMeasured: (text) => {
+      measured.hidden = text === null;
+      measured.textContent = text ?? "";
+      measure.setAttribute("aria-pressed", String(text !== null));
+    },
+    showCursor: (at) => {
+      cursor.textContent = formatPosition(at);
     },
     showFailure: (text) => {
-      element.querySelector(".map-tools")?.remove();
+      for (const part of [".map-tools", ".map-layers", ".map-cursor"]) element.querySelector(part)?.remove();
       canvas.replaceChildren(h("p", { class: "map-failure" }, text));
     },
   };

@@ -1,21 +1,28 @@
 // The map: scenes as its background, results as numbered outlines on them. Loaded after the page can already search.
-import type { GeoJSONSource, StyleSpecification } from "maplibre-gl";
+import type { GeoJSONSource } from "maplibre-gl";
 import { LngLatBounds, Map as MapLibre, Marker, NavigationControl, ScaleControl, setWorkerUrl } from "maplibre-gl";
-import { keyHeaders } from "./api";
+import { keyHeaders, resolve } from "./api";
 import type { Card } from "./card";
 import { centreOf, joinBoxes, unwrap } from "./card";
+import type { Compared } from "./compare";
+import { Compare } from "./compare";
+import { Corners, ringsOf } from "./corners";
+import { thin } from "./crowd";
 import { h, reducesMotion } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import { Draw } from "./draw";
+import { makeStyle, NOTHING, token } from "./mapstyle";
+import { Ground } from "./ground";
+import { Measure } from "./measure";
 import type { Shown } from "./scenery";
 import { Scenery } from "./scenery";
-import type { Question } from "./state";
-import type { BBox, Position, Scene } from "./types";
+import type { Background, Question } from "./state";
+import type { BBox, Geometry, Position, Scene } from "./types";
 
 declare const MAP_WORKER: string;
 setWorkerUrl(new URL(`./${MAP_WORKER}`, import.meta.url).href);
 
-export type Corners = [Position, Position, Position, Position];
+export type Quad = [Position, Position, Position, Position];
 
 export interface MapActions {
   hover: (key: string) => void;
@@ -23,16 +30,33 @@ export interface MapActions {
   moved: (centre: Position, zoom: number) => void;
   drawn: (drawn: Drawn | null) => void;
   refused: (reason: string) => void;
+  /** A click where no result is. */
+  ground: (at: Position) => void;
+  /** Where the cursor is, or the middle of the map where there is none. */
+  cursor: (at: Position) => void;
+  measured: (text: string | null) => void;
+  /** The border between two days was dragged. */
+  split: (percent: number) => void;
 }
 
-const NOTHING = { type: "FeatureCollection" as const, features: [] };
+/** Pictures are asked for with the key, if there is one: unlike an img, this request can carry it. */
+const withKey = (url: string): { url: string; headers: Record<string, string> } => ({
+  url,
+  headers: url.startsWith(resolve("")) ? keyHeaders() : {},
+});
 const EASE_MS = 350;
+const LEAST_SEEN_PX = 60;
+const MAX_ZOOM = 21;
 const CLOSEST_ZOOM = 17.5;
 
 export class MapPane {
   readonly #map: MapLibre;
   readonly #draw: Draw;
+  readonly #corners: Corners;
   readonly #scenery: Scenery;
+  readonly #ground: Ground;
+  readonly #measure: Measure;
+  readonly #compare: Compare;
   readonly #ready: Promise<void>;
   readonly #markers = new Map<string, Marker>();
   #cards: Card[] = [];
@@ -45,6 +69,7 @@ export class MapPane {
     container: HTMLElement,
     readonly actions: MapActions,
     start: { centre: Position | null; zoom: number },
+    tiles: { url: string; credit: string } | null,
   ) {
     this.#chosen = start.centre !== null;
     this.#map = new MapLibre({
@@ -58,9 +83,8 @@ export class MapPane {
       touchPitch: false,
       renderWorldCopies: true,
       fadeDuration: 0,
-      maxZoom: 21,
-      // Pictures are asked for with the key, if there is one: unlike an img, this request can carry it.
-      transformRequest: (url) => ({ url, headers: keyHeaders() }),
+      maxZoom: MAX_ZOOM,
+      transformRequest: withKey,
     });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.keyboard.disableRotation();
@@ -68,19 +92,34 @@ export class MapPane {
     this.#map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-left");
     this.#map.getCanvas().setAttribute("aria-label", "Map of the indexed scenes and the results; arrow keys move it");
     this.#draw = new Draw(this.#map, actions.drawn, actions.refused);
+    this.#corners = new Corners(this.#map, {
+      changed: actions.drawn,
+      refused: actions.refused,
+      preview: (polygons) => this.#showArea(polygons),
+    });
     this.#scenery = new Scenery(this.#map, "scene-line");
+    this.#ground = new Ground(this.#map, tiles);
+    this.#measure = new Measure(this.#map, actions.measured);
+    this.#compare = new Compare(this.#map, { transformRequest: withKey, maxZoom: MAX_ZOOM }, actions.split);
     this.#ready = new Promise((done) => this.#map.once("load", () => done()));
     this.#listen();
+    void this.#ready.then(() => this.#ground.drawWorld());
+  }
+
+  /** Whether what happens on the map opens nothing: it belongs to a drawing, or to corners that are moved. */
+  get #busy(): boolean {
+    return this.#draw.busy || this.#corners.active || this.#measure.active;
   }
 
   #listen(): void {
+    this.#map.on("move", () => thin(this.#map, this.#markers.values()));
     this.#map.on("moveend", () => {
       if (!this.#chosen) return;
       const { lng, lat } = this.#map.getCenter();
       this.actions.moved([lng, lat], this.#map.getZoom());
     });
     this.#map.on("mousemove", "hit-fill", (event) => {
-      if (this.#draw.busy) return;
+      if (this.#busy) return;
       this.#map.getCanvas().style.cursor = "pointer";
       this.actions.hover(String(event.features?.[0]?.properties.key ?? ""));
     });
@@ -90,7 +129,22 @@ export class MapPane {
     });
     this.#map.on("click", "hit-fill", (event) => {
       const key = event.features?.[0]?.properties.key as string | undefined;
-      if (key && !this.#draw.busy) this.actions.select(key);
+      if (key && !this.#busy) this.actions.select(key);
+    });
+    this.#map.on("click", (event) => {
+      if (this.#busy || this.#map.queryRenderedFeatures(event.point, { layers: ["hit-fill"] }).length) return;
+      this.actions.ground(event.lngLat.wrap().toArray() as Position);
+    });
+    let hasCursor = false;
+    this.#map.on("mousemove", (event) => {
+      hasCursor = true;
+      this.actions.cursor(event.lngLat.wrap().toArray() as Position);
+    });
+    this.#map.on("mouseout", () => {
+      hasCursor = false;
+    });
+    this.#map.on("move", () => {
+      if (!hasCursor) this.actions.cursor(this.#map.getCenter().wrap().toArray() as Position);
     });
     const container = this.#map.getContainer();
     container.setAttribute("aria-busy", "true");
@@ -102,12 +156,32 @@ export class MapPane {
 
   async setScenes(scenes: Scene[]): Promise<void> {
     await this.#ready;
-    const placed = scenes.filter((scene) => scene.footprint);
+    const placed = scenes.filter((scene) => scene.footprint && scene.bbox);
     this.#set("scenes", {
       type: "FeatureCollection",
       features: placed.map((scene) => ({ type: "Feature", properties: {}, geometry: scene.footprint! })),
     });
+    this.#set("dots", {
+      type: "FeatureCollection",
+      features: placed.map((scene) => ({
+        type: "Feature",
+        properties: {},
+        geometry: { type: "Point", coordinates: centreOf(scene.bbox!) },
+      })),
+    });
     this.#scenery.set(scenes);
+  }
+
+  /** Lays another scene over part of the map; null takes it away. */
+  async compare(compared: Compared | null): Promise<void> {
+    await this.#ready;
+    this.#compare.show(compared);
+  }
+
+  /** What lies under the scenes. */
+  async setBackground(kind: Background): Promise<void> {
+    await this.#ready;
+    this.#ground.show(kind);
   }
 
   /** Which of the scenes are drawn, and which of them above the others. */
@@ -134,6 +208,7 @@ export class MapPane {
     for (const card of placed) {
       if (card.position && card.rank !== null) this.#pin(card, card.position, isFaint(card, threshold));
     }
+    thin(this.#map, this.#markers.values());
     this.#restyle();
   }
 
@@ -144,7 +219,7 @@ export class MapPane {
       onpointerleave: () => this.actions.hover(""),
       onclick: (event: Event) => {
         event.stopPropagation();
-        if (!this.#draw.busy) this.actions.select(card.key);
+        if (!this.#busy) this.actions.select(card.key);
       },
     });
     pin.append(h("span", {}, String(card.rank)));
@@ -189,18 +264,40 @@ export class MapPane {
     });
   }
 
-  /** Shows the question's box or outline. */
-  async setArea({ bbox, area }: Pick<Question, "bbox" | "area">): Promise<void> {
+  /** Shows the question's box or outlines. */
+  async setArea(area: Pick<Question, "bbox" | "area">): Promise<void> {
     await this.#ready;
-    const ring = bbox ? boxRing(bbox) : area?.coordinates[0];
-    this.#set(
-      "area",
-      ring ? { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [ring] } } : NOTHING,
-    );
+    this.#showArea(ringsOf(area));
+    this.#corners.follow(area);
+  }
+
+  #showArea(polygons: Position[][][]): void {
+    const closed = polygons.map((rings) => rings.map((ring) => [...ring, ring[0]!]));
+    this.#set("area", { type: "Feature", properties: {}, geometry: { type: "MultiPolygon", coordinates: closed } });
+  }
+
+  /** Lets corners be moved, or no longer; whether they can be now. */
+  toggleCorners(area: Pick<Question, "bbox" | "area">): boolean {
+    this.#measure.stop();
+    return this.#corners.toggle(area);
+  }
+
+  get editing(): boolean {
+    return this.#corners.active;
+  }
+
+  stopEditing(): boolean {
+    return this.#corners.stop();
+  }
+
+  /** Outlines what was chosen and is no result. */
+  async outline(geometry: Geometry | null): Promise<void> {
+    await this.#ready;
+    this.#set("chosen", geometry ? { type: "Feature", properties: {}, geometry } : NOTHING);
   }
 
   /** Lays pictures over a tile: its own, sharper than the scene's overview, and the heat map. */
-  async lay(pictures: { url: string; opacity: number }[], corners: Corners | null): Promise<void> {
+  async lay(pictures: { url: string; opacity: number }[], corners: Quad | null): Promise<void> {
     await this.#ready;
     for (const id of ["laid-0", "laid-1"]) {
       if (this.#map.getLayer(id)) this.#map.removeLayer(id);
@@ -215,7 +312,22 @@ export class MapPane {
     }
   }
 
+  /** Starts or stops to measure; whether it measures now. */
+  toggleMeasuring(): boolean {
+    if (this.#measure.stop()) return false;
+    this.cancelDrawing();
+    this.#corners.stop();
+    this.#measure.start();
+    return true;
+  }
+
+  stopMeasuring(): boolean {
+    return this.#measure.stop();
+  }
+
   draw(kind: Drawing): void {
+    this.#measure.stop();
+    this.#corners.stop();
     this.#draw.start(kind);
   }
 
@@ -224,7 +336,7 @@ export class MapPane {
   }
 
   press(key: string): boolean {
-    return this.#draw.press(key);
+    return this.#draw.press(key) || this.#measure.press(key);
   }
 
   cancelDrawing(): boolean {
@@ -284,6 +396,14 @@ export class MapPane {
     this.#map.easeTo({ center: centreOf(card.bbox), zoom, duration: EASE_MS, animate: !reducesMotion() });
   }
 
+  /** Goes closer to a result that is too small on the screen to see anything of it. */
+  revealSmall(card: Card): void {
+    if (!card.bbox) return;
+    const [west, south, east, north] = unwrap(card.bbox);
+    const [a, b] = [this.#map.project([west, north]), this.#map.project([east, south])];
+    if (a.dist(b) < LEAST_SEEN_PX) this.reveal(card, { closer: true });
+  }
+
   resize(): void {
     this.#map.resize();
   }
@@ -292,6 +412,10 @@ export class MapPane {
   async recolour(): Promise<void> {
     await this.#ready;
     this.#map.setPaintProperty("ground", "background-color", token("--map-ground"));
+    this.#map.setPaintProperty("world", "fill-color", token("--map-land"));
+    this.#map.setPaintProperty("scene-dot", "circle-color", token("--map-dot"));
+    this.#map.setPaintProperty("scene-dot", "circle-stroke-color", token("--map-ground"));
+    this.#map.setPaintProperty("graticule", "line-color", token("--map-line"));
     this.#map.setPaintProperty("scene-line", "line-color", token("--map-line"));
   }
 
@@ -301,118 +425,3 @@ export class MapPane {
 }
 
 const isFaint = (card: Card, threshold: number): boolean => card.relevance !== null && card.relevance < threshold;
-
-function boxRing(box: BBox): Position[] {
-  const [west, south, east, north] = unwrap(box);
-  return [
-    [west, south],
-    [east, south],
-    [east, north],
-    [west, north],
-    [west, south],
-  ];
-}
-
-function token(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-/** Colours on imagery are the same in light and dark: imagery has no theme. */
-const ON_IMAGERY = {
-  hit: "#ffc53d",
-  hovered: "#ffffff",
-  right: "#5ee08a",
-  wrong: "#ff8f7d",
-  area: "#6fd3ff",
-  casing: "#10181d",
-};
-
-function makeStyle(): StyleSpecification {
-  const flag = (name: string): ["boolean", ["feature-state", string], boolean] => [
-    "boolean",
-    ["feature-state", name],
-    false,
-  ];
-  const raised = ["any", flag("hovered"), flag("selected")];
-  return {
-    version: 8,
-    sources: {
-      scenes: { type: "geojson", data: NOTHING },
-      hits: { type: "geojson", data: NOTHING, promoteId: "key" },
-      area: { type: "geojson", data: NOTHING },
-      drawing: { type: "geojson", data: NOTHING },
-    },
-    layers: [
-      { id: "ground", type: "background", paint: { "background-color": token("--map-ground") } },
-      {
-        id: "scene-line",
-        type: "line",
-        source: "scenes",
-        paint: { "line-color": token("--map-line"), "line-width": 1 },
-      },
-      { id: "area-fill", type: "fill", source: "area", paint: { "fill-color": ON_IMAGERY.area, "fill-opacity": 0.08 } },
-      {
-        id: "area-casing",
-        type: "line",
-        source: "area",
-        paint: { "line-color": ON_IMAGERY.casing, "line-width": 4, "line-opacity": 0.6 },
-      },
-      {
-        id: "area-line",
-        type: "line",
-        source: "area",
-        paint: { "line-color": ON_IMAGERY.area, "line-width": 2, "line-dasharray": [3, 2] },
-      },
-      {
-        id: "hit-fill",
-        type: "fill",
-        source: "hits",
-        paint: {
-          "fill-color": ON_IMAGERY.hit,
-          "fill-opacity": ["case", flag("selected"), 0, flag("hovered"), 0.25, 0.06] as never,
-        },
-      },
-      {
-        id: "hit-casing",
-        type: "line",
-        source: "hits",
-        paint: {
-          "line-color": ON_IMAGERY.casing,
-          "line-opacity": ["case", raised, 0.7, ["get", "faint"], 0.3, 0.7] as never,
-          "line-width": ["case", raised, 6, ["get", "faint"], 3, 4] as never,
-        },
-      },
-      {
-        id: "hit-line",
-        type: "line",
-        source: "hits",
-        paint: {
-          "line-width": ["case", raised, 3.5, ["get", "faint"], 1.2, 2.5] as never,
-          "line-opacity": ["case", raised, 1, ["get", "faint"], 0.6, 1] as never,
-          "line-color": [
-            "case",
-            raised,
-            ON_IMAGERY.hovered,
-            ["==", ["feature-state", "mark"], "right"],
-            ON_IMAGERY.right,
-            ["==", ["feature-state", "mark"], "wrong"],
-            ON_IMAGERY.wrong,
-            ON_IMAGERY.hit,
-          ] as never,
-        },
-      },
-      {
-        id: "drawing-casing",
-        type: "line",
-        source: "drawing",
-        paint: { "line-color": ON_IMAGERY.casing, "line-width": 4, "line-opacity": 0.6 },
-      },
-      {
-        id: "drawing-line",
-        type: "line",
-        source: "drawing",
-        paint: { "line-color": ON_IMAGERY.area, "line-width": 2 },
-      },
-    ],
-  };
-}

@@ -4,8 +4,8 @@ import type { Card } from "./card";
 import { findCorners, joinBoxes } from "./card";
 import type { Drawing } from "./draw";
 import type { MapActions, MapPane } from "./map";
-import type { Question, View } from "./state";
-import type { BBox, Position, Scene } from "./types";
+import type { Background, Comparison, Question, View } from "./state";
+import type { BBox, IndexInfo, Position, Scene } from "./types";
 
 const HEAT_OPACITY = 0.65;
 const TILE_PX = 512;
@@ -13,13 +13,28 @@ const TILE_PX = 512;
 export class MapView {
   #pane: MapPane | null = null;
   #scenes: Scene[] = [];
-  #limits = { since: "", until: "", sensor: "" };
+  #limits = { since: "", until: "", sensor: "", off: [] as string[], opacity: {} as Record<string, number> };
+  #background: Background = "none";
   #top = "";
+  #cards: Card[] = [];
+
+  /** Fetches the code of the map while something else is waited for. */
+  prefetch(): void {
+    void import("./map").catch(() => undefined);
+  }
 
   /** Fetches the code of the map, the larger part of the page, and starts it. */
-  async load(container: HTMLElement, actions: MapActions, view: View): Promise<void> {
+  async load(container: HTMLElement, actions: MapActions, view: View, info: IndexInfo | null): Promise<void> {
     const { MapPane } = await import("./map");
-    this.#pane = new MapPane(container, actions, view);
+    this.#pane = new MapPane(container, actions, view, info?.background ?? null);
+    this.#background = info?.background ? "tiles" : "none";
+  }
+
+  /** What is drawn of the scenes, and under them. */
+  setLayers({ background, off, opacity }: View): void {
+    Object.assign(this.#limits, { off, opacity });
+    void this.#pane?.setBackground(background || this.#background);
+    this.#showScenes();
   }
 
   async setScenes(scenes: Scene[], view: View): Promise<void> {
@@ -35,6 +50,11 @@ export class MapView {
     void this.#pane?.showScenes({ ...this.#limits, top: this.#top });
   }
 
+  /** The scene that lies above the others. */
+  get top(): string {
+    return this.#top;
+  }
+
   /** Puts a scene above the others and shows all of it. */
   showScene(scene: Scene): void {
     this.#top = scene.id;
@@ -45,8 +65,9 @@ export class MapView {
   /** Shows what was found; `still` leaves the view as it is. */
   async show(cards: Card[], threshold: number, question: Question, view: View, options: { still: boolean }): Promise<void> {
     const pane = this.#pane;
+    this.#cards = cards;
     if (!pane) return;
-    this.#limits = { since: question.since, until: question.until, sensor: question.sensor };
+    Object.assign(this.#limits, { since: question.since, until: question.until, sensor: question.sensor });
     this.#showScenes();
     await pane.setArea(question);
     await pane.setCards(cards, threshold);
@@ -61,6 +82,7 @@ export class MapView {
     this.#top = card?.sceneId ?? "";
     this.#showScenes();
     const corners = card && findCorners(card, scene);
+    void this.#pane?.outline(card && !this.#cards.some((own) => own.key === card.key) ? card.geometry : null);
     if (!card || !corners) {
       void this.#pane?.lay([], null);
       return;
@@ -68,6 +90,12 @@ export class MapView {
     const pictures = [{ url: api.withQuery(card.picture, { size: TILE_PX }), opacity: 1 }];
     if (words) pictures.push({ url: api.explanationUrl(card.picture, words, TILE_PX), opacity: HEAT_OPACITY });
     void this.#pane?.lay(pictures, corners);
+  }
+
+  /** Lays another scene, by its id, over part of the map. */
+  compare(card: Card | null, { against, split, fade }: Comparison): void {
+    const scene = this.#scenes.find((own) => own.id === against && own.corners);
+    void this.#pane?.compare(card && scene ? { scene, geometry: card.geometry, split, fade } : null);
   }
 
   setArea(question: Question): void {
@@ -89,6 +117,10 @@ export class MapView {
 
   reveal(card: Card, options: { closer: boolean }): void {
     this.#pane?.reveal(card, options);
+  }
+
+  revealSmall(card: Card): void {
+    this.#pane?.revealSmall(card);
   }
 
   fit(box: BBox | null): void {
@@ -117,6 +149,27 @@ export class MapView {
     }
     this.#pane.draw(kind);
     return true;
+  }
+
+  /** Lets the corners of the area be moved, or no longer; whether they can be now. */
+  toggleCorners(question: Question): boolean {
+    return this.#pane?.toggleCorners(question) ?? false;
+  }
+
+  get editing(): boolean {
+    return this.#pane?.editing ?? false;
+  }
+
+  stopEditing(): boolean {
+    return this.#pane?.stopEditing() ?? false;
+  }
+
+  toggleMeasuring(): boolean {
+    return this.#pane?.toggleMeasuring() ?? false;
+  }
+
+  stopMeasuring(): boolean {
+    return this.#pane?.stopMeasuring() ?? false;
   }
 
   cancelDrawing(): boolean {

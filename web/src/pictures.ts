@@ -1,39 +1,6 @@
-// Pictures that a person brings: chosen, dropped or pasted.
+// Pictures that a person brings, sent to the service.
 import { sendPicture } from "./api";
-import { h, icon } from "./dom";
 import type { IndexInfo } from "./types";
-
-/** Listens for pictures dropped or pasted anywhere; returns what is shown while one hovers over the page. */
-export function acceptPictures(bring: (files: File[]) => void): HTMLElement {
-  const curtain = h(
-    "div",
-    { class: "curtain", hidden: true },
-    h("div", {}, icon("picture"), "Drop a picture to find places like it"),
-  );
-  const carriesFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
-  document.addEventListener("dragenter", (event) => {
-    if (carriesFiles(event)) curtain.hidden = false;
-  });
-  document.addEventListener("dragover", (event) => {
-    if (carriesFiles(event)) event.preventDefault();
-  });
-  document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) curtain.hidden = true;
-  });
-  document.addEventListener("drop", (event) => {
-    curtain.hidden = true;
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    bring([...(event.dataTransfer?.files ?? [])]);
-  });
-  document.addEventListener("paste", (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
-    if (!files.length) return;
-    event.preventDefault();
-    bring(files);
-  });
-  return curtain;
-}
 
 /** Sends a picture to the service; returns its id. A small copy stays here, to be shown in the search box. */
 export class Pictures {

@@ -38,6 +38,7 @@ interface Actions {
   group: (places: boolean) => void;
   more: () => void;
   least: (percent: number) => void;
+  review: () => void;
   save: (format: "geojson" | "csv") => void;
   copyLink: () => void;
   undoMark: () => void;
@@ -54,6 +55,9 @@ export function createResults(grid: Grid, actions: Actions): Results {
   const group = (label: string, places: boolean): HTMLButtonElement =>
     h("button", { type: "button", onclick: () => actions.group(places) }, label);
   const [asPlaces, asTiles] = [group("Places", true), group("Tiles", false)];
+  const review = button({ icon: "check", label: "Review", title: "Say yes or no to one result after the other" }, actions.review);
+  review.id = "review";
+  review.hidden = true;
   const toolbar = h(
     "div",
     { class: "toolbar", hidden: true },
@@ -67,6 +71,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
       ),
       button({ icon: "download", label: "CSV", title: "Save what is shown as a table" }, () => actions.save("csv")),
       button({ icon: "link", label: "Copy link", iconOnly: true }, actions.copyLink),
+      review,
     ),
   );
   const gauge = createGauge(actions.least);
@@ -195,6 +200,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
       asTiles.setAttribute("aria-pressed", String(!question.places));
       gauge.show(found, least, result.threshold);
       showRefined(question, info?.can_write ?? false);
+      review.hidden = !info?.can_write || !cards.length;
       banner.hidden = result.matches && cards.length > 0;
       const hidden = found.length > 0 && !cards.length;
       replace(

@@ -19,11 +19,14 @@ export interface Shown {
   since: string;
   until: string;
   sensor: string;
+  /** Scenes that are not drawn unless they are on top, and those that are drawn with so many percent. */
+  off: string[];
+  opacity: Record<string, number>;
 }
 
 export class Scenery {
   #scenes: Scene[] = [];
-  #wanted: Shown = { top: "", since: "", until: "", sensor: "" };
+  #wanted: Shown = { top: "", since: "", until: "", sensor: "", off: [], opacity: {} };
   readonly #shown = new Map<string, number>();
   readonly #tiled = new Set<string>();
   #order = "";
@@ -61,8 +64,9 @@ export class Scenery {
   }
 
   /** Whether a scene lies within the limits of the search: what it leaves out is not what is looked at. */
-  #passes({ date, sensor }: Scene): boolean {
+  #passes({ id, date, sensor }: Scene): boolean {
     const { since, until, sensor: only } = this.#wanted;
+    if (this.#wanted.off.includes(id)) return false;
     if (only && sensor !== only) return false;
     if (!since && !until) return true;
     return date !== null && (!since || date >= since) && (!until || date <= until);
@@ -80,6 +84,7 @@ export class Scenery {
     for (const { scene, sizePx } of wanted) {
       this.#show(scene, sizePx);
       this.#tile(scene, sizePx);
+      this.#fade(scene.id);
     }
     this.#stack(sorted);
   }
@@ -128,6 +133,14 @@ export class Scenery {
     this.map.addLayer({ id, type: "raster", source: id, paint: { "raster-fade-duration": 0 } }, this.above);
     this.#tiled.add(scene.id);
     this.#order = "";
+  }
+
+  #fade(id: string): void {
+    const opacity = (this.#wanted.opacity[id] ?? 100) / 100;
+    for (const layer of [`scene-${id}`, `tiles-${id}`]) {
+      if (!this.map.getLayer(layer) || this.map.getPaintProperty(layer, "raster-opacity") === opacity) continue;
+      this.map.setPaintProperty(layer, "raster-opacity", opacity);
+    }
   }
 
   /** Puts the layers into their order, if that has changed. */

@@ -1,38 +1,45 @@
-// When a place was seen: an axis true to time, and the pictures in order below it.
-import { picturePath, resolve, showPicture } from "./api";
+// The same ground through the days: an axis true to time, the pictures in order below it, and one day against another.
+import { showPicture, withQuery } from "./api";
 import { h } from "./dom";
-import { formatDay, formatRelevance } from "./format";
-import type { Sighting } from "./types";
+import { formatDay, shortName } from "./format";
+import type { Comparison } from "./state";
+import type { Sight } from "./types";
 
 const DAY_MS = 86_400_000;
+const PICTURE_PX = 96;
 
-/** The time line of a place; nothing for a place that was seen once. */
+export interface Days {
+  sights: Sight[];
+  /** The scene that is shown, by its id. */
+  shown: string;
+  comparison: Comparison;
+}
+
+interface Actions {
+  show: (scene: string) => void;
+  compare: (comparison: Partial<Comparison>) => void;
+}
+
+/** What names a day among others: its date, and its scene where others have the same. */
+export function nameSight(sight: Sight, all: Sight[]): string {
+  const alone = all.filter((other) => other.date === sight.date).length === 1;
+  return alone && sight.date ? formatDay(sight.date) : `${formatDay(sight.date)}, ${shortName(sight.scene)}`;
+}
+
+/** The time line of some ground; nothing where one scene alone shows it. */
 export function drawTimeline(
-  sightings: Sighting[],
-  shownTile: string,
-  show: (sighting: Sighting) => void,
+  { sights, shown, comparison }: Days,
+  saidOf: (sight: Sight) => string,
+  actions: Actions,
 ): HTMLElement | null {
-  if (sightings.length < 2) return null;
-  const days = new Set(sightings.map((sighting) => sighting.date).filter(Boolean)).size;
-  const dated = sightings.filter((sighting) => sighting.date);
-  const times = dated.map((sighting) => Date.parse(`${sighting.date}T00:00:00Z`));
-  const [first, last] = [Math.min(...times), Math.max(...times)];
-  const axis = h("div", { class: "axis", "aria-hidden": "true" });
-  if (last - first >= DAY_MS) {
-    for (const [i, time] of times.entries()) {
-      const dot = h("span", { class: "dot" });
-      dot.style.left = `${(100 * (time - first)) / (last - first)}%`;
-      dot.classList.toggle("shown", dated[i]?.best_tile === shownTile);
-      axis.append(dot);
-    }
-  }
+  if (sights.length < 2) return null;
+  const days = new Set(sights.map((sight) => sight.date).filter(Boolean)).size;
   const strip = h(
     "ol",
     { class: "sightings" },
-    ...sightings.map((sighting) => {
-      const image = h("img", { alt: "", width: 96, height: 96 });
-      void showPicture(image, resolve(`${picturePath(sighting.best_tile)}?size=96`));
-      const relevance = formatRelevance(sighting.relevance);
+    ...sights.map((sight) => {
+      const image = h("img", { alt: "", width: PICTURE_PX, height: PICTURE_PX, loading: "lazy" });
+      void showPicture(image, withQuery(sight.picture, { size: PICTURE_PX }));
       return h(
         "li",
         {},
@@ -41,12 +48,14 @@ export function drawTimeline(
           {
             type: "button",
             class: "sighting",
-            "aria-pressed": String(sighting.best_tile === shownTile),
-            onclick: () => show(sighting),
+            title: sight.scene,
+            "data-scene": sight.scene_id,
+            "aria-pressed": String(sight.scene_id === shown),
+            onclick: () => actions.show(sight.scene_id),
           },
           image,
-          h("span", { class: "when" }, formatDay(sighting.date)),
-          h("span", { class: "number" }, relevance || sighting.score.toFixed(3)),
+          h("span", { class: "when" }, formatDay(sight.date)),
+          h("span", { class: "number" }, saidOf(sight)),
         ),
       );
     }),
@@ -54,8 +63,53 @@ export function drawTimeline(
   return h(
     "section",
     { class: "timeline" },
-    h("h3", {}, days > 1 ? `Seen on ${days} days` : `Seen in ${sightings.length} scenes`),
-    axis.childElementCount ? axis : null,
+    h("h3", {}, days > 1 ? `Seen on ${days} days` : `Seen in ${sights.length} scenes`),
+    drawAxis(sights, shown),
     strip,
+    drawComparison(sights, shown, comparison, actions),
+  );
+}
+
+function drawAxis(sights: Sight[], shown: string): HTMLElement | null {
+  const dated = sights.filter((sight) => sight.date);
+  const times = dated.map((sight) => Date.parse(`${sight.date}T00:00:00Z`));
+  const [first, last] = [Math.min(...times), Math.max(...times)];
+  if (!(last - first >= DAY_MS)) return null;
+  const axis = h("div", { class: "axis", "aria-hidden": "true" });
+  for (const [i, time] of times.entries()) {
+    const dot = h("span", { class: "dot" });
+    dot.style.left = `${(100 * (time - first)) / (last - first)}%`;
+    dot.classList.toggle("shown", dated[i]?.scene_id === shown);
+    axis.append(dot);
+  }
+  return axis;
+}
+
+function drawComparison(sights: Sight[], shown: string, now: Comparison, actions: Actions): HTMLElement {
+  const others = sights.filter((sight) => sight.scene_id !== shown);
+  const other = h(
+    "select",
+    { id: "against", onchange: () => actions.compare({ against: other.value }) },
+    h("option", { value: "" }, "nothing"),
+    ...others.map((sight) => h("option", { value: sight.scene_id }, nameSight(sight, sights))),
+  );
+  other.value = others.some((sight) => sight.scene_id === now.against) ? now.against : "";
+  const slider = (id: "split" | "fade", label: string): HTMLElement => {
+    const input = h("input", {
+      type: "range",
+      id,
+      min: 0,
+      max: 100,
+      value: now[id],
+      oninput: () => actions.compare({ [id]: input.valueAsNumber }),
+    });
+    return h("label", { class: "slider" }, label, input);
+  };
+  return h(
+    "div",
+    { class: "comparison" },
+    h("label", { class: "field" }, h("span", { class: "field-label" }, "Compare with"), other),
+    other.value !== "" && slider("split", "Border"),
+    other.value !== "" && slider("fade", "Opacity of the other"),
   );
 }

@@ -29,11 +29,12 @@ export interface IndexInfo {
   until: string | null;
   sensors: string[];
   threshold: number;
-  limits: { max_k: number; max_upload_bytes: number; max_upload_px: number };
+  limits: { max_k: number; max_area_bytes: number; max_upload_bytes: number; max_upload_px: number };
   can_write: boolean;
   suggestions: string[];
   knows_words: boolean;
   examples: string[];
+  background: { url: string; credit: string } | null;
 }
 
 export interface Scene {
@@ -136,4 +137,36 @@ export interface Detector {
   n_wrong: number;
   n_gone: number;
   precision: number | null;
+}
+
+/** The ground of a tile as one scene shows it. */
+export interface Sight {
+  scene: string;
+  scene_id: string;
+  date: string | null;
+  sensor: string | null;
+  gsd_m: number | null;
+  tile: string;
+  window_px: [number, number, number, number];
+  picture: string;
+}
+
+export interface GivenArea {
+  geometry: Geometry;
+  bbox: BBox;
+  n_outlines: number;
+  n_corners: number;
+  note: string;
+}
+
+export type Verdict = "yes" | "no" | "unsure";
+
+export interface Review {
+  query: string;
+  tile: string;
+  verdict: "yes" | "no" | "unsure";
+  note: string;
+  who: string;
+  when: string;
+  relevance: number | null;
 }

@@ -43,6 +43,9 @@ def serve(
     cors: str | None = typer.Option(None, metavar="ORIGINS", help="Sites whose pages may ask, with commas. None else."),
     workers: int | None = typer.Option(None, metavar="N", help="Searches at a time. [default: the machine's cores]"),
     rate: float | None = typer.Option(None, metavar="N", help="Requests a second per client; 0: any. [default: 50]"),
+    background: str | None = typer.Option(
+        None, metavar="URL", help="Map tiles under the scenes, as https://host/{z}/{x}/{y}.png; none unless given."
+    ),
     root: Path | None = typer.Option(None, metavar="DIR", help="Where the scenes lie now, if they have moved."),
     model: str | None = typer.Option(None, metavar="MODEL", help="Where the index's model is now."),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
@@ -57,7 +60,8 @@ def serve(
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)) if workers else "1")
     status = run_serve(
         index, demo=demo, demo_dir=demo_dir, new_key=new_key, keys_file=keys, host=host, port=port, insecure=insecure,
-        cors_origins=cors, workers=workers, rate_per_s=rate, root=root, model=model, device=device,
+        cors_origins=cors, workers=workers, rate_per_s=rate, background_url=background, root=root, model=model,
+        device=device,
     )  # fmt: skip
     raise typer.Exit(status)
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rsitr.formats.labels import make_label_page
     from rsitr.formats.layers import answer_rows, hit_row, to_layer
     from rsitr.formats.parquet import to_geoparquet
+    from rsitr.formats.reviewed import ReviewForm, to_reviewed
     from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
     from rsitr.formats.stac import STAC_VERSION, stac_item, to_stac
     from rsitr.formats.table import to_csv
@@ -67,6 +68,7 @@ __all__ = [
     "Place",
     "PlaceRecord",
     "QueryRecord",
+    "ReviewForm",
     "SceneRecord",
     "Scored",
     "Sighting",
@@ -107,6 +109,7 @@ __all__ = [
     "to_json",
     "to_json_line",
     "to_layer",
+    "to_reviewed",
     "to_stac",
     "write_embedding_stac",
     "write_heat_map",
@@ -125,6 +128,7 @@ __getattr__ = lazy_names(
         "answer_features": "rsitr.formats.geojson",
         "answer_rows": "rsitr.formats.layers",
         "WrittenTiles": "rsitr.formats.embeddings",
+        "ReviewForm": "rsitr.formats.reviewed",
         "collect_features": "rsitr.formats.geojson",
         "draw_heat_map": "rsitr.formats.heat",
         "say_heat": "rsitr.formats.heat",
@@ -138,6 +142,7 @@ __getattr__ = lazy_names(
         "to_json": "rsitr.formats.document",
         "to_json_line": "rsitr.formats.document",
         "to_layer": "rsitr.formats.layers",
+        "to_reviewed": "rsitr.formats.reviewed",
         "to_stac": "rsitr.formats.stac",
         "write_embedding_stac": "rsitr.formats.embeddings",
         "write_heat_map": "rsitr.formats.heat",

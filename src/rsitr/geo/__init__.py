@@ -30,6 +30,7 @@ from rsitr.registry import lazy_names
 if TYPE_CHECKING:
     from rsitr.geo.arrays import is_array, open_array, read_array
     from rsitr.geo.chips import write_chip
+    from rsitr.geo.given import GivenArea, parse_area
     from rsitr.geo.outlines import Outlines, make_outlines, read_crs
     from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
     from rsitr.geo.placement import Ground, Placement
@@ -42,6 +43,7 @@ __all__ = [
     "SCENE_SUFFIXES",
     "SMALLEST_PX",
     "FileState",
+    "GivenArea",
     "Ground",
     "Outlines",
     "Placement",
@@ -73,6 +75,7 @@ __all__ = [
     "open_array",
     "open_reader",
     "open_scene",
+    "parse_area",
     "public_address",
     "read_area",
     "read_array",
@@ -88,6 +91,7 @@ _LAZY = {
     **dict.fromkeys(("is_array", "open_array", "read_array"), "rsitr.geo.arrays"),
     "write_chip": "rsitr.geo.chips",
     **dict.fromkeys(("Outlines", "make_outlines", "read_crs"), "rsitr.geo.outlines"),
+    **dict.fromkeys(("GivenArea", "parse_area"), "rsitr.geo.given"),
     **dict.fromkeys(("SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"), "rsitr.geo.pixels"),
     **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),
     **dict.fromkeys(("Scene", "open_scene"), "rsitr.geo.scene"),

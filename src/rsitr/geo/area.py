@@ -17,7 +17,7 @@ from rsitr.extras import need
 from rsitr.geo.geometry import cut_shape
 from rsitr.types import Area, Ring
 
-__all__ = ["area_from_geojson", "area_from_geometry", "area_shape", "read_area"]
+__all__ = ["area_from_geojson", "area_from_geometry", "area_shape", "read_area", "read_layers"]
 
 LONGEST_BYTES = 64 * 2**20
 HALF_WIDTH_DEG = 5e-6
@@ -39,7 +39,7 @@ def read_area(path: Path) -> Area:
         if path.stat().st_size > LONGEST_BYTES:
             raise QueryError(f"{path}: larger than {LONGEST_BYTES >> 20} MB; simplify the outline first")
         if path.suffix.lower() in LAYERS:
-            return _from_geometries(_read_layers(path), path)
+            return _from_geometries(read_layers(path), path)
         if path.suffix.lower() == ".wkt":
             return _from_geometries([shapely.from_wkt(path.read_text(encoding="utf-8-sig"))], path)
         found = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -55,7 +55,7 @@ def read_area(path: Path) -> Area:
         raise QueryError(f"{path}: {error}") from error
 
 
-def _read_layers(path: Path) -> list[BaseGeometry]:
+def read_layers(path: Path) -> list[BaseGeometry]:
     """All geometries of a file, in degrees."""
     need("pyogrio", what=f"reading {path.name}", error=QueryError)
     import pyogrio

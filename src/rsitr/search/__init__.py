@@ -43,17 +43,21 @@ if TYPE_CHECKING:
     from rsitr.search.ranking import RankingSettings
     from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
     from rsitr.search.result import SearchResult
+    from rsitr.search.reviews import VERDICTS, Review, Reviews, ReviewVerdict
     from rsitr.search.scenery import Corners
+    from rsitr.search.spots import Glimpse
     from rsitr.search.wordless import WordlessEncoder
 
 __all__ = [
     "FIT_TILES",
     "THRESHOLD",
+    "VERDICTS",
     "AskedPart",
     "Assessment",
     "Corners",
     "Detector",
     "Find",
+    "Glimpse",
     "Index",
     "Labelled",
     "Limits",
@@ -64,6 +68,9 @@ __all__ = [
     "Query",
     "RankingSettings",
     "Recommendation",
+    "Review",
+    "ReviewVerdict",
+    "Reviews",
     "SearchResult",
     "WordlessEncoder",
     "assess",
@@ -109,6 +116,7 @@ __getattr__ = lazy_names(
         "Detector": "rsitr.search.detectors",
         "FIT_TILES": "rsitr.search.codes",
         "Find": "rsitr.search.detectors",
+        "Glimpse": "rsitr.search.spots",
         "Index": "rsitr.search.index",
         "Labelled": "rsitr.search.assessing",
         "Limits": "rsitr.search.limits",
@@ -119,9 +127,13 @@ __getattr__ = lazy_names(
         "Query": "rsitr.search.query",
         "RankingSettings": "rsitr.search.ranking",
         "Recommendation": "rsitr.search.assessing",
+        "Review": "rsitr.search.reviews",
+        "ReviewVerdict": "rsitr.search.reviews",
+        "Reviews": "rsitr.search.reviews",
         "SearchResult": "rsitr.search.result",
         "THRESHOLD": "rsitr.search.relevance",
         "WordlessEncoder": "rsitr.search.wordless",
+        "VERDICTS": "rsitr.search.reviews",
         "assess": "rsitr.search.assessing",
         "check_filter": "rsitr.search.limits",
         "check_threshold": "rsitr.search.query",

@@ -28,6 +28,7 @@ from rsitr.search.ranking import RankingSettings
 from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
+from rsitr.search.spots import Glimpse, find_days, find_tiles
 from rsitr.types import Encoder, FloatArray, ImageArray, Progress, SceneEntry, Tile, TileFilter, no_progress
 
 if TYPE_CHECKING:
@@ -374,6 +375,14 @@ class Index:
         store = self._folder.store
         found = [store.search(vector, k=1) for vector in store.sample(n)]
         return tuple(dict.fromkeys(hit.tile.tile for hits in found for hit in hits))
+
+    def tiles_at(self, *, lon: float, lat: float) -> list[Tile]:
+        """The tiles under a point, one of each scene, the latest first; none where the index holds nothing there."""
+        return find_tiles(self._folder, lon=lon, lat=lat)
+
+    def days(self, tile: Tile) -> list[Glimpse]:
+        """The ground of a tile through all scenes that show at least half of it, the earliest first."""
+        return find_days(self._folder, self._collection.scenery, tile)
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""

@@ -18,7 +18,7 @@ from rsitr.formats import Moment, Place
 from rsitr.geo import Window, ring_shape
 from rsitr.types import Hit, Ring, Tile, TileFilter
 
-__all__ = ["follow"]
+__all__ = ["find_closest", "follow"]
 
 COVERED = 0.5
 """Part of the spot that a scene's tiles cover from which it counts as shown."""
@@ -46,16 +46,20 @@ def follow(
         )  # fmt: skip
         return dataclasses.replace(place, timeline=(moment,))
     spot = ring_shape(best.footprint)
-    there = sorted(look(TileFilter(bbox=best.bbox)), key=lambda hit: hit.tile.scene)
     moments = []
-    for _, of_scene in groupby(there, key=lambda hit: hit.tile.scene):
-        found = _closest(list(of_scene), spot)
-        if found is not None:
-            tile = found.tile
-            window = best.window_px if tile.scene == best.scene else find_window(tile, best.footprint)
-            moments.append(Moment(tile, window, found.score, found.relevance, _matches(found, threshold)))
+    for found in find_closest(look(TileFilter(bbox=best.bbox)), spot):
+        tile = found.tile
+        window = best.window_px if tile.scene == best.scene else find_window(tile, best.footprint)
+        moments.append(Moment(tile, window, found.score, found.relevance, _matches(found, threshold)))
     moments.sort(key=lambda seen: (seen.tile.date is None, seen.tile.date or datetime.date.min, seen.tile.scene))
     return dataclasses.replace(place, timeline=tuple(moments))
+
+
+def find_closest(hits: Sequence[Hit], spot: BaseGeometry) -> list[Hit]:
+    """Of each scene that covers most of a spot, the tile with the most like outline."""
+    there = sorted(hits, key=lambda hit: hit.tile.scene)
+    closest = (_closest(list(group), spot) for _, group in groupby(there, key=lambda hit: hit.tile.scene))
+    return [hit for hit in closest if hit is not None]
 
 
 def _closest(hits: Sequence[Hit], spot: BaseGeometry) -> Hit | None:

@@ -24,7 +24,7 @@ from rsitr.formats import (
     round_score,
     say_suitability,
 )
-from rsitr.search import Corners
+from rsitr.search import Corners, Glimpse
 from rsitr.service.replies import (
     HitReply,
     MomentReply,
@@ -35,10 +35,11 @@ from rsitr.service.replies import (
     SightingReply,
     StageReply,
     TileReply,
+    ViewReply,
 )
 from rsitr.types import Hit, SceneEntry, Tile
 
-__all__ = ["item_id", "scene_id", "show_scene", "show_search", "show_tile"]
+__all__ = ["item_id", "scene_id", "show_glimpse", "show_scene", "show_search", "show_tile"]
 
 
 def scene_id(scene: str) -> str:
@@ -79,6 +80,21 @@ def show_tile(tile: Tile) -> TileReply:
         geometry=ring_geometry(tile.footprint),
         bbox=round_box(tile.bbox),
         picture=f"/api/tiles/{quote(tile.tile, safe='')}/picture.jpg",
+    )
+
+
+def show_glimpse(glimpse: Glimpse, *, of: Tile) -> ViewReply:
+    """Ground as one scene shows it, and where the picture of just that ground is."""
+    tile, name = glimpse.tile, scene_id(glimpse.tile.scene)
+    return ViewReply(
+        scene=tile.scene,
+        scene_id=name,
+        date=None if tile.date is None else tile.date.isoformat(),
+        sensor=tile.sensor,
+        gsd_m=tile.gsd_m,
+        tile=tile.tile,
+        window_px=list(glimpse.window_px),
+        picture=f"/api/tiles/{quote(of.tile, safe='')}/picture.jpg?scene={name}",
     )
 
 

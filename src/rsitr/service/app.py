@@ -73,10 +73,11 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
     )
     app.state.engine = engine
     app.state.assets = Assets()
-    api = (routes.health, routes.searches, routes.pictures, routes.scenes, routes.tiles, routes.detectors)
-    for router in (*api, routes.ogc, routes.stac):
+    for router in (
+        *(routes.health, routes.searches, routes.pictures, routes.areas, routes.scenes, routes.tiles),
+        *(routes.detectors, routes.reviews, routes.ogc, routes.stac, routes.pages),
+    ):
         app.include_router(router)
-    app.include_router(routes.pages)
     _handle_errors(app, engine)
     app.add_middleware(Guard, settings=settings, keys=keys, metrics=metrics)
     if settings.cors_origins:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ from rsitr.service.settings import ServiceSettings
 __all__ = ["SECURITY_HEADERS", "UPLOAD_PATH", "Guard", "error_headers"]
 
 UPLOAD_PATH = "/api/pictures"
+AREA_PATH = "/api/areas"
 OPEN_PATHS = frozenset({"/", "/favicon.ico", "/api/health", "/api/openapi.json"})
 OPEN_PREFIX = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -75,6 +77,13 @@ class Guard:
         self._settings = settings
         self._keys = keys
         self._metrics = metrics
+        self._headers = dict(SECURITY_HEADERS)
+        origin = settings.background_origin
+        if origin is not None:  # the one other site that the page may ask for pictures
+            policy = SECURITY_HEADERS["Content-Security-Policy"]
+            for kind in ("img-src 'self'", "connect-src 'self'"):
+                policy = policy.replace(kind, f"{kind} {origin}")
+            self._headers["Content-Security-Policy"] = policy
         self._rates = RateLimit(per_s=settings.rate_per_s, burst=settings.rate_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +91,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, shared=bool(self._settings.cors_origins))
+        exchange = _Exchange(scope, send, headers=self._headers, shared=bool(self._settings.cors_origins))
         # What answers to GET answers to HEAD; the server must go on knowing that it is one, and sends no body.
         served = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
@@ -117,7 +126,9 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._limit(path):
             raise _too_large(self._limit(path))
-        scope.setdefault("state", {})["can_write"] = self._can_write(key)
+        state = scope.setdefault("state", {})
+        state["can_write"] = self._can_write(key)
+        state["key_name"] = key.short if key else None
 
     def _find_key(self, headers: Headers) -> Key:
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -151,6 +162,8 @@ class Guard:
     def _limit(self, path: str) -> int:
         if path == UPLOAD_PATH:
             return self._settings.max_upload_bytes + MULTIPART_BYTES
+        if path == AREA_PATH:
+            return self._settings.max_area_bytes
         return self._settings.max_body_bytes
 
     def _count(self, scope: Scope, exchange: _Exchange, *, method: str) -> None:
@@ -175,7 +188,7 @@ class Guard:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, *, shared: bool) -> None:
+    def __init__(self, scope: Scope, send: Send, *, headers: Mapping[str, str], shared: bool) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
         self.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = self.request_id
@@ -183,6 +196,7 @@ class _Exchange:
         self.status = 0
         self.key: Key | None = None
         self._send = send
+        self._headers = headers
         self._shared = shared
         self._is_head = scope["method"] == "HEAD"
 
@@ -192,7 +206,7 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self.request_id
-            for name, value in SECURITY_HEADERS.items():
+            for name, value in self._headers.items():
                 headers[name] = value
             if self._shared:
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"

@@ -19,6 +19,9 @@ from rsitr.formats import (
 )
 
 __all__ = [
+    "AreaReply",
+    "BackgroundReply",
+    "DaysReply",
     "DetectorReply",
     "DetectorsReply",
     "HealthIndex",
@@ -33,12 +36,16 @@ __all__ = [
     "Problem",
     "ProblemReply",
     "QueryReply",
+    "ReviewReply",
+    "ReviewsReply",
     "SceneReply",
     "ScenesReply",
     "SearchReply",
     "SightingReply",
     "StageReply",
     "TileReply",
+    "TilesReply",
+    "ViewReply",
 ]
 
 Box = list[float]
@@ -98,8 +105,17 @@ class Limits:
     """What may be asked for."""
 
     max_k: int
+    max_area_bytes: int
     max_upload_bytes: int
     max_upload_px: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundReply:
+    """Map tiles of somebody else's, to lie under the scenes."""
+
+    url: Annotated[str, Field(description="With {z}, {x} and {y} in it.")]
+    credit: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +135,7 @@ class IndexReply:
     suggestions: list[str]
     knows_words: Annotated[bool, Field(description="Else searches begin with a tile, a mark or a detector.")]
     examples: Annotated[list[str], Field(description="Tiles to begin with, where no words can be searched for.")]
+    background: BackgroundReply | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +163,34 @@ class TileReply(TileRecord):
     geometry: dict[str, Any] | None
     bbox: Box | None
     picture: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TilesReply:
+    """Tiles of one spot, one of each scene, the latest first."""
+
+    tiles: list[TileReply]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewReply:
+    """The ground of a tile as one scene shows it; `tile` is that scene's own which is most like it."""
+
+    scene: str
+    scene_id: str
+    date: str | None
+    sensor: str | None
+    gsd_m: float | None
+    tile: str
+    window_px: list[int]
+    picture: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaysReply:
+    """The ground of a tile through all scenes that show at least half of it, the earliest first."""
+
+    days: list[ViewReply]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +263,17 @@ class SearchReply(Verdict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AreaReply:
+    """An area as searches take it; `note` says what was done to it, if anything was."""
+
+    geometry: dict[str, Any]
+    bbox: Box
+    n_outlines: int
+    n_corners: int
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PictureReply:
     """An uploaded picture, to be named in searches until it expires."""
 
@@ -246,3 +302,23 @@ class DetectorsReply:
     """The detectors of the index."""
 
     detectors: list[DetectorReply]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewReply:
+    """A person's word on a tile."""
+
+    query: str
+    tile: str
+    verdict: Literal["yes", "no", "unsure"]
+    note: str
+    who: str
+    when: Annotated[str, Field(description="In UTC, as ISO 8601 has it.")]
+    relevance: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewsReply:
+    """The reviews, the earliest first."""
+
+    reviews: list[ReviewReply]

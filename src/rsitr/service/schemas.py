@@ -16,6 +16,7 @@ __all__ = [
     "QuestionBody",
     "RankingBody",
     "RenameBody",
+    "ReviewBody",
     "SearchBody",
     "SearchParams",
     "StacBody",
@@ -236,6 +237,23 @@ class DetectorBody(_Body):
     name: DetectorName
     search: SearchBody
     marks: Annotated[list[MarkBody], Field(min_length=1, max_length=1000)]
+
+
+class ReviewBody(_Body):
+    """A person's word on a result."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"query": "“a bridge”", "tile": "scene.tif:0,0,224,224", "verdict": "yes", "note": "new"}]
+        }
+    )
+
+    query: Annotated[str, Field(max_length=2000, description="What was looked for, as the search describes it.")]
+    tile: TileId
+    verdict: Literal["yes", "no", "unsure"]
+    note: Annotated[str, Field(max_length=2000)] = ""
+    who: Annotated[str, Field(max_length=80, description="The person's name, as they give it.")] = ""
+    relevance: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 
 
 class RenameBody(_Body):

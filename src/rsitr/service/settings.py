@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -47,12 +49,16 @@ class ServiceSettings(BaseSettings):
         max_candidates: tiles that later stages of ranking look at, at most.
         max_budget_s: seconds for the stages after the first, at most.
         max_body_bytes: of a request that is no picture.
+        max_area_bytes: of an area that is sent as a file.
         max_upload_bytes: of a picture.
         max_upload_px: pixels of a picture.
         max_pictures: uploaded pictures that are kept.
         picture_expiry_s: how long they are kept.
         cache_bytes: memory for rendered pictures of tiles and scenes.
         shutdown_s: what is under way may take so long when the service is told to stop.
+        background_url: address of map tiles to lie under the scenes on the page, with {z}, {x} and {y} in it; where it
+            is set, this is the one other host that the page may ask.
+        background_credit: whom the page names for them.
         suggestions: searches that the page offers to begin with, as far as the index has answers to them.
         log_level: what is logged.
     """
@@ -80,12 +86,15 @@ class ServiceSettings(BaseSettings):
     max_candidates: int = Field(default=1000, ge=1)
     max_budget_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     max_body_bytes: int = Field(default=MIB, ge=1024)
+    max_area_bytes: int = Field(default=8 * MIB, ge=1024)
     max_upload_bytes: int = Field(default=16 * MIB, ge=1024)
     max_upload_px: int = Field(default=40_000_000, ge=1024)
     max_pictures: int = Field(default=128, ge=1)
     picture_expiry_s: float = Field(default=3600.0, gt=0, allow_inf_nan=False)
     cache_bytes: int = Field(default=64 * MIB, ge=0)
     shutdown_s: int = Field(default=10, ge=0)
+    background_url: str | None = None
+    background_credit: str = Field(default="", max_length=200)
     suggestions: Listed = (
         "a river with a bridge",
         "many boats in a harbour",
@@ -107,6 +116,25 @@ class ServiceSettings(BaseSettings):
         for network in value:
             ipaddress.ip_network(network)
         return value
+
+    @field_validator("background_url")
+    @classmethod
+    def _are_tiles(cls, value: str | None) -> str | None:
+        if value is None or not value.strip():
+            return None
+        parts = urlsplit(value.strip())
+        known = parts.scheme in {"http", "https"} and re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc)
+        if not known or not all(f"{{{name}}}" in value for name in "zxy"):
+            raise ValueError("must be like https://host/{z}/{x}/{y}.png, with {z}, {x} and {y} in its path")
+        return value.strip()
+
+    @property
+    def background_origin(self) -> str | None:
+        """The site that the background's tiles come from."""
+        if self.background_url is None:
+            return None
+        parts = urlsplit(self.background_url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def is_local(self) -> bool:

@@ -24,6 +24,9 @@ SCHEMAS = {
     "SearchBody": "SearchBody",
     "SearchResult": "SearchReply",
     "Detector": "DetectorReply",
+    "Sight": "ViewReply",
+    "GivenArea": "AreaReply",
+    "Review": "ReviewReply",
 }
 GEOJSON = {"Polygon", "MultiPolygon"}  # of RFC 7946, not ours
 KINDS = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean", "array": "list"}

@@ -61,6 +61,7 @@ async def get_index(request: Request, engine: EngineOf) -> Response:
         "threshold": THRESHOLD,
         "limits": {
             "max_k": settings.max_k,
+            "max_area_bytes": settings.max_area_bytes,
             "max_upload_bytes": settings.max_upload_bytes,
             "max_upload_px": settings.max_upload_px,
         },
@@ -68,6 +69,8 @@ async def get_index(request: Request, engine: EngineOf) -> Response:
         "suggestions": list(engine.suggestions),
         "knows_words": engine.knows_words,
         "examples": list(engine.examples),
+        "background": settings.background_url
+        and {"url": settings.background_url, "credit": settings.background_credit},
     }
     return json_response(content)
 
