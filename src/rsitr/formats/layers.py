@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import shapely
@@ -16,7 +17,7 @@ from rsitr.formats.records import name_mark
 from rsitr.formats.suitability import say_suitability
 from rsitr.types import Hit
 
-__all__ = ["LayerFormat", "answer_rows", "hit_row", "to_layer"]
+__all__ = ["LayerFormat", "answer_rows", "hit_row", "to_layer", "write_layer"]
 
 LayerFormat = Literal["GPKG", "KML"]
 DRIVERS = {"GPKG": "GPKG", "KML": "LIBKML"}
@@ -31,21 +32,37 @@ def to_layer(answer: Answer, form: LayerFormat) -> bytes:
     Every row carries what was asked, the model, what is said of the answer, and its own relevance. What has no known
     place on Earth is a row without an outline in a GeoPackage, and is left out of KML, which knows no such thing.
     """
-    need("pyogrio", what=f"writing {form}")
-    import pyarrow as pa
-    import pyogrio
-
     rows = answer_rows(answer)
     if form == "KML":
         named = {row["rank"]: f"{row['rank']}. {answer.query.text or ''}".strip() for row in rows}
         rows = [row | {"Name": named[row["rank"]], MODEL: row["model"]} for row in rows if row["geometry"]]
-    schema = pa.schema([(name, kind) for name, kind in _schema(answer, form).items()])
+    return write_layer(rows, columns=_schema(answer, form), form=form, layer=LAYER)
+
+
+def write_layer(
+    rows: Sequence[Mapping[str, Any]], *, columns: Mapping[str, Any], form: LayerFormat, layer: str
+) -> bytes:
+    """A file of one layer in OGC:CRS84.
+
+    Args:
+        rows: by column; `geometry` is well-known binary or None.
+        columns: the Arrow type of each column.
+        form: of the file.
+        layer: its name.
+
+    Raises:
+        ConfigError: what writes such files is not installed.
+    """
+    need("pyogrio", what=f"writing {form}")
+    import pyarrow as pa
+    import pyogrio
+
     file = io.BytesIO()
     pyogrio.write_arrow(
-        pa.Table.from_pylist(rows, schema=schema),
+        pa.Table.from_pylist([dict(row) for row in rows], schema=pa.schema(list(columns.items()))),
         file,
         driver=DRIVERS[form],
-        layer=LAYER,
+        layer=layer,
         geometry_name="geometry",
         geometry_type="Unknown",
         crs="OGC:CRS84",

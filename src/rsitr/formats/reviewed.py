@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import shapely
 
+from rsitr.formats.layers import LayerFormat, write_layer
 from rsitr.formats.places import ring_geometry
 from rsitr.geo import bbox_centre
 from rsitr.types import Tile
@@ -22,7 +23,7 @@ SAID = ("query", "verdict", "note", "who", "when", "relevance", "tile")
 KNOWN = ("scene", "date", "sensor", "gsd_m", "lon", "lat")
 """What the index knows of its tile; nothing where the tile has left it."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-DRIVERS = {"gpkg": "GPKG", "kml": "LIBKML"}
+LAYERS: dict[str, LayerFormat] = {"gpkg": "GPKG", "kml": "KML"}
 
 
 def to_reviewed(reviews: Sequence[Mapping[str, Any]], tiles: Mapping[str, Tile], form: ReviewForm) -> bytes:
@@ -66,7 +67,6 @@ def _to_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _to_layer(rows: Sequence[Mapping[str, Any]], shapes: Sequence[Any], form: ReviewForm) -> bytes:
     import pyarrow as pa
-    import pyogrio
 
     numbers = {"relevance", "gsd_m", "lon", "lat"}
     kinds = {name: pa.float64() if name in numbers else pa.string() for name in (*SAID, *KNOWN)}
@@ -79,21 +79,9 @@ def _to_layer(rows: Sequence[Mapping[str, Any]], shapes: Sequence[Any], form: Re
         for row, shape in zip(rows, shapes, strict=True)
         if form != "kml" or shape is not None
     ]
-    schema = pa.schema(
-        [
-            *([("Name", pa.string())] if form == "kml" else []),
-            *((renamed.get(name, name), kind) for name, kind in kinds.items()),
-            ("geometry", pa.binary()),
-        ]
-    )
-    file = io.BytesIO()
-    pyogrio.write_arrow(
-        pa.Table.from_pylist(table, schema=schema),
-        file,
-        driver=DRIVERS[form],
-        layer="reviewed",
-        geometry_name="geometry",
-        geometry_type="Unknown",
-        crs="OGC:CRS84",
-    )
-    return file.getvalue()
+    columns = {
+        **({"Name": pa.string()} if form == "kml" else {}),
+        **{renamed.get(name, name): kind for name, kind in kinds.items()},
+        "geometry": pa.binary(),
+    }
+    return write_layer(table, columns=columns, form=LAYERS[form], layer="reviewed")
