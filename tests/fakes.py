@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import pytest
 
 from rsitr.calibration import Calibration, RelevanceFit
 from rsitr.types import EncodedImages, EncodedTexts, FloatArray, ImageArray, Mixture
 
-__all__ = ["COLOURS", "ColourEncoder", "FewWords"]
+__all__ = ["COLOURS", "ColourEncoder", "FewWords", "replace_models"]
 
 COLOURS = {
     "red": (255, 0, 0),
@@ -98,3 +100,13 @@ class FewWords:
 
     def is_foreign(self, text: str) -> bool:
         return not set(text.split()) & set(self._known)
+
+
+def replace_models(monkeypatch: pytest.MonkeyPatch, load: Callable[[str, str | None], Any]) -> None:
+    """Let names of models load what `load` gives for the name and the device, whatever engine is asked for."""
+
+    def loaded(name: str = "lookout", *, device: str | None = None, bulk: bool = False) -> Any:
+        return load(name, device)
+
+    for function in ("load_model", "load_encoder"):
+        monkeypatch.setattr(f"rsitr.models.zoo.{function}", loaded)

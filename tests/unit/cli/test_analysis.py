@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow.parquet as pq
 import pytest
 
-from fakes import ColourEncoder
+from fakes import ColourEncoder, replace_models
 from rasters import write_utm
 from rsitr.cli.app import main
 from servers import serving
@@ -25,7 +25,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run `rsitr ...` with a model that knows colours; status, stdout, stderr."""
-    monkeypatch.setattr("rsitr.models.zoo.load_model", lambda name, *, device=None: ColourEncoder(image_size_px=64))
+    replace_models(monkeypatch, lambda name, device: ColourEncoder(image_size_px=64))
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["rsitr", *map(str, arguments)])

@@ -12,7 +12,7 @@ import pytest
 import torch
 import typer
 
-from fakes import ColourEncoder
+from fakes import ColourEncoder, replace_models
 from rasters import quadrants, write_utm
 from rsitr.cli.index import index
 from rsitr.cli.indexing import IndexOptions, run_index
@@ -99,7 +99,7 @@ def test_durations(time_s: float, said: str) -> None:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> TorchEncoder:
     """What every name of a model loads, on a machine with bf16 where fp32 is the fastest way."""
     encoder = tiny_encoder(tiny_model())
-    monkeypatch.setattr("rsitr.models.zoo.load_model", lambda name, device: encoder)
+    replace_models(monkeypatch, lambda name, device: encoder)
     monkeypatch.setattr("rsitr.models.fast.has_bf16", lambda device: True)
     monkeypatch.setattr("rsitr.models.fast.TRIAL_PICTURES", 2)
 
@@ -170,7 +170,7 @@ def test_no_model_is_loaded_for_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     """Neither for settings that cannot be, nor where all scenes are unchanged."""
     scene, into = write_utm(tmp_path / "a.tif"), tmp_path / "index"
     run([scene], into=into, encoder=ColourEncoder())
-    monkeypatch.setattr("rsitr.models.zoo.load_model", lambda name, device: pytest.fail("loaded"))
+    replace_models(monkeypatch, lambda name, device: pytest.fail("loaded"))
     assert run([scene], into=into) == 0
     for wrong in ({"tile_m": -5}, {"bands": (0, 1, 2)}, {"bands": (1, 2)}):
         with pytest.raises(ConfigError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import rasterio
 
-from fakes import ColourEncoder
+from fakes import ColourEncoder, replace_models
 from rasters import write_all_nodata, write_corrupt, write_dateline, write_utm
 from rsitr.cli.app import main
 from rsitr.errors import ModelError
@@ -24,14 +24,14 @@ Run = Callable[..., tuple[int, str, str]]
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run `rsitr ...` with a model that knows colours; status, stdout, stderr."""
 
-    def load_model(name: str, *, device: str | None = None) -> ColourEncoder:
+    def load(name: str, device: str | None) -> ColourEncoder:
         if name == "other":
             return ColourEncoder(name="other", fingerprint="0" * 64, image_size_px=64)
         if name not in {"lookout", "colour"}:
             raise ModelError(f"there is no model {name!r}: use lookout")
         return ColourEncoder(image_size_px=64)
 
-    monkeypatch.setattr("rsitr.models.zoo.load_model", load_model)
+    replace_models(monkeypatch, load)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["rsitr", *map(str, arguments)])

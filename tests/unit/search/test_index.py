@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakes import COLOURS, ColourEncoder
+from fakes import COLOURS, ColourEncoder, replace_models
 from rasters import write_utm
 from rsitr.errors import ModelError, QueryError, SceneError, StoreError
 from rsitr.search import Index
@@ -125,11 +125,11 @@ def test_another_model_is_refused(index_path: Path) -> None:
 def test_the_recorded_model_is_loaded_when_a_query_needs_it(index_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str | None]] = []
 
-    def load_model(name: str, *, device: str | None = None) -> ColourEncoder:
+    def load(name: str, device: str | None) -> ColourEncoder:
         asked.append((name, device))
         return ColourEncoder(image_size_px=64, fingerprint="c0104r" * 8 if device == "cpu" else "changed")
 
-    monkeypatch.setattr("rsitr.models.zoo.load_model", load_model)
+    replace_models(monkeypatch, load)
     index = Index.open(index_path, device="cpu")
     assert index.summary().n_tiles == 13
     assert asked == []
