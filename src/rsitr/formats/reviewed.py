@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import shapely
 
+from rsitr.extras import need
 from rsitr.formats.places import ring_geometry
 from rsitr.geo import bbox_centre
 from rsitr.types import Tile
@@ -65,6 +66,7 @@ def _to_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _to_layer(rows: Sequence[Mapping[str, Any]], shapes: Sequence[Any], form: ReviewForm) -> bytes:
+    need("pyogrio", what=f"writing {form.upper()}")
     import pyarrow as pa
     import pyogrio
 
