@@ -23,6 +23,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsitr.errors import QueryError
+from rsitr.extras import need
 from rsitr.geo.area import area_from_geojson, area_shape, read_layers
 from rsitr.types import Area
 
@@ -185,6 +186,7 @@ def _xml_suffix(text: bytes) -> str:
 
 
 def _read_file(content: bytes, suffix: str) -> list[BaseGeometry]:
+    need("pyogrio", what=f"reading {suffix[1:].upper()}", error=QueryError)
     with tempfile.TemporaryDirectory(prefix="rsitr-area-") as folder:
         path = Path(folder) / f"area{suffix}"
         path.write_bytes(content)

@@ -142,3 +142,10 @@ def test_a_zigzag_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     file.write(",0 0))")
     with pytest.raises(QueryError):
         parse_area(file.getvalue().encode())
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsitr.extras.has_package", lambda _package: False)
+    with pytest.raises(QueryError, match=r"reading KML needs pyogrio.*rsitr\[gis\]"):
+        read_given(KML.encode(), around_m=250)
+    assert read_given(SQUARE.wkt.encode(), around_m=250).n_corners == 4

@@ -23,7 +23,8 @@ MEDIA_TYPES: dict[ReviewForm, str] = {
     "gpkg": "application/geopackage+sqlite3",
     "kml": "application/vnd.google-earth.kml+xml",
 }
-FILE = {"schema": {"type": "string", "format": "binary"}}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+FILES = {**dict.fromkeys(MEDIA_TYPES.values(), BINARY), MEDIA_TYPES["geojson"]: {"schema": {"type": "object"}}}
 
 reviews = APIRouter(tags=["reviews"])
 
@@ -77,7 +78,7 @@ async def remove_review(engine: EngineOf, query: Asked, tile: TileId) -> Respons
     "/api/reviews/export.{form}",
     response_class=Response,
     responses={
-        200: {"content": dict.fromkeys(MEDIA_TYPES.values(), FILE), "description": "The file"},
+        200: {"content": FILES, "description": "The file"},
         **errors_of(422, 503),
     },
 )
