@@ -24,7 +24,7 @@ from rsitr.types import GLOBAL_ONLY, Mixture
 
 __all__ = ["TrainConfig"]
 
-NO_PART_OF_A_RUN: Any = {"data": {"workers"}, "chunk_size": True}
+NO_PART_OF_A_RUN: Any = {"data": {"workers"}, "chunk_size": True, "activation_checkpointing": True}
 """Settings that no result depends on but for rounding and, as with the number of processes, the draws of dropout."""
 
 LATER = ("data.splits", "loss.align", "keywords", "precision", "options")
@@ -83,6 +83,9 @@ class TrainConfig(Settings):
     chunk_size: int | None = Field(default=None, ge=1)
     """Of `ebaker`: so many pictures and texts pass the encoders at once, twice in a step, while the loss is that of the
     whole batch: gradient caching (Gao et al. 2021), for batches beyond the memory; null encodes a batch at once."""
+    activation_checkpointing: bool = False
+    """Activations inside the blocks of the model are computed again for the way back rather than kept: less memory, for
+    about a third more time."""
     mixture: Annotated[Mixture, from_keys(Mixture)] = GLOBAL_ONLY
     """Of `ebaker`: the mixture of similarities by which epochs are compared on validation, and which the trained model
     is given."""

@@ -24,6 +24,7 @@ from rsitr.models.compact import CompactImageEncoder
 from rsitr.models.dual import Features
 from rsitr.models.precision import has_bf16
 from rsitr.training.batches import BatchReader
+from rsitr.training.checkpointing import checkpoint_blocks
 from rsitr.training.chunks import encode_in_chunks
 from rsitr.training.eliminated import ELIMINATED_FOLDER
 from rsitr.training.interruption import Interrupted, StopRequest
@@ -75,7 +76,7 @@ class Trainer:
         model: a dual encoder or a fusion model.
         recipe: losses and what belongs to them.
         table: training rows.
-        config: its `phases`, `data`, `precision`, `chunk_size` and `seed`.
+        config: its `phases`, `data`, `precision`, `chunk_size`, `activation_checkpointing` and `seed`.
         place: where to train: the folder for state and logs, the device, and the processes that train together, each on
             its share of every batch; the first one validates, saves and reports. The recipe must be of the same ranks.
         validate: called after each epoch with whether the trunk is frozen; returns named results, `mR` among them.
@@ -129,6 +130,8 @@ class Trainer:
         self._stop = StopRequest()
         self._require_full_batches()
         self._require_no_batch_norms()
+        if config.activation_checkpointing and not checkpoint_blocks(self.model, self.recipe):
+            raise ConfigError("the model has no blocks to compute again: leave out activation_checkpointing")
         if not place.ranks.same(identity, device=self.device):
             raise ConfigError("the processes have not the same config and data: they must be alike on all machines")
         place.ranks.agree(self.model, self.recipe)
