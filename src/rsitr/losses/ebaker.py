@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from rsitr.data.masking import IGNORED_LABEL
 from rsitr.losses.contrastive import PAIRS, Contrastive, Targets, info_nce
 
-__all__ = ["RELEASED_SCALE", "EbakerLoss", "MaskedWords", "ebaker_loss", "keep_above", "word_loss"]
+__all__ = ["RELEASED_SCALE", "EbakerLoss", "MaskedWords", "ebaker_loss", "keep_above", "precise", "word_loss"]
 
 RELEASED_SCALE = math.exp(2.996)  # 20.0, the constant inverse temperature of the released code
 
@@ -60,13 +60,18 @@ class MaskedWords:
     count: int | None = None
 
 
+def precise(values: Tensor) -> Tensor:
+    """In single precision at least: half precision is too coarse for a softmax over scaled cosines, or over words."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def word_loss(words: MaskedWords) -> Tensor:
     """Cross-entropy of the masked words: a scalar, their share of the mean over all `count` of them (METHODS 1.6)."""
     count = int((words.labels != IGNORED_LABEL).sum()) if words.count is None else words.count
     if not count:
         return words.logits.new_zeros(())
-    logits = words.logits.to(torch.promote_types(words.logits.dtype, torch.float32))
-    return F.cross_entropy(logits, words.labels, ignore_index=IGNORED_LABEL, reduction="sum") / count
+    summed = F.cross_entropy(precise(words.logits), words.labels, ignore_index=IGNORED_LABEL, reduction="sum")
+    return summed / count
 
 
 def ebaker_loss(

@@ -21,6 +21,7 @@ from rsitr.data.masking import CaptionMasker
 from rsitr.errors import ConfigError
 from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
 from rsitr.losses import LOSSES, EbakerLoss, MaskedWords, Targets, ebaker_loss, keep_above, word_loss
+from rsitr.losses.ebaker import precise
 from rsitr.models import CheckpointConfig, DualEncoder, Features, KeywordReasoner, TorchEncoder
 from rsitr.models.checkpoint import save_checkpoint
 from rsitr.models.kinds import KINDS, build_model, check_phases, model_settings
@@ -258,7 +259,7 @@ class EbakerRecipe(nn.Module):
         self, texts: Features, images: Features, *, ids: Tensor, rows: NDArray[np.int64], words: Tensor | None
     ) -> StepResult:
         gather, settings = self.ranks.gather, self.config.loss
-        text_emb, image_emb = gather(_precise(texts.global_emb)), gather(_precise(images.global_emb))
+        text_emb, image_emb = gather(precise(texts.global_emb)), gather(precise(images.global_emb))
         members = [
             score_global(text_emb=text_part, image_emb=image_part)
             for text_part, image_part in zip(
@@ -277,7 +278,7 @@ class EbakerRecipe(nn.Module):
                 norm=settings.local_norm,
                 gradient_rows=self.config.chunk_size,
             )
-            local_scores = _precise(scores)
+            local_scores = precise(scores)
         index = torch.from_numpy(rows)
         # Every rank has them, to the last bit or so: thresholds and masks must be the same to the very last.
         global_similarity = self.ranks.first(global_scores.diagonal())
@@ -383,11 +384,6 @@ class EbakerRecipe(nn.Module):
             return word_loss(MaskedWords(logits=logits, labels=classes, count=count))
 
         return torch.stack(apply_in_chunks(read, ids, labels, images.tokens, chunk_size=self.config.chunk_size)).sum()
-
-
-def _precise(values: Tensor) -> Tensor:
-    """In single precision at least."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def keyword_vocabulary(masker: CaptionMasker, captions: Sequence[str]) -> list[int]:
