@@ -20,7 +20,7 @@ __all__ = ["data_app"]
 data_app = typer.Typer(name="data", help="Look after caption data sets.", no_args_is_help=True)
 
 _SIZES_SHOWN = 5
-_SPEC_HELP = "NAME:FOLDER (rsicd, ucm, sydney, rsitmd, nwpu) or csv:FILE."
+_SPEC_HELP = "NAME:FOLDER (rsicd, ucm, sydney, rsitmd, nwpu), csv:FILE or shards:FILES."
 
 
 @data_app.callback()

@@ -20,7 +20,9 @@ __all__ = ["keywords"]
 
 
 def keywords(
-    specs: list[str] = typer.Argument(..., metavar="DATA...", help="NAME:FOLDER or csv:FILE, one or several."),
+    specs: list[str] = typer.Argument(
+        ..., metavar="DATA...", help="NAME:FOLDER, csv:FILE or shards:FILES; one or several."
+    ),
     top_k: int = typer.Option(512, min=1, metavar="K", help="Words per data set; merged, they are fewer than the sum."),
     rule: str = typer.Option(
         "frequency",

@@ -20,7 +20,9 @@ __all__ = ["leakage"]
 
 
 def leakage(
-    specs: list[str] = typer.Argument(..., metavar="DATA...", help="NAME:FOLDER or csv:FILE; one is searched within."),
+    specs: list[str] = typer.Argument(
+        ..., metavar="DATA...", help="NAME:FOLDER, csv:FILE or shards:FILES; one is searched within."
+    ),
     max_distance: int = typer.Option(2, metavar="BITS", help="Bits in which the hashes of duplicates may differ."),
     html_file: Path | None = typer.Option(None, "--html", metavar="FILE", help="Write a contact sheet of the pairs."),
     json_file: Path | None = typer.Option(

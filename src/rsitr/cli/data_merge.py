@@ -24,7 +24,9 @@ _DROPPED_COLUMNS = ("dataset", "filename", "reason", "twin_dataset", "twin_split
 
 
 def merge(
-    specs: list[str] = typer.Argument(..., metavar="DATA...", help="NAME:FOLDER or csv:FILE, one or several."),
+    specs: list[str] = typer.Argument(
+        ..., metavar="DATA...", help="NAME:FOLDER, csv:FILE or shards:FILES; one or several."
+    ),
     out: Path = typer.Option(
         ...,
         "--out",

@@ -24,8 +24,8 @@ from rsitr.types import GLOBAL_ONLY, Mixture
 
 __all__ = ["TrainConfig"]
 
-NO_PART_OF_A_RUN = {"data": {"workers"}}
-"""Settings that no result depends on."""
+NO_PART_OF_A_RUN: Any = {"data": {"workers"}, "chunk_size": True, "activation_checkpointing": True}
+"""Settings that no result depends on but for rounding and, as with the number of processes, the draws of dropout."""
 
 LATER = ("data.splits", "loss.align", "keywords", "precision", "options")
 """Settings, `section.setting`, that came after 0.1: by default they leave a run known by what it was known by then."""
@@ -43,6 +43,7 @@ OTHERS = {
             "data.batches",
             "model.local_tokens",
             "model.init_sha256",
+            "chunk_size",
         ),
         "options",
     ),
@@ -79,6 +80,12 @@ class TrainConfig(Settings):
     """Of everything random."""
     precision: Literal["mixed", "fp32"] = "mixed"
     """`mixed`, forward passes in bf16 where the device computes in it, or `fp32` everywhere, which takes longer."""
+    chunk_size: int | None = Field(default=None, ge=1)
+    """Of `ebaker`: so many pictures and texts pass the encoders at once, twice in a step, while the loss is that of the
+    whole batch: gradient caching (Gao et al. 2021), for batches beyond the memory; null encodes a batch at once."""
+    activation_checkpointing: bool = False
+    """Activations inside the blocks of the model are computed again for the way back rather than kept: less memory, for
+    about a third more time."""
     mixture: Annotated[Mixture, from_keys(Mixture)] = GLOBAL_ONLY
     """Of `ebaker`: the mixture of similarities by which epochs are compared on validation, and which the trained model
     is given."""

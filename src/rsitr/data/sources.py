@@ -1,7 +1,8 @@
-"""From what a person types, `rsicd:FOLDER` or `csv:FILE`, to a caption data set."""
+"""From what a person types, `rsicd:FOLDER`, `csv:FILE` or `shards:FILES`, to a caption data set."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rsitr.data.folders import ImageFiles, find_images
 from rsitr.data.karpathy import read_karpathy
 from rsitr.data.nwpu import read_nwpu
 from rsitr.data.records import CaptionDataset
+from rsitr.data.shards import unpack_shards
 from rsitr.data.table import read_table
 from rsitr.errors import DataError
 from rsitr.registry import Registry
@@ -21,7 +23,7 @@ DATASETS: Registry[Callable[[Path], CaptionDataset]] = Registry("data set", grou
 """Data sets of one's own: what gives `NAME:FOLDER` from the folder. Those of the catalogue are known without."""
 
 _READERS = {"karpathy": read_karpathy, "nwpu": read_nwpu}
-_USAGE = f"give NAME:FOLDER, NAME one of {', '.join(CATALOGUE)}, or csv:FILE"
+_USAGE = f"give NAME:FOLDER, NAME one of {', '.join(CATALOGUE)}, or csv:FILE, or shards:FILES"
 
 
 def load_dataset(spec: str) -> CaptionDataset:
@@ -32,8 +34,8 @@ def load_dataset(spec: str) -> CaptionDataset:
 
     Args:
         spec: `NAME:FOLDER`, NAME one of rsicd, ucm, sydney, rsitmd, nwpu, and FOLDER holding the official annotation
-            JSON beside the image folder (or the JSON itself, where a folder has several); or `csv:FILE`; or the name of
-            one's own that is registered in `DATASETS`.
+            JSON beside the image folder (or the JSON itself, where a folder has several); or `csv:FILE`; or
+            `shards:train-{000..099}.tar`; or the name of one's own that is registered in `DATASETS`.
 
     Raises:
         DataError: unknown name, missing folder or file, unreadable or malformed annotations, a picture in two splits.
@@ -57,6 +59,8 @@ def read_source(spec: str) -> Source:
     path = Path(place.strip()).expanduser()
     if name == "csv":
         return _read_csv(path)
+    if name == "shards":
+        return dataclasses.replace(_read_csv(unpack_shards(place.strip())), name="shards")
     if name not in CATALOGUE:
         raise DataError(f"unknown data set {name!r} in {spec!r}: {_USAGE}")
     return _read_folder(CATALOGUE[name], path)

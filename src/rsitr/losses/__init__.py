@@ -2,7 +2,7 @@
 
 from rsitr.losses.contrastive import LOSSES, Contrastive, Targets, info_nce
 from rsitr.losses.distillation import distillation_loss
-from rsitr.losses.ebaker import RELEASED_SCALE, EbakerLoss, MaskedWords, ebaker_loss, keep_above
+from rsitr.losses.ebaker import RELEASED_SCALE, EbakerLoss, MaskedWords, ebaker_loss, keep_above, word_loss
 from rsitr.losses.itm import Negatives, draw_negatives, itm_loss
 from rsitr.losses.mvjrc import mvjrc_loss, output_deviation
 
@@ -22,4 +22,5 @@ __all__ = [
     "keep_above",
     "mvjrc_loss",
     "output_deviation",
+    "word_loss",
 ]

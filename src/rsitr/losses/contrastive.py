@@ -132,4 +132,5 @@ def _direction(
         loss = -(log_p.sum(dim=1) / target[rows].sum(dim=1)).mean()
     if soft is None or not soft_weight:
         return loss
-    return (1 - soft_weight) * loss + soft_weight * F.cross_entropy(logits[rows], torch.softmax(soft[rows], dim=1))
+    share = torch.softmax(soft[rows], dim=1).to(logits.dtype)
+    return (1 - soft_weight) * loss + soft_weight * F.cross_entropy(logits[rows], share)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from rsitr.data.masking import IGNORED_LABEL
 from rsitr.losses.contrastive import PAIRS, Contrastive, Targets, info_nce
 
-__all__ = ["RELEASED_SCALE", "EbakerLoss", "MaskedWords", "ebaker_loss", "keep_above"]
+__all__ = ["RELEASED_SCALE", "EbakerLoss", "MaskedWords", "ebaker_loss", "keep_above", "precise", "word_loss"]
 
 RELEASED_SCALE = math.exp(2.996)  # 20.0, the constant inverse temperature of the released code
 
@@ -59,13 +60,27 @@ class MaskedWords:
     count: int | None = None
 
 
+def precise(values: Tensor) -> Tensor:
+    """In single precision at least: half precision is too coarse for a softmax over scaled cosines, or over words."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def word_loss(words: MaskedWords) -> Tensor:
+    """Cross-entropy of the masked words: a scalar, their share of the mean over all `count` of them (METHODS 1.6)."""
+    count = int((words.labels != IGNORED_LABEL).sum()) if words.count is None else words.count
+    if not count:
+        return words.logits.new_zeros(())
+    summed = F.cross_entropy(precise(words.logits), words.labels, ignore_index=IGNORED_LABEL, reduction="sum")
+    return summed / count
+
+
 def ebaker_loss(
     *,
     global_scores: Tensor,
     local_scores: Tensor | None,
     keep_global: Tensor | None,
     keep_local: Tensor | None,
-    words: MaskedWords | None,
+    words: MaskedWords | Tensor | None,
     scale: float | Tensor = RELEASED_SCALE,
     local_weight: float = 1.0,
     mlm_weight: float = 0.5,
@@ -83,7 +98,8 @@ def ebaker_loss(
             the norm is the same as one outside, since a norm is homogeneous.
         keep_global: (B,) bool from :func:`keep_above`, or None.
         keep_local: (B,) bool, or None.
-        words: what keyword reasoning said of the masked positions, or None to leave the term out.
+        words: what keyword reasoning said of the masked positions, or the loss that follows from it, which may be the
+            sum over parts of the batch; None to leave the term out.
         scale: inverse temperature.
         local_weight: weight of the local term, 1 in the paper.
         mlm_weight: lambda.
@@ -99,9 +115,6 @@ def ebaker_loss(
         local = align(local_scores, keep=keep_local, scale=scale, **targets.as_arguments())
     mlm = zero
     if words is not None:
-        count = int((words.labels != IGNORED_LABEL).sum()) if words.count is None else words.count
-        if count:
-            summed = F.cross_entropy(words.logits.float(), words.labels, ignore_index=IGNORED_LABEL, reduction="sum")
-            mlm = summed / count
+        mlm = word_loss(words) if isinstance(words, MaskedWords) else words
     total = of_global + local_weight * local + mlm_weight * mlm
     return EbakerLoss(total=total, global_align=of_global, local_align=local, mlm=mlm)

@@ -12,9 +12,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rsitr.errors import ConfigError
+from rsitr.similarity.grams import gram, multiply_grams, unit_tokens
 
 __all__ = ["LocalNorm", "gram_vectors", "pack_grams", "score_local"]
 
@@ -42,7 +42,7 @@ def gram_vectors(tokens: Tensor, *, mask: Tensor | None = None) -> Tensor:
         >>> round((gram_vectors(v) @ gram_vectors(t).T).item(), 6)  # two cosines of 1 / sqrt 2
         1.0
     """
-    return pack_grams(_unit(tokens, mask))
+    return pack_grams(unit_tokens(tokens, mask))
 
 
 def pack_grams(rows: Tensor) -> Tensor:
@@ -61,12 +61,13 @@ def score_local(
     text_mask: Tensor | None = None,
     norm: LocalNorm = "l2",
     block_bytes: int = BLOCK_BYTES,
+    gradient_rows: int | None = None,
 ) -> Tensor:
     """Local similarity of all pairs; differentiable (EBAKER, equation 5; METHODS 1.4).
 
     Uses the Gram identity or the pairwise cosine matrices, whichever takes fewer multiplications, in blocks over both
     sides: memory beyond inputs and result stays near `block_bytes` when no gradient is recorded. With gradients, what
-    autograd keeps is the Gram matrices, never a tensor of (n_text, n_image, M, N).
+    autograd keeps is the Gram matrices, never a tensor of (n_text, n_image, M, N); with `gradient_rows` not even these.
 
     Args:
         text_tokens: (n_text, M, D), not necessarily normalised. Of half precision with gradients and `l2`, the result
@@ -75,6 +76,8 @@ def score_local(
         text_mask: (n_text, M) bool, True where a token counts; all count when it is None.
         norm: `l2`, the Frobenius norm, or `rms`, divided by sqrt(N M) and thus within [0, 1].
         block_bytes: working memory to stay near.
+        gradient_rows: with gradients, Gram matrices of so many texts and images are held at a time and made again on
+            the way back, which takes longer; None holds those of all.
 
     Returns:
         (n_text, n_image), higher is more similar. A text without any counted token scores 0 (1e-6 with gradients,
@@ -95,7 +98,9 @@ def score_local(
     gradients = torch.is_grad_enabled() and (text_tokens.requires_grad or image_tokens.requires_grad)
     if gradients or _gram_is_cheaper(n_text=n_text, n_image=n_image, m=m, n=n, dim=dim):
         squared = (
-            _squared_with_gradients(text_tokens, image_tokens, text_mask, precise=norm == "l2")
+            _squared_with_gradients(
+                text_tokens, image_tokens, text_mask, precise=norm == "l2", rows=gradient_rows or max(n_text, n_image)
+            )
             if gradients
             else _squared_by_gram(text_tokens, image_tokens, text_mask, block_bytes)
         )
@@ -108,16 +113,6 @@ def score_local(
     return squared.clamp(min=1e-12).sqrt() if gradients else squared.clamp(min=0).sqrt()
 
 
-def _unit(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    unit = F.normalize(tokens, dim=-1)
-    return unit if mask is None else unit * mask.unsqueeze(-1)
-
-
-def _gram(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    unit = _unit(tokens, mask)
-    return unit.transpose(1, 2) @ unit
-
-
 def _gram_is_cheaper(*, n_text: int, n_image: int, m: int, n: int, dim: int) -> bool:
     pairwise = n_text * n_image * m * n * dim
     gram = (n_text * m + n_image * n + n_text * n_image) * _strip_length(dim)
@@ -128,13 +123,15 @@ def _strip_length(dim: int) -> int:
     return sum(min(STRIP, dim - first) * (dim - first) for first in range(0, dim, STRIP))
 
 
-def _squared_with_gradients(texts: Tensor, images: Tensor, mask: Tensor | None, *, precise: bool) -> Tensor:
+def _squared_with_gradients(texts: Tensor, images: Tensor, mask: Tensor | None, *, precise: bool, rows: int) -> Tensor:
     """From whole Gram matrices: twice the product, but strips of them are slow to differentiate.
 
     `precise`: the product is of single precision at least, whatever the tokens are. Squares up to M N, rounded to
     bf16's eight bits, would leave few different values; a mean square within [0, 1] bears it.
     """
-    text_grams, image_grams = _gram(texts, mask).flatten(1), _gram(images, None).flatten(1)
+    if rows < max(len(texts), len(images)):
+        return multiply_grams(texts, images, mask, precise=precise, rows=rows)
+    text_grams, image_grams = gram(texts, mask).flatten(1), gram(images, None).flatten(1)
     if precise:
         dtype = torch.promote_types(text_grams.dtype, torch.float32)
         text_grams, image_grams = text_grams.to(dtype), image_grams.to(dtype)
@@ -202,7 +199,7 @@ def _strips(tokens: Tensor, mask: Tensor | None, *, out: list[Tensor]) -> list[T
     Each strip is one small product, with no entries to pick afterwards. Its diagonal block is whole, so it counts its
     off-diagonal entries twice by itself; what lies right of it has to be doubled on one of the two sides.
     """
-    unit = _unit(tokens, mask)
+    unit = unit_tokens(tokens, mask)
     strips = [space[: len(unit)] for space in out]
     for first, strip in zip(range(0, unit.shape[-1], STRIP), strips, strict=True):
         torch.bmm(unit[:, :, first : first + STRIP].transpose(1, 2), unit[:, :, first:], out=strip)
@@ -221,10 +218,10 @@ def _squared_pairwise(texts: Tensor, images: Tensor, mask: Tensor | None, block_
     rows = max(1, min(n_text, numbers // max(1, 2 * m * (n * columns + dim))))
     out = texts.new_empty(n_text, n_image)
     for image in range(0, n_image, columns):
-        unit_images = _unit(images[image : image + columns], None).flatten(0, 1)
+        unit_images = unit_tokens(images[image : image + columns], None).flatten(0, 1)
         for text in range(0, n_text, rows):
             part = slice(text, text + rows)
-            unit_texts = _unit(texts[part], _part(mask, part))
+            unit_texts = unit_tokens(texts[part], _part(mask, part))
             cosines = (unit_texts.flatten(0, 1) @ unit_images.T).square()
             out[part, image : image + columns] = cosines.view(len(unit_texts), m, -1, n).sum(dim=(1, 3))
     return out

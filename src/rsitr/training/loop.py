@@ -24,6 +24,8 @@ from rsitr.models.compact import CompactImageEncoder
 from rsitr.models.dual import Features
 from rsitr.models.precision import has_bf16
 from rsitr.training.batches import BatchReader
+from rsitr.training.checkpointing import checkpoint_blocks
+from rsitr.training.chunks import encode_in_chunks
 from rsitr.training.eliminated import ELIMINATED_FOLDER
 from rsitr.training.interruption import Interrupted, StopRequest
 from rsitr.training.journal import BOARD_FOLDER, LOG_FILE, Journal
@@ -74,7 +76,7 @@ class Trainer:
         model: a dual encoder or a fusion model.
         recipe: losses and what belongs to them.
         table: training rows.
-        config: its `phases`, `data`, `precision` and `seed`.
+        config: its `phases`, `data`, `precision`, `chunk_size`, `activation_checkpointing` and `seed`.
         place: where to train: the folder for state and logs, the device, and the processes that train together, each on
             its share of every batch; the first one validates, saves and reports. The recipe must be of the same ranks.
         validate: called after each epoch with whether the trunk is frozen; returns named results, `mR` among them.
@@ -84,7 +86,8 @@ class Trainer:
         save_every_s: seconds between saved states.
 
     Raises:
-        ConfigError: a batch size that does not go with the rows or the processes.
+        ConfigError: a batch size that does not go with the rows or the processes, or processes that differ in config
+            or data.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class Trainer:
     ) -> None:
         self.model, self.table, self.phases = cast("TrainedModel", model), table, tuple(config.phases)
         self.recipe = cast("RecipeModule", recipe)
-        self.data, self.seed = config.data, config.seed
+        self.data, self.seed, self.chunk_size = config.data, config.seed, config.chunk_size
         self.folder, self.ranks, self.device = place.folder, place.ranks, torch.device(place.device)
         self.validate, self.hooks = validate, hooks
         self.model.to(self.device)
@@ -126,8 +129,11 @@ class Trainer:
         )
         self._stop = StopRequest()
         self._require_full_batches()
-        if place.ranks.size > 1 and any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in model.modules()):
-            raise ConfigError("the model has batch norms, which see one process's share of a batch: train it in one")
+        self._require_no_batch_norms()
+        if config.activation_checkpointing and not checkpoint_blocks(self.model, self.recipe):
+            raise ConfigError("the model has no blocks to compute again: leave out activation_checkpointing")
+        if not place.ranks.same(identity, device=self.device):
+            raise ConfigError("the processes have not the same config and data: they must be alike on all machines")
         place.ranks.agree(self.model, self.recipe)
         self._start_phase()
 
@@ -142,17 +148,31 @@ class Trainer:
             if phase.batch_size % (n_ranks * (per_image or 1)):
                 raise ConfigError(f"batch_size {phase.batch_size} cannot be shared by {n_ranks} processes")
 
+    def _require_no_batch_norms(self) -> None:
+        """What counts over a batch must see all of it, and once."""
+        if not any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in self.model.modules()):
+            return
+        if self.ranks.size > 1:
+            raise ConfigError("the model has batch norms, which see one process's share of a batch: train it in one")
+        if self.chunk_size is not None:
+            raise ConfigError("the model has batch norms, which would see one chunk of a batch: leave out chunk_size")
+
     def run(self, *, resume: bool) -> Position:
         """Train to the end, from the saved state if there is one and `resume` is set; without it, that is removed.
 
         Raises:
             Interrupted: the process was asked to stop (SIGINT, SIGTERM); the state is saved.
-            ConfigError: the saved state is damaged, or of another model, config or data.
+            ConfigError: the saved state is damaged, or of another model, config or data, or not all processes have it.
         """
         if not resume and self.ranks.is_first:
             self._forget()
         self.ranks.wait()
-        if resume and (self.folder / STATE_FILE).is_file():
+        found = resume and (self.folder / STATE_FILE).is_file()
+        if self.ranks.any(found, device=self.device):
+            if self.ranks.any(not found, device=self.device):
+                raise ConfigError(
+                    f"{self.folder} has a state on some machines only: --out must be the same folder on all"
+                )
             self._load()
         with self._journal() as journal, self._stop.heard():
             while self.position.phase < len(self.phases):
@@ -336,7 +356,11 @@ class Trainer:
     def _image_features(self, inputs: Tensor, *, cached: bool) -> Features:
         """Features of a batch's pictures, view by view, one per row: a picture passes once for all its rows."""
         encode = self.model.image if cached else self.model.image_features
-        features: Features = encode(inputs.float() if cached else inputs.float() / 255)  # type: ignore[operator]
+
+        def look(chunk: Tensor) -> Features:
+            return encode(chunk.float() if cached else chunk.float() / 255)  # type: ignore[operator]
+
+        features = encode_in_chunks(look, inputs, chunk_size=self.chunk_size)
         if self.data.per_image in (None, 1):
             return features
         return replace(

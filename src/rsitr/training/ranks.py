@@ -9,6 +9,7 @@ with B / R rows each do what one rank does with B.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,14 @@ class Ranks:
         part = value / self.size
         return part + (value - part).detach()
 
+    def first(self, value: Tensor) -> Tensor:
+        """The first rank's value on every rank, without gradient: what all decide by must be equal to the last bit."""
+        if self.size == 1:
+            return value.detach()
+        agreed = value.detach().clone().contiguous()
+        distributed.broadcast(agreed, src=0)
+        return agreed
+
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its sum over the ranks, in one exchange for each kind of number."""
         if self.size == 1:
@@ -105,6 +114,11 @@ class Ranks:
         found = torch.tensor(float(flag), device=device)
         distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
         return bool(found.item())
+
+    def same(self, text: str, *, device: torch.device) -> bool:
+        """Whether it is one text on all ranks."""
+        own = torch.tensor(list(hashlib.sha256(text.encode()).digest()), device=device)
+        return not self.any(not torch.equal(own, self.first(own)), device=device)
 
     def wait(self) -> None:
         """Until all ranks are here."""

@@ -98,13 +98,16 @@ def test_a_text_without_counted_tokens_scores_0(dim: int, norm: LocalNorm) -> No
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("masked", [False, True])
-def test_gradients_are_those_of_the_definition(norm: LocalNorm, masked: bool) -> None:
+@pytest.mark.parametrize("rows", [None, 1, 4, 6])
+def test_gradients_are_those_of_the_definition(norm: LocalNorm, masked: bool, rows: int | None) -> None:
     text, image = tokens(5, 4, 12, seed=3).double(), tokens(6, 7, 12, seed=4).double()
     mask = torch.tensor([[True] * 4, [True, False, True, False], [True] * 4, [False, True] * 2, [True] * 4])
     weights = torch.randn(5, 6, dtype=torch.float64)
     gradients = []
     for score in (
-        lambda t, i: score_local(text_tokens=t, image_tokens=i, text_mask=mask if masked else None, norm=norm),
+        lambda t, i: score_local(
+            text_tokens=t, image_tokens=i, text_mask=mask if masked else None, norm=norm, gradient_rows=rows
+        ),
         lambda t, i: pairwise(t, i, mask=mask if masked else None, norm=norm),
     ):
         inputs = [text.clone().requires_grad_(), image.clone().requires_grad_()]
@@ -154,8 +157,9 @@ def test_rms_is_bounded_by_1_and_reaches_it() -> None:
     assert 0 < some.min().item() <= some.max().item() <= 1
 
 
-def test_a_training_batch_needs_no_tensor_of_all_token_pairs() -> None:
-    """What autograd keeps is some Gram matrices, not (B, B, M, N)."""
+@pytest.mark.parametrize("rows", [None, 4])
+def test_a_training_batch_needs_no_tensor_of_all_token_pairs(rows: int | None) -> None:
+    """What autograd keeps is some Gram matrices, not (B, B, M, N), and no more than the tokens if it is told so."""
     batch, m, n, dim = 48, 20, 25, 16
     kept = 0
 
@@ -166,8 +170,8 @@ def test_a_training_batch_needs_no_tensor_of_all_token_pairs() -> None:
 
     text, image = tokens(batch, m, dim, seed=1).requires_grad_(), tokens(batch, n, dim, seed=2).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        score_local(text_tokens=text, image_tokens=image).sum().backward()
-    assert kept <= batch * max(n * dim, dim**2) * 2
+        score_local(text_tokens=text, image_tokens=image, gradient_rows=rows).sum().backward()
+    assert kept <= batch * (max(n * dim, dim**2) * 2 if rows is None else max(n * dim, batch))
     assert kept < batch * batch * m * n / 20
 
 
@@ -212,3 +216,16 @@ def test_training_in_half_precision_keeps_the_digits_of_large_similarities() -> 
     assert halved.dtype == torch.float32
     assert len(halved.unique()) > 3000
     assert (20 * (halved.double() - exact)).square().mean().sqrt() < 0.4
+
+
+def test_half_precision_in_blocks_is_that_of_the_whole() -> None:
+    texts, images = tokens(9, 5, 16, seed=1).bfloat16(), tokens(7, 6, 16, seed=2).bfloat16()
+    found = []
+    for rows in (None, 4):
+        inputs = [texts.clone().requires_grad_(), images.clone().requires_grad_()]
+        scores = score_local(text_tokens=inputs[0], image_tokens=inputs[1], gradient_rows=rows)
+        scores.sum().backward()
+        found.append((scores.detach(), *(each.grad for each in inputs)))
+    for whole, blocked in zip(*found, strict=True):
+        assert blocked.dtype == whole.dtype
+        torch.testing.assert_close(blocked, whole, rtol=2e-2, atol=1e-2)

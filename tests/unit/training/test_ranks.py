@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,11 @@ import torch
 import sharing
 from rsitr.config import load_config
 from rsitr.errors import ConfigError
+from rsitr.losses import LOSSES
 from rsitr.models.compact import TRUNKS
 from rsitr.training.ranks import ALONE, Ranks, join_ranks
 from rsitr.training.runs import build_run
+from rsitr.training.state import Position
 from tiny import TinyTrunk, tiny_yaml, write_tiny_data
 
 SIZE = 2
@@ -35,10 +40,10 @@ def free_ports(count: int) -> list[str]:
     return ports
 
 
-def start(rank: int, *arguments: object, ports: list[str], folder: Path) -> subprocess.Popen[str]:
+def start(rank: int, *arguments: object, ports: list[str], folder: Path, size: int = SIZE) -> subprocess.Popen[str]:
     """One process as torchrun starts it."""
     environment = os.environ | {
-        "WORLD_SIZE": str(SIZE),
+        "WORLD_SIZE": str(size),
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "MASTER_ADDR": "127.0.0.1",
@@ -50,58 +55,133 @@ def start(rank: int, *arguments: object, ports: list[str], folder: Path) -> subp
     return subprocess.Popen(command, env=environment, cwd=folder, text=True, stderr=subprocess.PIPE)
 
 
-def assert_steps_are_the_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """But for rounding, of which an entry near 0 may be mostly made."""
-    for step, right in zip(found["steps"], expected["steps"], strict=True):
-        assert step.keys() == right.keys()
-        for name, value in right.items():
-            assert (step[name] - value).float().norm() <= 1e-4 * value.float().norm() + 1e-6, name
-    for name in ("global", "local", "thresholds"):
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-5, equal_nan=True)
+@dataclass
+class Together:
+    """What two processes left in a folder, and what the first two said."""
+
+    folder: Path
+    said: list[str]
+    alone: dict[str, dict[str, Any]]
+    expected: Position
+
+    def load(self, name: str, *, size: int = SIZE) -> list[dict[str, Any]]:
+        """What each process saved under a name."""
+        return [torch.load(self.folder / f"{name}-{rank}.pt", weights_only=True) for rank in range(size)]
 
 
-def test_two_ranks_learn_what_one_does_with_all_of_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
-    write_tiny_data(tmp_path / "data")
-    config = tiny_yaml(tmp_path / "tiny.yaml")
+@pytest.fixture(autouse=True, scope="module")
+def tiny_parts() -> Iterator[None]:
+    """The names by which configs of these tests know a trunk and a loss."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+        patch.setitem(LOSSES._things, "triplet", sharing.triplet)
+        yield
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory, tiny_parts: None) -> Together:
+    """Two processes do all that they can, one alone the same meanwhile."""
+    folder = tmp_path_factory.mktemp("together")
+    write_tiny_data(folder / "data")
+    config = tiny_yaml(folder / "tiny.yaml")
     config.write_text(config.read_text().replace("batch_size: 5", "batch_size: 6"))
     ports = free_ports(2)
-    processes = [start(rank, tmp_path, config, ports=ports, folder=tmp_path) for rank in range(SIZE)]
-    alone = {scheme: sharing.take_steps(ALONE, scheme=scheme) for scheme in ("joint", "split")}
+    processes = [start(rank, folder, config, ports=ports, folder=folder) for rank in range(SIZE)]
+    alone = {name: sharing.take_steps(ALONE, sharing.settings(name)) for name in sharing.SETTINGS}
     whole = build_run(
-        load_config(str(config)), root=tmp_path / "data", folder=tmp_path / "alone", device="cpu", provenance={}
+        load_config(str(config)), root=folder / "data", folder=folder / "alone", device="cpu", provenance={}
     )
     expected = whole.trainer.run(resume=False)
     said = [process.communicate(timeout=900)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * SIZE, said
+    return Together(folder=folder, said=said, alone=alone, expected=expected)
 
-    both = [torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in range(SIZE)]
-    for scheme, right in alone.items():
-        assert right["thresholds"].count_nonzero() == (1 if scheme == "joint" else 2)
+
+def test_two_ranks_learn_what_one_does_with_all_of_the_batch(together: Together) -> None:
+    """Every loss with elimination, at once and in chunks."""
+    both = together.load("rank")
+    for setting, right in together.alone.items():
+        split = sharing.settings(setting).eba.scheme == "split"
+        assert right["thresholds"].count_nonzero() == (2 if split else 1)
         assert any(int(step["dropped"]) for step in right["steps"])
-        for found in both:
-            assert_steps_are_the_same(found[scheme], right)
-        for one, other in zip(*(found[scheme]["steps"] for found in both), strict=True):
+        for found in (way for each in both for way in each[setting]):  # at once, and in chunks
+            sharing.assert_same_steps(found, right)
+        for one, other in zip(*(found[setting][1]["steps"] for found in both), strict=True):
             gradients = one.keys() - {"loss"}
             assert all(torch.equal(one[name], other[name]) for name in gradients)  # or their weights would drift apart
 
-    weights = [torch.load(tmp_path / f"weights-{rank}.pt", weights_only=True) for rank in range(SIZE)]
+
+def test_two_ranks_train_by_the_command_line(together: Together) -> None:
+    weights = together.load("weights")
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
     # The first rank reports, validates and saves; the other is silent.
-    assert "best: epoch" in said[0]
-    assert "epoch" not in said[1]
-    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["position"]
-    assert (state["phase"], state["total_step"]) == (2, expected.total_step)
-    for entry, right in zip(state["history"], expected.history, strict=True):
+    assert "best: epoch" in together.said[0]
+    assert "epoch" not in together.said[1]
+    run = together.folder / "run"
+    state = torch.load(run / "state.pt", weights_only=True)["position"]
+    assert (state["phase"], state["total_step"]) == (2, together.expected.total_step)
+    for entry, right in zip(state["history"], together.expected.history, strict=True):
         assert entry["loss"] == pytest.approx(right["loss"], rel=5e-3)
-    assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [entry["kind"] for entry in log].count("val") == len(expected.history)
+    assert (run / "best" / "model.safetensors").is_file()
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [entry["kind"] for entry in log].count("val") == len(together.expected.history)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TRUNKS, "mobilenetv2", TinyTrunk)
+def test_ranks_agree_on_what_is_dropped_or_are_refused(together: Together) -> None:
+    halves = together.load("half")
+    for half in halves:
+        different, elsewhere = half["said"]
+        assert "not the same config and data" in different
+        assert "has a state on some machines only: --out must be the same folder on all" in elsewhere
+    # Though the second rank saw other similarities, both dropped by the first one's.
+    first, second = (half["unlike"] for half in halves)
+    assert first["dropped"].any()
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=0, equal_nan=True)
+
+
+def test_what_two_began_goes_on_with_three_or_one(together: Together) -> None:
+    """And ends as one process alone would have trained it, but for rounding in single precision."""
+    folder, ports = together.folder, free_ports(2)
+    (half, _) = (each["shared"] for each in together.load("half"))
+    shutil.copytree(folder / "shared", folder / "shared by one")
+    processes = [start(rank, folder, ports=ports, folder=folder, size=3) for rank in range(3)]
+    whole = sharing.train_shared(ALONE, folder=folder / "whole", root=folder / "data")
+    alone = sharing.train_shared(ALONE, folder=folder / "shared by one", root=folder / "data")
+    said = [process.communicate(timeout=900)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 3, said
+    three = together.load("third", size=3)
+    assert half["losses"] == pytest.approx(whole["losses"][:1], rel=1e-5)
+    assert whole["banks"]["global_threshold"] is not None
+    for found in (alone, *(each["run"] for each in three)):
+        assert_same_run(found, whole, start=half["weights"])
+    for each in three:
+        sharing.assert_same_steps(each["steps"], together.alone["split"])
+        for name, value in each["run"]["weights"].items():
+            assert torch.equal(value, three[0]["run"]["weights"][name]), name
+
+
+def assert_same_run(found: dict[str, Any], right: dict[str, Any], *, start: dict[str, torch.Tensor]) -> None:
+    """The epochs' losses, the banks and thresholds, the optimizer's steps, and the way that all weights went."""
+    assert found["losses"] == pytest.approx(right["losses"], rel=1e-5)
+    for name, value in right["banks"].items():
+        values = (found["banks"][name], value)
+        if isinstance(value, dict):
+            values = (found["banks"][name]["values"], value["values"])
+        torch.testing.assert_close(*values, rtol=1e-3, atol=1e-4, equal_nan=True)
+    assert found["moments"].keys() == right["moments"].keys()
+    steps = [{name: int(value) for name, value in run["moments"].items() if "step" in name} for run in (found, right)]
+    assert steps[0] == steps[1]
+    ways = [
+        torch.cat([(run["weights"][name] - start[name])[sure].double() for name, sure in right["sure"].items()])
+        for run in (found, right)
+    ]
+    assert len(ways[1]) > 10_000
+    assert (ways[0] - ways[1]).norm() <= 1e-3 * ways[1].norm()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     config = load_config(str(tiny_yaml(tmp_path / "tiny.yaml")))
     root = write_tiny_data(tmp_path / "data")
     with pytest.raises(ConfigError, match="batch_size 5 cannot be shared by 2 processes"):

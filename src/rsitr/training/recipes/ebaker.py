@@ -20,13 +20,15 @@ from rsitr.data.keywords import collect_keywords, read_keywords
 from rsitr.data.masking import CaptionMasker
 from rsitr.errors import ConfigError
 from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
-from rsitr.losses import LOSSES, EbakerLoss, MaskedWords, Targets, ebaker_loss, keep_above
+from rsitr.losses import LOSSES, EbakerLoss, MaskedWords, Targets, ebaker_loss, keep_above, word_loss
+from rsitr.losses.ebaker import precise
 from rsitr.models import CheckpointConfig, DualEncoder, Features, KeywordReasoner, TorchEncoder
 from rsitr.models.checkpoint import save_checkpoint
 from rsitr.models.kinds import KINDS, build_model, check_phases, model_settings
 from rsitr.models.preparing import Interpolation, Resize, cut_padding, local_mask
 from rsitr.similarity import score_global, score_local
 from rsitr.training.bank import SimilarityBank
+from rsitr.training.chunks import apply_in_chunks, encode_in_chunks
 from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
 from rsitr.training.likeness import CaptionLikeness
 from rsitr.training.loop import Hooks, Inputs, Trainer
@@ -165,7 +167,8 @@ class EbakerRecipe(nn.Module):
     """Everything of EBAKER that is not the encoder: masker, reasoning head, temperature, banks, thresholds.
 
     Args:
-        config: its sections `loss`, `ker` and `eba`, `model.local_tokens`, and `seed`, of the random mask strategy.
+        config: its sections `loss`, `ker` and `eba`, `model.local_tokens`, `chunk_size`, and `seed`, of the random mask
+            strategy.
         table: training rows.
         keywords: that are masked with strategy `keyword`.
         dim: width of the local features.
@@ -244,7 +247,8 @@ class EbakerRecipe(nn.Module):
             # Columns that are padding in every row change nothing for encoders with a causal or padding mask.
             ids = cut_padding(ids)
         ids = ids.to(device)
-        texts = model.text_features(ids[self.ranks.own(len(ids))])
+        own = ids[self.ranks.own(len(ids))]
+        texts = encode_in_chunks(model.text_features, own, chunk_size=self.config.chunk_size)
         words = self._reason(model, captions, images=images, rows=rows, epoch=epoch, device=device)
         # Half precision has three digits: too few to sort similarities by, or for a softmax over scaled cosines. The
         # Gram matrices of local similarity cost too much in full precision.
@@ -252,10 +256,10 @@ class EbakerRecipe(nn.Module):
             return self._align(texts, images, ids=ids, rows=rows, words=words)
 
     def _align(
-        self, texts: Features, images: Features, *, ids: Tensor, rows: NDArray[np.int64], words: MaskedWords | None
+        self, texts: Features, images: Features, *, ids: Tensor, rows: NDArray[np.int64], words: Tensor | None
     ) -> StepResult:
         gather, settings = self.ranks.gather, self.config.loss
-        text_emb, image_emb = gather(texts.global_emb.float()), gather(images.global_emb.float())
+        text_emb, image_emb = gather(precise(texts.global_emb)), gather(precise(images.global_emb))
         members = [
             score_global(text_emb=text_part, image_emb=image_part)
             for text_part, image_part in zip(
@@ -267,15 +271,18 @@ class EbakerRecipe(nn.Module):
         local_scores = None
         if settings.local_weight:
             dtype = torch.promote_types(texts.tokens.dtype, images.tokens.dtype)
-            local_scores = score_local(
+            scores = score_local(
                 text_tokens=gather(texts.tokens.to(dtype)),
                 image_tokens=gather(images.tokens.to(dtype)),
                 text_mask=local_mask(ids, local_tokens=self.config.model.local_tokens),
                 norm=settings.local_norm,
-            ).float()
+                gradient_rows=self.config.chunk_size,
+            )
+            local_scores = precise(scores)
         index = torch.from_numpy(rows)
-        global_similarity = global_scores.diagonal()
-        local_similarity = None if local_scores is None else local_scores.diagonal()
+        # Every rank has them, to the last bit or so: thresholds and masks must be the same to the very last.
+        global_similarity = self.ranks.first(global_scores.diagonal())
+        local_similarity = None if local_scores is None else self.ranks.first(local_scores.diagonal())
         self.global_bank.record(index, global_similarity)
         keep_global = keep_local = keep_above(global_similarity, threshold=self.global_threshold)
         if local_similarity is not None:
@@ -307,8 +314,8 @@ class EbakerRecipe(nn.Module):
         dropped = 0 if keep_global is None else int((~keep_global).sum())
         return StepResult(
             loss=loss,
-            global_similarity=global_similarity.detach(),
-            local_similarity=None if local_similarity is None else local_similarity.detach(),
+            global_similarity=global_similarity,
+            local_similarity=local_similarity,
             dropped=dropped,
         )
 
@@ -355,8 +362,10 @@ class EbakerRecipe(nn.Module):
         rows: NDArray[np.int64],
         epoch: int,
         device: torch.device,
-    ) -> MaskedWords | None:
-        if self.reasoner is None:
+    ) -> Tensor | None:
+        """The loss of this rank's masked words, its share of the mean over those of the whole batch."""
+        reasoner = self.reasoner
+        if reasoner is None:
             return None
         rng = np.random.default_rng((self.config.seed, epoch, int(rows[0])))
         masked = self.masker.mask(captions, rng=rng)
@@ -368,10 +377,13 @@ class EbakerRecipe(nn.Module):
             ids = cut_padding(ids)
         own = self.ranks.own(len(ids))
         ids, labels = ids[own].to(device), labels[own, : ids.shape[1]].to(device)
-        logits, classes = self.reasoner(
-            text_tokens=model.text_features(ids).tokens, image_tokens=images.tokens, labels=labels
-        )
-        return MaskedWords(logits=logits, labels=classes, count=count)
+
+        def read(ids: Tensor, labels: Tensor, image_tokens: Tensor) -> Tensor:
+            text_tokens = model.text_features(ids).tokens
+            logits, classes = reasoner(text_tokens=text_tokens, image_tokens=image_tokens, labels=labels)
+            return word_loss(MaskedWords(logits=logits, labels=classes, count=count))
+
+        return torch.stack(apply_in_chunks(read, ids, labels, images.tokens, chunk_size=self.config.chunk_size)).sum()
 
 
 def keyword_vocabulary(masker: CaptionMasker, captions: Sequence[str]) -> list[int]:
