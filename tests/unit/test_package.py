@@ -149,7 +149,7 @@ def test_a_command_leaves_at_once_yet_keeps_its_status_and_what_was_to_happen_at
         "    def __del__(self): print('taken apart')\n"
         "late = Late()\n"
         "def main(inner=app.main):\n"
-        "    threading.Thread(target=lambda: (threading.Event().wait(0.2), print('thread done'))).start()\n"
+        "    threading.Thread(target=lambda: (threading.main_thread().join(), print('thread done'))).start()\n"
         "    atexit.register(print, 'at the end')\n"
         "    inner()\n"
         "app.main = main\n"

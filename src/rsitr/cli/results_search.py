@@ -196,6 +196,9 @@ class InfoResult:
     Attributes:
         path: the index.
         created_with: the program that made it.
+        made_of: `scenes`, or `embeddings` that were made elsewhere.
+        has_words: whether a model that encodes words is known to have made it.
+        n_files: of embeddings that are in it.
         model: name of the model.
         fingerprint: of the model's weights and settings.
         dim: width of the vectors.
@@ -231,6 +234,9 @@ class InfoResult:
 
     path: str
     created_with: str
+    made_of: str
+    has_words: bool
+    n_files: int
     model: str
     fingerprint: str
     dim: int
