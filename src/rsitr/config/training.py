@@ -84,8 +84,8 @@ class TrainConfig(Settings):
     """Of `ebaker`: so many pictures and texts pass the encoders at once, twice in a step, while the loss is that of the
     whole batch: gradient caching (Gao et al. 2021), for batches beyond the memory; null encodes a batch at once."""
     activation_checkpointing: bool = False
-    """Activations inside the blocks of the model are computed again for the way back rather than kept: less memory, for
-    about a third more time."""
+    """Activations inside the blocks of the model are computed again for the way back rather than kept: less memory, at
+    the price of a second pass through them."""
     mixture: Annotated[Mixture, from_keys(Mixture)] = GLOBAL_ONLY
     """Of `ebaker`: the mixture of similarities by which epochs are compared on validation, and which the trained model
     is given."""

@@ -1,7 +1,7 @@
 """Activation checkpointing (Chen et al. 2016): a block's activations are not kept but computed again on the way back.
 
-A step then holds what goes into each block, and the inside of one block at a time, for about a third more time. What a
-block draws (dropout) it draws again alike, so that in single precision the result is the same to the last bit.
+A step then holds what goes into each block, and the inside of one block at a time, for a second pass through them. What
+a block draws (dropout) it draws again alike, so that in single precision the result is the same to the last bit.
 """
 
 from __future__ import annotations
