@@ -82,7 +82,7 @@ def test_installed_packages_add_names_that_are_loaded_when_asked_for(
         asked.append(group)
         return [own]
 
-    monkeypatch.setattr("rsitr.registry.entry_points", entry_points)
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
     assert list(roots) == ["square", "cube", "whole"]
     assert roots["whole"](17) == 4
     assert set(asked) == {"rsitr.roots"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from torch import nn
@@ -18,7 +19,18 @@ NAMED = 6
 def find_checkpoint(name: str, *, packaged: Path | None = None) -> Path | None:
     """The folder of a checkpoint of this project, by the name of a packaged one or by its path; None if it is none."""
     places = [Path(name).expanduser()] if packaged is None else [packaged / name, Path(name).expanduser()]
-    return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
+    return next((place for place in places if _is_ours(place / CONFIG_FILE)), None)
+
+
+def _is_ours(config: Path) -> bool:
+    """Whether this is a config of this project's, be it damaged; timm's and transformers' have that name, too."""
+    try:
+        found = json.loads(config.read_bytes())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return not isinstance(found, dict) or "format" in found
 
 
 def take_weights(model: nn.Module, folder: Path, *, kind: str) -> str:

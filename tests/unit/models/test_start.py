@@ -92,3 +92,19 @@ def test_a_fusion_model_goes_on_from_a_whole_one(trained: Path, tmp_path: Path) 
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert len(started.notes) == 1
     assert f"{len(found)} of {len(found)} from" in started.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('{"architecture": "deit_base_patch16_224", "num_classes": 1000}', False),  # timm's
+        ('{"model_type": "clip"}', False),  # transformers'
+        ('{"format": 1}', True),
+        ("{damaged", True),  # whoever reads it says what is wrong
+    ],
+)
+def test_folders_of_other_libraries_are_not_taken_for_checkpoints(tmp_path: Path, content: str, found: bool) -> None:
+    """A DeiT's folder, which the published configs begin with, has a config.json as ours have."""
+    (tmp_path / "config.json").write_text(content, encoding="utf-8")
+    assert (find_checkpoint(str(tmp_path)) == tmp_path) is found
+    assert find_checkpoint(str(tmp_path / "nowhere")) is None
