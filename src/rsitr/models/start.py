@@ -24,10 +24,10 @@ def find_checkpoint(name: str, *, packaged: Path | None = None) -> Path | None:
 
 def _is_ours(config: Path) -> bool:
     """Whether this is a config of this project's, be it damaged; timm's and transformers' have that name, too."""
+    if not config.is_file():
+        return False
     try:
         found = json.loads(config.read_bytes())
-    except FileNotFoundError:
-        return False
     except (OSError, ValueError):
         return True
     return not isinstance(found, dict) or "format" in found
