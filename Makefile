@@ -39,9 +39,10 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## Draw a scene, index it, search it, and write a report with pictures
 	$(BIN)/rsitr demo $(ARGS)
 
-# A file at a time for each core, so that what the tests of a file share is set up once.
+# A file at a time for each core, so that what the tests of a file share is set up once; in their order, so that those in
+# a browser, which take longest, come first and the small ones fill what is left.
 test: $(STAMP) page browser ## Run the tests on all cores: CPU, offline, minutes
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP) ## Lint, formatting, types, and the directions of imports
 	$(BIN)/ruff check .

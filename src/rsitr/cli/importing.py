@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsitr.cli.output import console, make_table, print_json, progress_bar
-from rsitr.cli.results_search import IndexResult
 from rsitr.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from rsitr.cli.results_search import IndexResult
     from rsitr.index import ImportOptions, ImportReport
 
 __all__ = ["ImportRequest", "run_import"]
@@ -128,6 +128,8 @@ def _describe(
     time_s: float = 0.0,
 ) -> IndexResult:
     """What became of the files, as of scenes: each is one, or holds several."""
+    from rsitr.cli.results_search import IndexResult
+
     return IndexResult(
         index=str(request.into),
         dry_run=request.dry_run,

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rsitr.errors import ConfigError, MissingError, StoreError
@@ -241,6 +240,8 @@ class LanceStore:
         """The ids of all tiles, but those of some scenes, as a column."""
         batches = self._guard(lambda: list(self._latest(self._tiles).search().select(["tile", "scene"]).to_batches()))
         apart = pa.array(list(but), pa.string())
+        import pyarrow.compute as pc  # slow to import
+
         names = [one["tile"].filter(pc.invert(pc.is_in(one["scene"], value_set=apart))) for one in batches]
         return pa.chunked_array(names, pa.string())
 
