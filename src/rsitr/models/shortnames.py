@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from rsitr.catalogue import OPEN_CLIP_FILE, KnownModel, find_known
 from rsitr.errors import ModelError
@@ -34,6 +37,8 @@ def load_known(known: KnownModel, *, device: str | None = None) -> TorchEncoder:
 def _fetch(known: KnownModel) -> Path:
     if known.repository is None:
         raise ModelError(_say_missing(known, "and not on the hub"))
+    if not _has_network():  # the hub's client would try for half a minute, and tell of each time
+        raise ModelError(_say_missing(known, "and the hub cannot be reached"))
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -46,6 +51,20 @@ def _fetch(known: KnownModel) -> Path:
     except Exception as error:  # the hub client raises many kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".:")
         raise ModelError(_say_missing(known, f"and the hub does not give them: {reason}")) from error
+
+
+def _has_network() -> bool:
+    """Whether the hub's name leads anywhere; not asked where a proxy knows, or the client is to stay offline."""
+    from huggingface_hub import constants
+
+    host = urlsplit(constants.ENDPOINT).hostname
+    if getproxies() or host is None or constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True
 
 
 def _say_missing(known: KnownModel, reason: str) -> str:

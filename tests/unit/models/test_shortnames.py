@@ -140,6 +140,20 @@ def test_without_a_network_one_line_says_what_to_fetch_whence_and_where_to_put_i
     assert f"{known.size_bytes / 1e6:,.0f} MB" in said
 
 
+def test_a_hub_that_cannot_be_found_is_not_asked_again_and_again(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client would for half a minute, with two lines each time."""
+
+    def unknown(*_: object, **__: object) -> list[object]:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("rsitr.models.shortnames.getproxies", dict)
+    monkeypatch.setattr("socket.getaddrinfo", unknown)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: pytest.fail("asked"))
+    with pytest.raises(ModelError, match="and the hub cannot be reached; download"):
+        load_model("remoteclip-vit-b-32", device="cpu")
+
+
 def test_other_weights_in_its_place_are_refused() -> None:
     put("skyclip-vit-b-32")
     place, wrong = CATALOGUE["skyclip-vit-b-32"].place, CATALOGUE["mobileclip2-s0"].place
