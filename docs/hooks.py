@@ -114,9 +114,9 @@ def _about(record: type) -> list[str]:
 
 
 def _attributes(record: type) -> dict[str, str]:
-    """What a record's docstring says of each attribute."""
-    text = inspect.cleandoc(record.__doc__ or "").partition("Attributes:")[2]
-    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, re.MULTILINE)
+    """What the docstrings of a record, and of what it extends, say of each attribute."""
+    texts = [inspect.cleandoc(kind.__doc__ or "").partition("Attributes:")[2] for kind in reversed(record.__mro__)]
+    found = [pair for text in texts for pair in re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, re.MULTILINE)]
     return {name: " ".join(said.split()) for name, said in found}
 
 

@@ -67,7 +67,7 @@ def run_locate(
     as_json: bool = False,
 ) -> int:
     """What the command does; returns its exit status. A given `encoder` takes the place of `model`."""
-    from rsitr.cli.results_search import LocateResult
+    from rsitr.cli.results_locate import LocateResult
     from rsitr.formats import HeatRecord, draw_heat_map, write_heat_map
     from rsitr.geo import is_url, open_scene
     from rsitr.geo.files import name_of

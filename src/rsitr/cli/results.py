@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rsitr.cli.models import ModelsReply
+from rsitr.cli.results_locate import LocateResult
 from rsitr.cli.results_search import (
     AssessResult,
     DemoResult,
     FeedbackResult,
     IndexResult,
     InfoResult,
-    LocateResult,
     SearchResult,
 )
 from rsitr.cli.results_training import (

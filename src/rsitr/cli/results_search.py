@@ -19,7 +19,6 @@ __all__ = [
     "FeedbackResult",
     "IndexResult",
     "InfoResult",
-    "LocateResult",
     "SearchResult",
     "tell_entry",
 ]
@@ -150,43 +149,6 @@ class AssessResult:
     indexes: list[dict[str, Any]]
     recommended: dict[str, Any] | None
     not_compared: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocateResult:
-    """Where in a scene words fit.
-
-    Attributes:
-        scene: the file.
-        asked: the words.
-        matches: whether they are true somewhere; true also where the model gives no verdict.
-        state: matches, unsure or nothing; null where the model is not calibrated.
-        relevance: of the best windows.
-        threshold: below which nothing is said to match.
-        message: the same in a sentence.
-        best_px: column and row where they fit best.
-        lon: of that point, in degrees.
-        lat: of that point, in degrees.
-        n_windows: windows that were encoded.
-        windows_px: their sides.
-        heat_map: the GeoTIFF.
-        picture: the PNG.
-    """
-
-    scene: str
-    asked: str
-    matches: bool
-    state: str | None
-    relevance: float | None
-    threshold: float
-    message: str
-    best_px: list[float]
-    lon: float | None
-    lat: float | None
-    n_windows: int
-    windows_px: list[int]
-    heat_map: str
-    picture: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,19 @@ class HeatMap:
 class HeatRecord:
     """Where in a scene words fit best, and whether they are true there at all.
 
-    `best_px` is the column and row in the scene's pixels, `lon` and `lat` the same on Earth where that is known.
+    Attributes:
+        scene: the file.
+        asked: the words.
+        matches: whether they are true somewhere; true also where the model gives no verdict.
+        state: matches, unsure or nothing; null where the model is not calibrated.
+        relevance: of the best windows.
+        threshold: below which nothing is said to match.
+        message: the same in a sentence.
+        best_px: column and row where they fit best.
+        lon: of that point, in degrees; null where its place is not known.
+        lat: of that point, in degrees.
+        n_windows: windows that were encoded.
+        windows_px: their sides.
     """
 
     scene: str

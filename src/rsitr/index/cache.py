@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from rsitr.errors import ConfigError
 from rsitr.files import replacing
+from rsitr.index.budget import Precision
 from rsitr.index.filtering import TileColumns
 from rsitr.index.matrix import TileMatrix, is_sound, require_sound
 from rsitr.index.rows import VECTORS
 
-__all__ = ["CACHE", "KeptScenes", "Precision", "choose_precision", "newest_version", "open_cached"]
+__all__ = ["CACHE", "KeptScenes", "newest_version", "open_cached"]
 
 CACHE = ".cache"
 ROWS, MATRIX, SCENES = "rows.arrow", "vectors.npy", "scenes.arrow"
@@ -30,19 +31,6 @@ STATE, N_TILES = b"state", b"n_tiles"
 LAST_VERSION = 2**64 - 1  # from which LanceDB counts down in the names of its manifests, so that the newest comes first
 SCAN_ROWS = 16_384
 ABANDONED_S = 3600
-
-Precision = Literal["float32", "float16"]
-
-
-def choose_precision(*, n: int, dim: int, memory_bytes: int) -> Precision | None:
-    """How n vectors are held within a budget of memory: fp32, else fp16, else not at all.
-
-    >>> choose_precision(n=1_000_000, dim=512, memory_bytes=2**30)
-    'float16'
-    """
-    if 4 * n * dim <= memory_bytes:
-        return "float32"
-    return "float16" if 2 * n * dim <= memory_bytes else None
 
 
 def newest_version(table: Path) -> int | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rsitr.errors import ConfigError, MissingError, StoreError
+from rsitr.errors import MissingError, StoreError
 from rsitr.files import explain_disk
-from rsitr.index.cache import KeptScenes, choose_precision, newest_version, open_cached
+from rsitr.index.budget import choose_precision, find_budget
+from rsitr.index.cache import KeptScenes, newest_version, open_cached
 from rsitr.index.filtering import Rows
 from rsitr.index.matrix import TileMatrix, is_sound
 from rsitr.index.nearest import NearestTiles, build_nearest, read_check
@@ -38,8 +37,6 @@ from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
 
 __all__ = ["TABLE_FOLDERS", "LanceStore"]
 
-MEMORY_VARIABLE = "RSITR_MEMORY_GB"
-CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
 NAMES_AT_ONCE = 1000  # scenes in one condition
 SMALL_PIECES = 8  # in a table are joined: each costs a search some time, and joining writes all of them anew
@@ -101,7 +98,7 @@ class LanceStore:
         self._folder = folder
         self._dim = dim
         self._code_length = code_length
-        self._memory_bytes = _memory_budget() if memory_bytes is None else memory_bytes
+        self._memory_bytes = find_budget() if memory_bytes is None else memory_bytes
         self._must_exist = must_exist
         self._snapshot: _Snapshot | None = None
         self._loading = threading.Lock()
@@ -423,28 +420,3 @@ def _replace(table: Any, key: str, rows: Any, scenes: Sequence[str]) -> None:
         return
     change = table.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
     change.when_not_matched_by_source_delete(of_scenes).execute(rows)
-
-
-def _memory_budget() -> int:
-    """Bytes that vectors may take: what `RSITR_MEMORY_GB` says, else half of the memory that there is."""
-    named = os.environ.get(MEMORY_VARIABLE)
-    if named is None:
-        return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_container_limits()]) // 2
-    try:
-        memory_gb = float(named)
-    except ValueError:
-        memory_gb = math.nan
-    if not 0 < memory_gb < math.inf:
-        raise ConfigError(f"{MEMORY_VARIABLE} is the memory for vectors in GB, a number above 0, not {named!r}")
-    return int(memory_gb * 2**30)
-
-
-def _container_limits() -> list[int]:
-    """Bytes of memory that a container may take: of control groups of version 2, and of version 1."""
-    limits = []
-    for file in CONTAINER_LIMITS:
-        try:
-            limits.append(int(file.read_text(encoding="ascii")))
-        except (OSError, ValueError):  # no container, or "max"
-            continue
-    return limits

@@ -6,19 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rsitr.errors import MissingError, QueryError
+from rsitr.errors import QueryError
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
 from rsitr.search.answering import Answering, Found
 from rsitr.search.collection import Collection
-from rsitr.search.detectors import (
-    Detector,
-    changing,
-    list_detectors,
-    load_detector,
-    save_detector,
-)
+from rsitr.search.detectors import Detector, load_detector
 from rsitr.search.encoding import encode_query
-from rsitr.search.feedback import BACKGROUND_TILES, Mark, learn_detector
+from rsitr.search.feedback import Mark
+from rsitr.search.learning import learn_from_marks
 from rsitr.search.limits import Limits
 from rsitr.search.loading import Models
 from rsitr.search.locating import SCALES, locate
@@ -223,34 +218,7 @@ class Index:
             QueryError: no tile is marked right, or the name cannot be one.
             StoreError: a marked tile is not in the index, or the detector cannot be written.
         """
-        folder, start = self._folder, self.encode(query)
-        with changing(folder.path):
-            earlier = load_detector(folder.path, name).marks if name in list_detectors(folder.path) else ()
-            there = self._there([tile for tile, _ in earlier])
-            every = [*(Mark(tile, right) for tile, right in earlier if tile in there), *marks]
-            learned = learn_detector(
-                name,
-                query=query.describe(),
-                start=start,
-                marks=every,
-                vectors=folder.store.vectors([mark.tile for mark in every]),
-                background=folder.store.sample(BACKGROUND_TILES),
-                fingerprint=folder.manifest.model.fingerprint,
-                gone=[tile for tile, _ in earlier if tile not in there],
-                is_measured=True,
-            )
-            save_detector(folder.path, learned)
-        return learned
-
-    def _there(self, tiles: Sequence[str]) -> set[str]:
-        """Which of the tiles are in the index."""
-        try:
-            return {tile.tile for tile in self._folder.store.tiles(tiles)}
-        except MissingError:
-            if len(tiles) == 1:
-                return set()
-            half = len(tiles) // 2
-            return self._there(tiles[:half]) | self._there(tiles[half:])
+        return learn_from_marks(self._folder, name, query=query.describe(), start=self.encode(query), marks=marks)
 
     def refine(self, query: Query, marks: Sequence[Mark], *, threshold: float = THRESHOLD) -> SearchResult:
         """Answer a query again, moved towards tiles marked right and away from those marked wrong; nothing is kept.

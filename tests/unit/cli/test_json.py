@@ -62,7 +62,8 @@ def test_every_command_takes_the_option(name: str) -> None:
 def test_every_key_is_documented(name: str) -> None:
     record = RESULTS[name]
     text = inspect.cleandoc(record.__doc__ or "")
-    told = set(re.findall(r"^    (\w+): ", text.partition("Attributes:")[2], re.MULTILINE))
+    texts = [inspect.cleandoc(kind.__doc__ or "").partition("Attributes:")[2] for kind in record.__mro__]
+    told = {key for one in texts for key in re.findall(r"^    (\w+): ", one, re.MULTILINE)}
     assert told == {field.name for field in dataclasses.fields(record)}
     assert ("Further keys" in text) == (name in OPEN)
 

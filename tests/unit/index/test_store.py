@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from rsitr.errors import ConfigError, StoreError
 from rsitr.index import LanceStore
+from rsitr.index.budget import find_budget
 from rsitr.index.cache import newest_version
 from rsitr.index.matrix import TileMatrix, best_rows
 from rsitr.index.nearest import NearestTiles, read_check
-from rsitr.index.store import _memory_budget
 from rsitr.types import BBox, FloatArray, SceneEntry, Tile, TileFilter
 
 DIM = 8
@@ -400,10 +400,10 @@ def test_a_container_limits_the_memory(tmp_path: Path, monkeypatch: pytest.Monke
     files[0].write_text("max\n")
     files[1].write_text(f"{2 * 10**6}\n")
     monkeypatch.delenv("RSITR_MEMORY_GB", raising=False)
-    monkeypatch.setattr("rsitr.index.store.CONTAINER_LIMITS", files)
-    assert _memory_budget() == 10**6
+    monkeypatch.setattr("rsitr.index.budget.CONTAINER_LIMITS", files)
+    assert find_budget() == 10**6
     files[1].unlink()
-    assert _memory_budget() > 10**8
+    assert find_budget() > 10**8
 
 
 @pytest.mark.parametrize("k", [1, 7, 100, 3000])
