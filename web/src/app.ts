@@ -2,17 +2,19 @@
 import { callWithKey } from "./access";
 import * as api from "./api";
 import type { Card } from "./card";
-import { fromTile, inScene, listCards } from "./card";
+import { listCards } from "./card";
 import { askForName, showHelp } from "./dialogs";
-import type { Detail, DetailState } from "./detail";
+import type { Detail } from "./detail";
 import { createDetail } from "./detail";
 import { h, isNarrow } from "./dom";
-import type { Drawing, Drawn } from "./draw";
+import type { Drawn } from "./draw";
 import type { Filters } from "./filters";
 import { createFilters } from "./filters";
-import { formatCount, formatNumber, formatPosition, formatRelevance } from "./format";
+import { formatCount, formatRelevance } from "./format";
 import type { Grid, Mark } from "./grid";
 import { createGrid } from "./grid";
+import { Handwork } from "./handwork";
+import { acceptAll, isPicture } from "./incoming";
 import { listenToKeys } from "./keyboard";
 import type { Layers } from "./layers";
 import { createLayers } from "./layers";
@@ -20,7 +22,7 @@ import type { MapFrame } from "./layout";
 import { createBar, createMapFrame, createSwitch } from "./layout";
 import { MapView } from "./mapview";
 import { lastMarked, markOf, toggleMark } from "./marks";
-import { acceptAll, isPicture } from "./incoming";
+import { Opened } from "./opened";
 import { Pictures } from "./pictures";
 import type { QueryBar } from "./query";
 import { createQueryBar } from "./query";
@@ -29,13 +31,13 @@ import type { Results } from "./results";
 import { Reviewing } from "./review";
 import { createResults, explainMisses, summarise } from "./results";
 import { copyAndSay, copyLink, saveCards } from "./sharing";
-import type { Comparison, Question, View } from "./state";
+import type { Question, View } from "./state";
 import { asksTheSame, decode, encode, isAsked, NO_DAY, PAGE_SIZE, toBody } from "./state";
 import { waitUntilReady } from "./startup";
 import { createStatus } from "./status";
 import { createThemeSwitch } from "./theme";
 import { showError } from "./trouble";
-import type { IndexInfo, Position, Scene, SearchResult, Sight } from "./types";
+import type { IndexInfo, Position, Scene, SearchResult } from "./types";
 
 const MARK_DELAY_MS = 250;
 
@@ -51,9 +53,6 @@ export class App {
   #version = "";
   #isStarted = false;
   #mapped: Promise<void> | null = null;
-  /** The card whose details are open, and its ground through the days. */
-  #open: Card | null = null;
-  #sights: Sight[] = [];
   #abort: AbortController | null = null;
   #markTimer = 0;
   #marked: string[] = [];
@@ -69,6 +68,8 @@ export class App {
   readonly #frame: MapFrame;
   readonly #layers: Layers;
   readonly #review: Reviewing;
+  readonly #opened: Opened;
+  readonly #hand: Handwork;
   readonly #bar: ReturnType<typeof createBar>;
   readonly #switch: ReturnType<typeof createSwitch>;
 
@@ -84,14 +85,14 @@ export class App {
     });
     this.#filters = createFilters({
       change: (filters) => this.#ask(filters),
-      draw: (kind) => void this.#startDrawing(kind),
-      useView: () => void this.#useView(),
-      bringArea: (files) => void this.#bringArea(files[0]),
+      draw: (kind) => void this.#hand.draw(kind),
+      useView: () => void this.#hand.useView(),
+      bringArea: (files) => void this.#hand.bringArea(files[0]),
     });
     this.#grid = createGrid({
       hover: (key) => this.#hover(key, "grid"),
-      select: (key) => void this.#select(key, { focus: true }),
-      browse: (key) => this.#view.selected && void this.#select(key, { focus: false }),
+      select: (key) => void this.#opened.select(key, { focus: true }),
+      browse: (key) => this.#view.selected && void this.#opened.select(key, { focus: false }),
       mark: (key, mark) => this.#mark(key, mark),
     });
     this.#results = createResults(this.#grid, {
@@ -111,36 +112,54 @@ export class App {
     this.#review = new Reviewing({
       cards: () => this.#cards,
       result: () => this.#result,
-      open: (key) => void this.#select(key, { focus: false }),
+      open: (key) => void this.#opened.select(key, { focus: false }),
       show: (verdicts) => this.#grid.review(verdicts),
       say: (text) => this.#status.say(text),
       fail: (text) => this.#status.toast(text),
       end: () => this.#setReview(false),
     });
     this.#detail = createDetail(this.#review.element, {
-      close: () => this.#close(),
+      close: () => this.#opened.close(),
       mark: (key, mark) => this.#mark(key, mark),
       alike: (key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] }),
-      why: (on) => this.#setWhy(on),
+      why: (on) => this.#opened.setWhy(on),
       locate: (card) => void this.#showPane("map").then(() => this.#map.reveal(card, { closer: true })),
       copyLink: () => this.#copyLink(),
       copyPosition: (text) => void copyAndSay(text, `Coordinates copied: ${text}`, this.#status),
-      step: (by) => this.#step(by),
-      day: (scene) => this.#showDay({ day: scene }),
-      compare: (comparison) => this.#showDay(comparison),
+      step: (by) => this.#opened.step(by),
+      day: (scene) => this.#opened.showDay({ day: scene }),
+      compare: (comparison) => this.#opened.showDay(comparison),
     });
     this.#layers = createLayers({
       change: (drawn) => this.#setLayers(drawn),
       locate: (scene) => this.#map.showScene(scene),
     });
     this.#frame = createMapFrame(this.#layers.element, {
-      draw: (kind) => void this.#startDrawing(kind),
-      useView: () => void this.#useView(),
+      draw: (kind) => void this.#hand.draw(kind),
+      useView: () => void this.#hand.useView(),
       clearArea: () => this.#ask({ bbox: null, area: null }),
-      corners: () => this.#moveCorners(),
-      measure: () => this.#measure(),
+      corners: () => this.#hand.moveCorners(),
+      measure: () => this.#hand.measure(),
       fit: () => this.#map.fitAll({ animate: true }),
     });
+    this.#opened = new Opened(
+      {
+        question: () => this.#question,
+        view: () => this.#view,
+        cards: () => this.#cards,
+        remember: (how) => this.#remember(how),
+      },
+      { grid: this.#grid, map: this.#map, detail: this.#detail, review: this.#review, status: this.#status },
+    );
+    const hands = {
+      question: () => this.#question,
+      info: () => this.#info,
+      ask: (changes: Partial<Question>) => this.#ask(changes),
+      showMap: () => this.#showPane("map"),
+      open: (tile: string) => this.#opened.select(tile, { focus: false }),
+      trouble: (text: string | null) => this.#results.showTrouble(text === null ? null : { text }),
+    };
+    this.#hand = new Handwork(hands, this.#map, this.#frame, this.#status);
     const theme = createThemeSwitch(() => this.#map.recolour());
     this.#bar = createBar(this.#query.element, theme, {
       help: () => this.#help(),
@@ -174,8 +193,8 @@ export class App {
       ),
       this.#switch.element,
       acceptAll({
-        files: (files) => void (files.some(isPicture) ? this.#bring(files) : this.#bringArea(files[0])),
-        area: (text) => void this.#bringArea(text),
+        files: (files) => void (files.some(isPicture) ? this.#bring(files) : this.#hand.bringArea(files[0])),
+        area: (text) => void this.#hand.bringArea(text),
       }),
       this.#status.element,
     );
@@ -189,7 +208,7 @@ export class App {
       if (key) act(key);
     };
     listenToKeys({
-      escape: () => this.#map.cancelDrawing() || this.#stopEditing() || this.#map.stopMeasuring() || this.#layers.close() || this.#filters.closeArea() || this.#close(),
+      escape: () => this.#map.cancelDrawing() || this.#hand.stopEditing() || this.#map.stopMeasuring() || this.#layers.close() || this.#filters.closeArea() || this.#opened.close(),
       drawing: (key) => this.#map.press(key),
       toQuery: () => this.#query.input.select(),
       toResults: () => this.#grid.focus(),
@@ -200,9 +219,9 @@ export class App {
         u: () => this.#review.isOn && void this.#review.decide("unsure"),
         e: () => this.#review.isOn && this.#review.toNote(),
         l: chosen((key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] })),
-        ",": () => this.#stepDay(-1),
-        ".": () => this.#stepDay(1),
-        w: () => this.#setWhy(!this.#view.why),
+        ",": () => this.#opened.stepDay(-1),
+        ".": () => this.#opened.stepDay(1),
+        w: () => this.#opened.setWhy(!this.#view.why),
         m: () => void this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
       },
     });
@@ -247,21 +266,21 @@ export class App {
   async #startMap(): Promise<void> {
     const actions = {
       hover: (key: string) => this.#hover(key, "map"),
-      select: (key: string) => void this.#select(key, { focus: false }),
+      select: (key: string) => void this.#opened.select(key, { focus: false }),
       moved: (centre: Position, zoom: number) => {
         Object.assign(this.#view, { centre, zoom });
         this.#remember("replace");
       },
-      drawn: (drawn: Drawn | null) => this.#drawn(drawn),
+      drawn: (drawn: Drawn | null) => this.#hand.drawn(drawn),
       refused: (reason: string) => this.#status.toast(reason),
       cursor: (at: Position) => this.#frame.showCursor(at),
       measured: (text: string | null) => this.#frame.showMeasured(text),
       split: (percent: number) => {
-        this.#showDay({ split: percent });
+        this.#opened.showDay({ split: percent });
         const slider = document.getElementById("split") as HTMLInputElement | null;
         if (slider) slider.value = String(percent);
       },
-      ground: (at: Position) => void this.#lookAt(at),
+      ground: (at: Position) => void this.#hand.lookAt(at),
     };
     try {
       await this.#map.load(this.#frame.canvas, actions, this.#view, this.#info);
@@ -281,8 +300,7 @@ export class App {
     if (!same) {
       Object.assign(this.#question, { right: [], wrong: [], k: PAGE_SIZE });
       Object.assign(this.#view, { selected: "", least: 0, review: false, ...NO_DAY });
-      this.#open = null;
-      this.#review.stop();
+      this.#opened.forget();
     }
     clearTimeout(this.#markTimer);
     // Before anything that moves the map, which notes its view in the entry of the history that is the last one then.
@@ -303,11 +321,7 @@ export class App {
     this.#update();
     this.#showLayers();
     if (view.centre) this.#map.jump(view.centre, view.zoom);
-    if (!view.selected) {
-      this.#detail.hide();
-      this.#open = null;
-      this.#layChosen();
-    }
+    if (!view.selected) this.#opened.hide();
     void this.#search({ first: !same, still: true });
   }
 
@@ -323,7 +337,7 @@ export class App {
     this.#filters.update(this.#question);
     const limited = Boolean(this.#question.bbox ?? this.#question.area);
     this.#frame.showArea(limited);
-    if (!limited) this.#stopEditing();
+    if (!limited) this.#hand.stopEditing();
     this.#map.setArea(this.#question);
   }
 
@@ -335,7 +349,7 @@ export class App {
       document.title = "rsitr";
       this.#results.showTrouble(null);
       this.#results.showStart(this.#info, this.#scenes);
-      if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
+      if (this.#view.selected) await this.#opened.select(this.#view.selected, { focus: false, keep: true });
       await this.#showOnMap({ still: true });
       return;
     }
@@ -371,7 +385,7 @@ export class App {
     this.#status.say(
       result.matches ? `${found}${best && `, the best with relevance ${best}`}` : explainMisses(result, this.#cards),
     );
-    if (this.#view.selected) await this.#select(this.#view.selected, { focus: false, keep: true });
+    if (this.#view.selected) await this.#opened.select(this.#view.selected, { focus: false, keep: true });
     if (this.#view.review) void this.#review.start(this.#view.selected);
     else void this.#review.load();
     await this.#showOnMap({ still });
@@ -391,13 +405,13 @@ export class App {
 
   async #showOnMap(options: { still: boolean }): Promise<void> {
     await this.#map.show(this.#cards, this.#result?.threshold ?? 0, this.#question, this.#view, options);
-    this.#layChosen();
+    this.#opened.lay();
   }
 
   async #showScenes(): Promise<void> {
     await this.#map.setScenes(this.#scenes, this.#view);
     this.#showLayers();
-    this.#layChosen();
+    this.#opened.lay();
   }
 
   #fail(error: unknown, again: () => void, tries: number): void {
@@ -410,121 +424,6 @@ export class App {
     if (from === "map" && key) document.querySelector(".card.hovered")?.scrollIntoView({ block: "nearest" });
   }
 
-  async #select(key: string, options: { focus: boolean; keep?: boolean }): Promise<void> {
-    const card = this.#cards.find((own) => own.key === key) ?? (await this.#fetchCard(key));
-    if (!card) {
-      this.#view.selected = "";
-      return;
-    }
-    // Opening details is a step that Back takes back; going from one to the next is none.
-    const opens = !this.#view.selected && !options.keep;
-    const isNew = this.#open?.key !== key;
-    if (isNew && !options.keep) Object.assign(this.#view, NO_DAY);
-    this.#view.selected = key;
-    this.#open = card;
-    if (isNew) this.#sights = [];
-    this.#remember(opens ? "push" : "replace");
-    this.#grid.select(key);
-    this.#detail.show(card, this.#detailState(card));
-    this.#review.follow(key);
-    this.#map.select(key);
-    if (!options.keep) this.#map.reveal(card, { closer: false });
-    if (isNew) void this.#loadDays(card);
-    this.#layChosen();
-    if (options.focus) this.#detail.focus();
-    else if (isNarrow() && !options.keep) this.#detail.focus();
-  }
-
-  /** A tile that is not among the results: one that a link names. */
-  async #fetchCard(key: string): Promise<Card | null> {
-    return api.getTile(key).then(fromTile, () => null);
-  }
-
-  #detailState(card: Card): DetailState {
-    const at = this.#cards.indexOf(card);
-    return {
-      why: this.#view.why,
-      words: this.#question.text,
-      mark: markOf(this.#question, card.key),
-      position: at < 0 ? "" : `of ${this.#cards.length}`,
-      sights: this.#sights,
-      day: this.#view.day,
-      comparison: { against: this.#view.against, split: this.#view.split, fade: this.#view.fade },
-    };
-  }
-
-  #layChosen(): void {
-    const card = this.#view.selected ? this.#open : null;
-    const sight = this.#sights.find((own) => own.scene_id === this.#view.day);
-    this.#map.lay(card && sight ? inScene(card, sight) : card, this.#explainedWords());
-    this.#map.compare(card, this.#view);
-  }
-
-  /** Shows the selected ground in another scene, or against another. */
-  #showDay(changes: Partial<Pick<View, "day" | keyof Comparison>>): void {
-    const before = this.#view.day;
-    Object.assign(this.#view, changes);
-    if (this.#view.against && this.#view.against === this.#view.day) this.#view.against = "";
-    this.#remember(this.#view.day === before ? "replace" : "push");
-    if (!this.#open) return;
-    this.#detail.update(this.#detailState(this.#open));
-    if ("day" in changes || "against" in changes) this.#map.revealSmall(this.#open);
-    if (this.#view.day === before) this.#map.compare(this.#open, this.#view);
-    else this.#layChosen();
-  }
-
-  /** To the day before or after the one that is shown. */
-  #stepDay(by: number): void {
-    const shown = this.#view.day || this.#open?.sceneId;
-    const at = this.#sights.findIndex((sight) => sight.scene_id === shown);
-    const next = this.#sights[at + by];
-    if (at >= 0 && next) this.#showDay({ day: next.scene_id });
-  }
-
-  /** The ground of the open card through the days; told when it is known, if the card is still open. */
-  async #loadDays(card: Card): Promise<void> {
-    const sights = card.bbox ? await api.getDays(card.key).catch(() => []) : [];
-    if (this.#open?.key !== card.key) return;
-    this.#sights = sights;
-    this.#detail.update(this.#detailState(this.#open));
-    this.#layChosen();
-  }
-
-  /** The words whose heat map is shown; none without "why". */
-  #explainedWords(): string {
-    return this.#view.why ? this.#question.text : "";
-  }
-
-  #close(): boolean {
-    const key = this.#view.selected;
-    if (!key) return false;
-    Object.assign(this.#view, { selected: "", review: false, ...NO_DAY });
-    this.#review.stop();
-    this.#detail.hide();
-    this.#grid.select("");
-    this.#map.select("");
-    this.#open = null;
-    this.#layChosen();
-    this.#remember("replace");
-    this.#grid.focus(key);
-    return true;
-  }
-
-  #step(by: number): void {
-    const at = this.#cards.findIndex((card) => card.key === this.#view.selected);
-    const next = this.#cards[(at + by + this.#cards.length) % this.#cards.length];
-    if (next) void this.#select(next.key, { focus: false });
-  }
-
-  #setWhy(on: boolean): void {
-    this.#view.why = on;
-    this.#remember("replace");
-    const card = this.#open;
-    if (card) this.#detail.update(this.#detailState(card));
-    else if (on) this.#status.toast("Open a result to see why it was found.");
-    this.#layChosen();
-  }
-
   /** Thumbs up or down; again takes it back. The search is refined at once. */
   #mark(key: string, mark: Mark): void {
     const taken = markOf(this.#question, key) === mark;
@@ -533,8 +432,7 @@ export class App {
     this.#remember("push");
     this.#grid.mark(this.#question.right, this.#question.wrong);
     this.#map.mark(this.#question.right, this.#question.wrong);
-    const card = this.#open;
-    if (card) this.#detail.update(this.#detailState(card));
+    this.#opened.update();
     this.#status.say(taken ? "Mark taken back" : `Marked ${mark}; refining`);
     clearTimeout(this.#markTimer);
     this.#markTimer = window.setTimeout(() => void this.#search({ first: false }), MARK_DELAY_MS);
@@ -571,29 +469,6 @@ export class App {
     }
   }
 
-  /** Takes an area to search in, as a file or as text. */
-  async #bringArea(content: File | string | undefined): Promise<void> {
-    if (content === undefined) return;
-    const name = typeof content === "string" ? "The pasted area" : content.name;
-    this.#status.say("Reading the area");
-    try {
-      const most = this.#info?.limits.max_area_bytes;
-      if (most && typeof content !== "string" && content.size > most) {
-        throw new Error(`it has ${(content.size / 1e6).toFixed(1)} MB; the service takes up to ${(most / 1e6).toFixed(1)} MB.`);
-      }
-      const given = await callWithKey(() => api.sendArea(content));
-      this.#map.fit(given.bbox);
-      this.#ask({ bbox: null, area: given.geometry });
-      this.#results.showTrouble(null);
-      const outlines = formatNumber(given.n_outlines, "outline");
-      const note = given.note && ` (${given.note})`;
-      const next = isAsked(this.#question) ? "" : " Say what to look for in it.";
-      this.#status.toast(`${name}: ${outlines}, ${formatNumber(given.n_corners, "corner")}${note}.${next}`);
-    } catch (error) {
-      this.#results.showTrouble({ text: `${name}: ${error instanceof Error ? error.message : "it cannot be read."}` });
-    }
-  }
-
   #setLayers(drawn: Partial<View>): void {
     Object.assign(this.#view, drawn);
     this.#remember("replace");
@@ -605,63 +480,11 @@ export class App {
     this.#map.setLayers(this.#view);
   }
 
-  #measure(): void {
-    this.#stopEditing();
-    this.#frame.showDrawing(null);
-    if (this.#map.toggleMeasuring()) void this.#showPane("map");
-  }
-
-  #moveCorners(): void {
-    const on = this.#map.toggleCorners(this.#question);
-    if (on) void this.#showPane("map");
-    this.#frame.showEditing(on);
-    this.#status.say(on ? "Move the corners of the area" : "The corners stay where they are");
-  }
-
-  #stopEditing(): boolean {
-    if (!this.#map.stopEditing()) return false;
-    this.#frame.showEditing(false);
-    return true;
-  }
-
   #setReview(on: boolean): void {
     this.#view.review = on;
     this.#remember("replace");
     if (on) void this.#review.start(this.#view.selected);
     else this.#review.stop();
-  }
-
-  /** What is there: the tile under a click on the ground, of the scene that is on top. */
-  async #lookAt(at: Position): Promise<void> {
-    try {
-      const tiles = await callWithKey(() => api.getTilesAt(at));
-      const tile = tiles.find((own) => own.scene_id === this.#map.top) ?? tiles[0];
-      if (tile) await this.#select(tile.tile, { focus: false });
-      else this.#status.toast(`No tile of this index lies at ${formatPosition(at)}.`);
-    } catch (error) {
-      this.#status.toast(error instanceof Error ? error.message : "The service did not answer.");
-    }
-  }
-
-  async #startDrawing(kind: Drawing): Promise<void> {
-    this.#stopEditing();
-    await this.#showPane("map");
-    if (!this.#map.toggleDrawing(kind)) return;
-    this.#frame.showDrawing(kind);
-    this.#status.say("Drawing on the map");
-  }
-
-  #drawn(drawn: Drawn | null): void {
-    this.#frame.showDrawing(null);
-    if (this.#map.editing) this.#frame.showEditing(true);
-    if (!drawn) this.#map.setArea(this.#question);
-    else this.#ask({ bbox: null, area: null, ...drawn });
-  }
-
-  async #useView(): Promise<void> {
-    await this.#showPane("map");
-    const bbox = this.#map.bounds();
-    if (bbox) this.#ask({ bbox, area: null });
   }
 
   async #showPane(pane: "list" | "map"): Promise<void> {
