@@ -318,3 +318,41 @@ def test_two_days_are_compared(opened: Page) -> None:
     page.button("Close details").click()
     page.wait(lambda: not page.find_all(".border"), "the border stays")
     assert "with" not in parse_qs(page.fragment)
+
+
+def test_the_days_are_played(opened: Page) -> None:
+    page = opened
+    shown = page.run("return document.querySelector('.sighting[aria-pressed=true]').dataset.scene")
+    entries = page.run("return history.length")
+    page.find("#play").click()
+    other = "return document.querySelector('.sighting[aria-pressed=true]').dataset.scene !== arguments[0]"
+    page.wait(lambda: page.run(other, shown), "the next day does not come")
+    page.wait(lambda: not page.run(other, shown), "and after the last not the first")
+    assert page.find("#play").get_attribute("aria-pressed") == "true"
+    assert page.run("return history.length") == entries, "Back would lead through every day that was played"
+    day_of(page, "29 Jun 2010").click()
+    assert page.find("#play").get_attribute("aria-pressed") == "false", "it plays on over what was chosen"
+
+
+def test_all_tiles_are_coloured_by_how_well_they_fit(page: Page) -> None:
+    def cells() -> int:
+        return int(page.find("#map").get_attribute("data-heat") or 0)
+
+    page.open(f"q=water&at={MIDDLE[0]},{MIDDLE[1]},13")
+    page.settle()
+    page.find("#layers").click()
+    page.find("#heat").click()
+    page.wait(cells, "nothing is coloured")
+    page.find("#layers").click()
+    by_itself = cells()
+    assert page.find(".heat-legend .note").text == f"{by_itself} tiles in view"
+    assert parse_qs(page.fragment)["heat"] == ["1"]
+    page.open(f"q=water&heat=1&at={MIDDLE[0]},{MIDDLE[1]},7")
+    page.settle()
+    page.wait(cells, "the address does not tell that tiles are coloured")
+    assert cells() < by_itself
+    assert "joined in hexagons" in page.find(".heat-legend .note").text
+    page.find("#layers").click()
+    page.find("#heat").click()
+    page.wait(lambda: not page.find(".heat-legend").is_displayed(), "the colours stay")
+    assert "heat" not in parse_qs(page.fragment)

@@ -1,5 +1,5 @@
 // Talking to the service: one function per thing that it can be asked.
-import type { Detector, GivenArea, Health, IndexInfo, Position, Review, Scene, SearchBody, SearchResult, Sight, Tile } from "./types";
+import type { BBox, Detector, GivenArea, Health, Heat, IndexInfo, Position, Review, Scene, SearchBody, SearchResult, Sight, Tile } from "./types";
 
 const KEY = "rsitr-key";
 
@@ -78,6 +78,12 @@ export async function search(body: SearchBody, signal: AbortSignal): Promise<Sea
   const headers = { "Content-Type": "application/json" };
   const response = await request("api/search", { method: "POST", headers, body: JSON.stringify(body), signal });
   return (await response.json()) as SearchResult;
+}
+
+export async function getHeat(search: SearchBody, view: BBox, zoom: number, signal: AbortSignal): Promise<Heat> {
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify({ search, view, zoom });
+  return (await (await request("api/heat", { method: "POST", headers, body, signal })).json()) as Heat;
 }
 
 export async function sendPicture(file: Blob): Promise<string> {

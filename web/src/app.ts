@@ -129,6 +129,7 @@ export class App {
       step: (by) => this.#opened.step(by),
       day: (scene) => this.#opened.showDay({ day: scene }),
       compare: (comparison) => this.#opened.showDay(comparison),
+      play: (on) => this.#opened.play(on),
     });
     this.#layers = createLayers({
       change: (drawn) => this.#setLayers(drawn),

@@ -37,6 +37,8 @@ export interface DetailState {
   /** The scene in which the ground is shown. */
   day: string;
   comparison: Comparison;
+  /** Whether the days are shown one after the other by themselves. */
+  playing: boolean;
 }
 
 interface Actions {
@@ -50,6 +52,7 @@ interface Actions {
   step: (by: number) => void;
   day: (scene: string) => void;
   compare: (comparison: Partial<Comparison>) => void;
+  play: (on: boolean) => void;
 }
 
 const PICTURE_PX = 512;
@@ -59,7 +62,16 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
   /** What is shown of the card: its own tile, or the same ground in another scene. */
   let shown: (Card & { tile: string }) | null = null;
   let surroundings = false;
-  let state: DetailState = { why: false, words: "", mark: null, position: "", sights: [], day: "", comparison: NO_DAY };
+  let state: DetailState = {
+    why: false,
+    words: "",
+    mark: null,
+    position: "",
+    sights: [],
+    day: "",
+    comparison: NO_DAY,
+    playing: false,
+  };
 
   const title = h("h2", { tabindex: -1 });
   const counter = h("span", { class: "counter" });
@@ -208,13 +220,14 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
   function drawTimes(): void {
     if (!card || !shown) return;
     const relevances = new Map(card.sightings.map((own) => [own.scene_id, formatRelevance(own.relevance)]));
-    const days = { sights: state.sights, shown: shown.sceneId, comparison: state.comparison };
+    const days = { sights: state.sights, shown: shown.sceneId, comparison: state.comparison, playing: state.playing };
     const focused = timeline.contains(document.activeElement) ? (document.activeElement as HTMLElement) : null;
     const [id, scene] = [focused?.id, focused?.dataset.scene];
     const scrolled = timeline.querySelector(".sightings")?.scrollLeft ?? 0;
     const drawn = drawTimeline(days, (sight) => relevances.get(sight.scene_id) ?? "", {
       show: actions.day,
       compare: actions.compare,
+      play: actions.play,
     });
     replace(timeline, drawn);
     timeline.querySelector(".sightings")?.scrollTo(scrolled, 0);

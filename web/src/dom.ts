@@ -35,6 +35,8 @@ const ICONS = {
   polygon: "m12 3 9 6.5-3.5 11h-11L3 9.5z",
   corners: "M7 6h10M6 7v10m1 1h10m1-1V7M4 4h4v4H4zm12 0h4v4h-4zM4 16h4v4H4zm12 0h4v4h-4z",
   file: "M6 3h8l4 4v14H6zM14 3v4h4M9 14l3-3 3 3m-3-3v6",
+  play: "M7 4.5v15l12-7.5z",
+  pause: "M8 5v14M16 5v14",
   check: "M4 12.5 9.5 18 20 6.5",
   ruler: "M3 16 16 3l5 5L8 21zm4-4 2 2m1-5 2 2m1-5 2 2",
   layers: "m12 3 9 5-9 5-9-5zm-9 9.5 9 5 9-5M3 17l9 5 9-5",

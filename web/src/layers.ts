@@ -4,7 +4,7 @@ import { formatDay, formatNumber, shortName } from "./format";
 import type { Background, View } from "./state";
 import type { IndexInfo, Scene } from "./types";
 
-type Drawn = Pick<View, "background" | "off" | "opacity">;
+type Drawn = Pick<View, "background" | "heat" | "off" | "opacity">;
 
 export interface Layers {
   element: HTMLElement;
@@ -17,11 +17,12 @@ const MANY = 8;
 const NAMES: Record<Exclude<Background, "">, string> = { none: "Nothing", graticule: "Longitude and latitude", tiles: "Map tiles" };
 
 export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void; locate: (scene: Scene) => void }): Layers {
-  let [scenes, drawn]: [Scene[], Drawn] = [[], { background: "", off: [], opacity: {} }];
+  let [scenes, drawn]: [Scene[], Drawn] = [[], { background: "", heat: false, off: [], opacity: {} }];
   const background = h("select", {
     id: "background",
     onchange: () => actions.change({ background: background.value as Background }),
   });
+  const heat = h("input", { type: "checkbox", id: "heat", onchange: () => actions.change({ heat: heat.checked }) });
   const search = h("input", {
     type: "text",
     id: "scene-name",
@@ -41,6 +42,7 @@ export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void;
     "div",
     { class: "popover layers-panel", id: "layers-panel", role: "group", "aria-label": "Layers of the map", hidden: true },
     h("label", { class: "field" }, h("span", { class: "field-label" }, "Under the scenes"), background),
+    h("label", { class: "check" }, heat, h("span", {}, "Colour all tiles by how well they fit")),
     h(
       "div",
       { class: "row" },
@@ -132,6 +134,7 @@ export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void;
         background,
         ...kinds.map((kind) => h("option", { value: kind }, kind === "tiles" ? info?.background?.credit || NAMES.tiles : NAMES[kind])),
       );
+      heat.checked = now.heat;
       background.value = now.background || (info?.background ? "tiles" : "none");
       if (panel.hidden || !redraw) return;
       const focused = document.activeElement?.id;

@@ -13,11 +13,12 @@ import type { Drawing, Drawn } from "./draw";
 import { Draw } from "./draw";
 import { makeStyle, NOTHING, token } from "./mapstyle";
 import { Ground } from "./ground";
+import { HeatLayer } from "./heat";
 import { Measure } from "./measure";
 import type { Shown } from "./scenery";
 import { Scenery } from "./scenery";
 import type { Background, Question } from "./state";
-import type { BBox, Geometry, Position, Scene } from "./types";
+import type { BBox, Geometry, Position, Scene, SearchBody } from "./types";
 
 declare const MAP_WORKER: string;
 setWorkerUrl(new URL(`./${MAP_WORKER}`, import.meta.url).href);
@@ -57,6 +58,7 @@ export class MapPane {
   readonly #ground: Ground;
   readonly #measure: Measure;
   readonly #compare: Compare;
+  readonly #heat: HeatLayer;
   readonly #ready: Promise<void>;
   readonly #markers = new Map<string, Marker>();
   #cards: Card[] = [];
@@ -101,6 +103,7 @@ export class MapPane {
     this.#ground = new Ground(this.#map, tiles);
     this.#measure = new Measure(this.#map, actions.measured);
     this.#compare = new Compare(this.#map, { transformRequest: withKey, maxZoom: MAX_ZOOM }, actions.split);
+    this.#heat = new HeatLayer(this.#map, { above: "area-fill", bounds: () => this.bounds(), failed: actions.refused });
     this.#ready = new Promise((done) => this.#map.once("load", () => done()));
     this.#listen();
     void this.#ready.then(() => this.#ground.drawWorld());
@@ -176,6 +179,12 @@ export class MapPane {
   async compare(compared: Compared | null): Promise<void> {
     await this.#ready;
     this.#compare.show(compared);
+  }
+
+  /** Colours everything in view by how well it fits a search; null: nothing. */
+  async heat(body: SearchBody | null): Promise<void> {
+    await this.#ready;
+    this.#heat.show(body);
   }
 
   /** What lies under the scenes. */

@@ -5,6 +5,7 @@ import { findCorners, joinBoxes } from "./card";
 import type { Drawing } from "./draw";
 import type { MapActions, MapPane } from "./map";
 import type { Background, Comparison, Question, View } from "./state";
+import { isAsked, toBody } from "./state";
 import type { BBox, IndexInfo, Position, Scene } from "./types";
 
 const HEAT_OPACITY = 0.65;
@@ -17,6 +18,7 @@ export class MapView {
   #background: Background = "none";
   #top = "";
   #cards: Card[] = [];
+  #question: Question | null = null;
 
   /** Fetches the code of the map while something else is waited for. */
   prefetch(): void {
@@ -31,10 +33,17 @@ export class MapView {
   }
 
   /** What is drawn of the scenes, and under them. */
-  setLayers({ background, off, opacity }: View): void {
+  setLayers({ background, heat, off, opacity }: View): void {
     Object.assign(this.#limits, { off, opacity });
     void this.#pane?.setBackground(background || this.#background);
     this.#showScenes();
+    this.#colour(heat);
+  }
+
+  /** Colours all tiles by how well they fit, or none. */
+  #colour(heat: boolean): void {
+    const asked = heat && this.#question && isAsked(this.#question) ? this.#question : null;
+    void this.#pane?.heat(asked && toBody(asked));
   }
 
   async setScenes(scenes: Scene[], view: View): Promise<void> {
@@ -66,9 +75,11 @@ export class MapView {
   async show(cards: Card[], threshold: number, question: Question, view: View, options: { still: boolean }): Promise<void> {
     const pane = this.#pane;
     this.#cards = cards;
+    this.#question = question;
     if (!pane) return;
     Object.assign(this.#limits, { since: question.since, until: question.until, sensor: question.sensor });
     this.#showScenes();
+    this.#colour(view.heat);
     await pane.setArea(question);
     await pane.setCards(cards, threshold);
     await pane.mark(question.right, question.wrong);

@@ -13,6 +13,9 @@ import { NO_DAY } from "./state";
 import type { Status } from "./status";
 import type { Sight } from "./types";
 
+/** How long a day is shown while the days are played. */
+const DAY_SHOWN_MS = 1200;
+
 export interface Surroundings {
   /** What is asked, and what is shown, now. */
   question(): Question;
@@ -32,6 +35,7 @@ interface Parts {
 export class Opened {
   #card: Card | null = null;
   #sights: Sight[] = [];
+  #playing = 0;
 
   constructor(
     readonly around: Surroundings,
@@ -50,6 +54,7 @@ export class Opened {
     // Opening details is a step that Back takes back; going from one to the next is none.
     const opens = !view.selected && !options.keep;
     const isNew = this.#card?.key !== key;
+    if (isNew) this.play(false);
     if (isNew && !options.keep) Object.assign(view, NO_DAY);
     view.selected = key;
     this.#card = card;
@@ -67,12 +72,14 @@ export class Opened {
 
   /** Forgets the card, as when something else is asked; the address is somebody else's then. */
   forget(): void {
+    this.play(false);
     this.#card = null;
     this.parts.review.stop();
   }
 
   /** Hides the details. */
   hide(): void {
+    this.play(false);
     this.parts.detail.hide();
     this.#card = null;
     this.lay();
@@ -125,12 +132,13 @@ export class Opened {
   }
 
   /** Shows the ground in another scene, or against another. */
-  showDay(changes: Partial<Pick<View, "day" | keyof Comparison>>): void {
+  showDay(changes: Partial<Pick<View, "day" | keyof Comparison>>, { how = "push" }: { how?: "push" | "replace" } = {}): void {
     const view = this.around.view();
     const before = view.day;
+    if ("day" in changes && how === "push") this.play(false); // somebody has chosen a day
     Object.assign(view, changes);
     if (view.against && view.against === view.day) view.against = "";
-    this.around.remember(view.day === before ? "replace" : "push");
+    this.around.remember(view.day === before ? "replace" : how);
     if (!this.#card) return;
     this.update();
     if ("day" in changes || "against" in changes) this.parts.map.revealSmall(this.#card);
@@ -144,6 +152,23 @@ export class Opened {
     const at = this.#sights.findIndex((sight) => sight.scene_id === shown);
     const next = this.#sights[at + by];
     if (at >= 0 && next) this.showDay({ day: next.scene_id });
+  }
+
+  /** Shows one day after the other, from the last on the first again, until something else is done. */
+  play(on: boolean): void {
+    if (on === this.#playing > 0) return;
+    clearInterval(this.#playing);
+    this.#playing = on ? window.setInterval(() => this.#playOn(), DAY_SHOWN_MS) : 0;
+    if (on) this.#playOn();
+    else this.update();
+  }
+
+  #playOn(): void {
+    const shown = this.around.view().day || this.#card?.sceneId;
+    const at = this.#sights.findIndex((sight) => sight.scene_id === shown);
+    const next = this.#sights[(at + 1) % this.#sights.length];
+    if (next) this.showDay({ day: next.scene_id }, { how: "replace" });
+    else this.play(false);
   }
 
   /** The ground through the days; told when it is known, if the card is still open. */
@@ -165,6 +190,7 @@ export class Opened {
       position: at < 0 ? "" : `of ${cards.length}`,
       sights: this.#sights,
       day: view.day,
+      playing: this.#playing > 0,
       comparison: { against: view.against, split: view.split, fade: view.fade },
     };
   }

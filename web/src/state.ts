@@ -38,6 +38,8 @@ export interface View extends Comparison {
   centre: Position | null;
   zoom: number;
   background: Background;
+  /** Whether every tile is coloured by how well it fits. */
+  heat: boolean;
   /** Scenes, by their ids, that are not drawn, and those that are drawn with so many percent. */
   off: string[];
   opacity: Record<string, number>;
@@ -143,6 +145,7 @@ export function encode(question: Question, view: View): string {
   if (view.review) put("review", "1");
   if (view.least) put("least", String(view.least));
   put("ground", view.background);
+  if (view.heat) put("heat", "1");
   for (const id of view.off) put("off", id);
   for (const [id, percent] of Object.entries(view.opacity)) put("opacity", `${id}:${percent}`);
   if (view.centre) put("at", [...view.centre.map((value) => value.toFixed(5)), view.zoom.toFixed(2)].join(","));
@@ -186,6 +189,7 @@ export function decode(fragment: string): { question: Question; view: View } {
     centre: at ? [at[0]!, at[1]!] : null,
     zoom: at ? at[2]! : 0,
     background: BACKGROUNDS.find((known) => known === one("ground")) ?? "",
+    heat: one("heat") === "1",
     off: parts.getAll("off").filter((id) => SCENE.test(id)),
     opacity: decodeOpacity(parts.getAll("opacity")),
   };

@@ -1,6 +1,6 @@
 // The same ground through the days: an axis true to time, the pictures in order below it, and one day against another.
 import { showPicture, withQuery } from "./api";
-import { h } from "./dom";
+import { button, h } from "./dom";
 import { formatDay, shortName } from "./format";
 import type { Comparison } from "./state";
 import type { Sight } from "./types";
@@ -13,11 +13,14 @@ export interface Days {
   /** The scene that is shown, by its id. */
   shown: string;
   comparison: Comparison;
+  /** Whether one day after the other is shown by itself. */
+  playing: boolean;
 }
 
 interface Actions {
   show: (scene: string) => void;
   compare: (comparison: Partial<Comparison>) => void;
+  play: (on: boolean) => void;
 }
 
 /** What names a day among others: its date, and its scene where others have the same. */
@@ -28,7 +31,7 @@ export function nameSight(sight: Sight, all: Sight[]): string {
 
 /** The time line of some ground; nothing where one scene alone shows it. */
 export function drawTimeline(
-  { sights, shown, comparison }: Days,
+  { sights, shown, comparison, playing }: Days,
   saidOf: (sight: Sight) => string,
   actions: Actions,
 ): HTMLElement | null {
@@ -63,11 +66,25 @@ export function drawTimeline(
   return h(
     "section",
     { class: "timeline" },
-    h("h3", {}, days > 1 ? `Seen on ${days} days` : `Seen in ${sights.length} scenes`),
+    h(
+      "div",
+      { class: "row" },
+      h("h3", {}, days > 1 ? `Seen on ${days} days` : `Seen in ${sights.length} scenes`),
+      h("span", { class: "spring" }),
+      drawPlay(playing, actions),
+    ),
     drawAxis(sights, shown),
     strip,
     drawComparison(sights, shown, comparison, actions),
   );
+}
+
+function drawPlay(playing: boolean, actions: Actions): HTMLElement {
+  const label = playing ? "Stop playing the days" : "Play the days";
+  const play = button({ icon: playing ? "pause" : "play", label, iconOnly: true, className: "quiet" }, () => actions.play(!playing));
+  play.id = "play";
+  play.setAttribute("aria-pressed", String(playing));
+  return play;
 }
 
 function drawAxis(sights: Sight[], shown: string): HTMLElement | null {

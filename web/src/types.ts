@@ -159,6 +159,22 @@ export interface GivenArea {
   note: string;
 }
 
+/** A piece of ground, as sure as the best of its tiles. */
+export interface Cell {
+  ring: Position[];
+  score: number;
+  relevance: number | null;
+  tile: string;
+  n_tiles: number;
+}
+
+export interface Heat {
+  n_tiles: number;
+  n_shown: number;
+  joined: boolean;
+  cells: Cell[];
+}
+
 export type Verdict = "yes" | "no" | "unsure";
 
 export interface Review {

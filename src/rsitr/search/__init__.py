@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rsitr.search.reviews import VERDICTS, Review, Reviews, ReviewVerdict
     from rsitr.search.scenery import Corners
     from rsitr.search.spots import Glimpse
+    from rsitr.search.spread import Cell, Spread
     from rsitr.search.wordless import WordlessEncoder
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "VERDICTS",
     "AskedPart",
     "Assessment",
+    "Cell",
     "Corners",
     "Detector",
     "Find",
@@ -72,6 +74,7 @@ __all__ = [
     "ReviewVerdict",
     "Reviews",
     "SearchResult",
+    "Spread",
     "WordlessEncoder",
     "assess",
     "check_filter",
@@ -112,6 +115,7 @@ __getattr__ = lazy_names(
     {
         "AskedPart": "rsitr.search.relevance",
         "Assessment": "rsitr.search.assessing",
+        "Cell": "rsitr.search.spread",
         "Corners": "rsitr.search.scenery",
         "Detector": "rsitr.search.detectors",
         "FIT_TILES": "rsitr.search.codes",
@@ -131,6 +135,7 @@ __getattr__ = lazy_names(
         "ReviewVerdict": "rsitr.search.reviews",
         "Reviews": "rsitr.search.reviews",
         "SearchResult": "rsitr.search.result",
+        "Spread": "rsitr.search.spread",
         "THRESHOLD": "rsitr.search.relevance",
         "WordlessEncoder": "rsitr.search.wordless",
         "VERDICTS": "rsitr.search.reviews",

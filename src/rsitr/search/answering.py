@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -27,12 +28,19 @@ from rsitr.search.timeline import follow
 from rsitr.search.unwanted import search_without
 from rsitr.types import FloatArray, Hit, Ring, Tile, TileFilter
 
-__all__ = ["Answering", "Found"]
+__all__ = ["Answering", "Found", "Look"]
 
 MOST_MATCHING = 500
 """Hits among which tiles that match are joined into places, unless more are asked for."""
 FARTHEST_MARK = 16_384
 """Hits among which tiles that were marked right are looked for."""
+
+
+class Look(Protocol):
+    """Gives tiles that pass a filter, scored and judged."""
+
+    def __call__(self, where: TileFilter, most: int | None = None) -> Sequence[Hit]:
+        """The best `most` of them, best first; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Found:
         stages: how they were ranked.
         n_copies: tiles that were left out, since better hits show the same ground of the same day.
         further: gives the same list with more at its end.
-        look: gives all tiles that pass a filter, scored and judged as the hits were.
+        look: gives all tiles that pass a filter, or so many of the best, scored and judged as the hits were.
         find_window: of some ground in the scene of a tile.
     """
 
@@ -52,7 +60,7 @@ class Found:
     stages: tuple[HitStage, ...]
     n_copies: int
     further: Callable[[], Sequence[Hit]] = field(compare=False, repr=False)
-    look: Callable[[TileFilter], Sequence[Hit]] = field(compare=False, repr=False)
+    look: Look = field(compare=False, repr=False)
     find_window: Callable[[Tile, Ring], Window] = field(compare=False, repr=False)
 
     def follow(self, place: Place, threshold: float) -> Place:
@@ -161,9 +169,9 @@ class Answering:
             ]
             return _ranked(sorted(judged, key=lambda hit: not hit.mark)[:n]), copies
 
-        def look(where: TileFilter) -> list[Hit]:
+        def look(where: TileFilter, most: int | None = None) -> list[Hit]:
             store = self._folder.store
-            found = store.search(detector.direction, k=store.count(where), where=where)
+            found = store.search(detector.direction, k=store.count(where) if most is None else most, where=where)
             relevance = detector.relevance(np.array([hit.score for hit in found], dtype=np.float32))
             return [replace(hit, relevance=value) for hit, value in zip(found, relevance, strict=True)]
 
@@ -205,19 +213,20 @@ class Answering:
         copies: Sequence[Hit],
         *,
         further: Callable[[], Sequence[Hit]],
-        look: Callable[[TileFilter], Sequence[Hit]],
+        look: Look,
         stages: tuple[HitStage, ...] = (),
     ) -> Found:
         lowest = min((hit.score for hit in best[: query.k]), default=0.0)
         n_copies = sum(hit.score >= lowest for hit in copies)
         return Found(tuple(best), stages, n_copies, further, look, self._collection.scenery.find_window)
 
-    def _looking(self, encoded: EncodedQuery) -> Callable[[TileFilter], Sequence[Hit]]:
+    def _looking(self, encoded: EncodedQuery) -> Look:
         """All tiles that pass a filter, scored by a query."""
         store = self._folder.store
 
-        def look(where: TileFilter) -> tuple[Hit, ...]:
-            return self._judged(encoded, store.search(encoded.vector, k=store.count(where), where=where))
+        def look(where: TileFilter, most: int | None = None) -> tuple[Hit, ...]:
+            k = store.count(where) if most is None else most
+            return self._judged(encoded, store.search(encoded.vector, k=k, where=where))
 
         return look
 

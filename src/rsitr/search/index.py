@@ -14,7 +14,7 @@ from rsitr.search.detectors import Detector, load_detector
 from rsitr.search.encoding import encode_query
 from rsitr.search.feedback import Mark
 from rsitr.search.learning import learn_from_marks
-from rsitr.search.limits import Limits
+from rsitr.search.limits import Limits, check_filter
 from rsitr.search.loading import Models
 from rsitr.search.locating import SCALES, locate
 from rsitr.search.outcome import say_left_out, say_limits, say_outcome
@@ -24,7 +24,8 @@ from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
 from rsitr.search.spots import Glimpse, find_days, find_tiles
-from rsitr.types import Encoder, FloatArray, ImageArray, Progress, SceneEntry, Tile, TileFilter, no_progress
+from rsitr.search.spread import MOST_TILES, Spread, narrow, spread_hits
+from rsitr.types import BBox, Encoder, FloatArray, ImageArray, Progress, SceneEntry, Tile, TileFilter, no_progress
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -351,6 +352,26 @@ class Index:
     def days(self, tile: Tile) -> list[Glimpse]:
         """The ground of a tile through all scenes that show at least half of it, the earliest first."""
         return find_days(self._folder, self._collection.scenery, tile)
+
+    def spread(self, result: SearchResult, *, view: BBox, zoom: float) -> Spread:
+        """How well every tile in a view fits what was asked, for a map (`rsitr.search.spread`).
+
+        Args:
+            result: of a search of this index.
+            view: west, south, east, north; west > east crosses the antimeridian.
+            zoom: of the map, by which it is chosen whether tiles are shown by themselves or joined.
+
+        Raises:
+            QueryError: the view is no box.
+            ValueError: the result is not one of a search.
+        """
+        if result.found is None:
+            raise ValueError("this result was not made by a search")
+        where = check_filter(narrow(result.query.limits, view=view))
+        if where.area == ():  # two limits that have nothing in common
+            return Spread((), n_tiles=0, n_shown=0, joined=False)
+        hits = result.found.look(where, MOST_TILES)
+        return spread_hits(hits, n_tiles=self._folder.store.count(where), zoom=zoom)
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""

@@ -24,8 +24,10 @@ from rsitr.formats import (
     round_score,
     say_suitability,
 )
-from rsitr.search import Corners, Glimpse
+from rsitr.search import Corners, Glimpse, Spread
 from rsitr.service.replies import (
+    CellReply,
+    HeatReply,
     HitReply,
     MomentReply,
     PlaceReply,
@@ -39,7 +41,7 @@ from rsitr.service.replies import (
 )
 from rsitr.types import Hit, SceneEntry, Tile
 
-__all__ = ["item_id", "scene_id", "show_glimpse", "show_scene", "show_search", "show_tile"]
+__all__ = ["item_id", "scene_id", "show_glimpse", "show_scene", "show_search", "show_spread", "show_tile"]
 
 
 def scene_id(scene: str) -> str:
@@ -171,4 +173,23 @@ def _show_stage(stage: HitStage) -> StageReply:
         time_s=round(stage.time_s, 6),
         note=stage.note,
         scores=[round_score(score) for score in stage.scores],
+    )
+
+
+def show_spread(spread: Spread) -> HeatReply:
+    """How an answer is spread over what a map shows."""
+    return HeatReply(
+        n_tiles=spread.n_tiles,
+        n_shown=spread.n_shown,
+        joined=spread.joined,
+        cells=[
+            CellReply(
+                ring=[list(corner) for corner in cell.ring],
+                score=round_score(cell.score),
+                relevance=round_score(cell.relevance),
+                tile=cell.tile,
+                n_tiles=cell.n_tiles,
+            )
+            for cell in spread.cells
+        ],
     )

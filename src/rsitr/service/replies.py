@@ -21,11 +21,13 @@ from rsitr.formats import (
 __all__ = [
     "AreaReply",
     "BackgroundReply",
+    "CellReply",
     "DaysReply",
     "DetectorReply",
     "DetectorsReply",
     "HealthIndex",
     "HealthReply",
+    "HeatReply",
     "HitReply",
     "IndexReply",
     "Limits",
@@ -260,6 +262,27 @@ class SearchReply(Verdict):
     hits: list[HitReply]
     places: list[PlaceReply]
     stages: list[StageReply] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellReply:
+    """A piece of ground as sure as the best of its tiles, which is named."""
+
+    ring: Annotated[list[list[float]], Field(description="Closed; across the antimeridian it goes on beyond 180.")]
+    score: float
+    relevance: float | None
+    tile: str
+    n_tiles: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatReply:
+    """How well what a map shows fits a search; the best cells last, to be painted over the others."""
+
+    n_tiles: Annotated[int, Field(description="Tiles in the view that the search may answer with.")]
+    n_shown: Annotated[int, Field(description="Those that are in the cells: the best of them.")]
+    joined: Annotated[bool, Field(description="Whether cells are hexagons of several tiles.")]
+    cells: list[CellReply]
 
 
 @dataclass(frozen=True, kw_only=True)

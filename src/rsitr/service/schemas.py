@@ -10,6 +10,7 @@ __all__ = [
     "DetectorBody",
     "Form",
     "FoundParams",
+    "HeatBody",
     "MarkBody",
     "PageParams",
     "PartBody",
@@ -135,6 +136,24 @@ class SearchBody(QuestionBody):
     timeline: bool = Field(default=False, description="Tell what every scene shows of the ground of each place.")
     ranking: RankingBody = RankingBody()
     explain: bool = Field(default=False, description="Tell what each stage of ranking said.")
+
+
+class HeatBody(_Body):
+    """A search, and what of the world a map shows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"search": {"text": "a river"}, "view": [5.9, 45.8, 10.5, 47.8], "zoom": 8.5}],
+        }
+    )
+
+    search: SearchBody
+    view: Annotated[list[Degrees], Field(min_length=4, max_length=4)] = Field(
+        description="West, south, east, north in degrees; west > east crosses the antimeridian."
+    )
+    zoom: Annotated[float, Field(ge=0, le=24, allow_inf_nan=False)] = Field(
+        description="Of the map: at 0 the world is 512 pixels wide, and twice as wide at each further one."
+    )
 
 
 class SearchParams(BaseModel):

@@ -27,6 +27,8 @@ SCHEMAS = {
     "Sight": "ViewReply",
     "GivenArea": "AreaReply",
     "Review": "ReviewReply",
+    "Cell": "CellReply",
+    "Heat": "HeatReply",
 }
 GEOJSON = {"Polygon", "MultiPolygon"}  # of RFC 7946, not ours
 KINDS = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean", "array": "list"}

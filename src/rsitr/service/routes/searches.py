@@ -7,12 +7,12 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Query, Request, Response
 
 from rsitr.formats import plain, to_csv, to_geojson
-from rsitr.service.answers import show_search
+from rsitr.service.answers import show_search, show_spread
 from rsitr.service.asking import Asked, body_of, read_search
 from rsitr.service.engine import Engine, Found
-from rsitr.service.replies import SearchReply
+from rsitr.service.replies import HeatReply, SearchReply
 from rsitr.service.routes.wiring import EngineOf, errors_of, json_response
-from rsitr.service.schemas import Form, SearchBody, SearchParams
+from rsitr.service.schemas import Form, HeatBody, SearchBody, SearchParams
 
 __all__ = ["searches"]
 
@@ -46,6 +46,20 @@ async def post_search(
 async def get_search(request: Request, engine: EngineOf, params: Annotated[SearchParams, Query()]) -> Response:
     """The same with the search in the URL."""
     return await _answer(engine, body_of(params), form=params.format or _accepted(request))
+
+
+@searches.post("/api/heat", response_model=HeatReply, responses=errors_of(404, 422, 503))
+async def post_heat(engine: EngineOf, body: HeatBody) -> Response:
+    """How well every tile in view fits a search; where tiles are small on the map, joined in hexagons."""
+    plainly = body.search.model_copy(update={"k": 1, "places": False, "timeline": False, "explain": False})
+    asked = read_search(plainly, settings=engine.settings, pictures=engine.pictures.get)
+    west, south, east, north = body.view
+
+    def show(found: Found) -> Response:
+        spread = engine.index.spread(found.result, view=(west, south, east, north), zoom=body.zoom)
+        return json_response(show_spread(spread))
+
+    return await engine.search(asked, show)
 
 
 async def _answer(engine: Engine, body: SearchBody, *, form: Form) -> Response:
