@@ -250,6 +250,7 @@ export class App {
       this.#scenes = scenes;
       this.#bar.name.textContent = info.name;
       this.#filters.offer(info, detectors);
+      this.#query.update(this.#question, info.knows_words);
       if (!isAsked(this.#question)) this.#results.showStart(info, scenes);
       else if (this.#result) this.#results.showResult(this.#result, this.#shown(), this.#question, info);
       await this.#showScenes();
@@ -334,7 +335,7 @@ export class App {
 
   /** The controls say what is asked. */
   #update(): void {
-    this.#query.update(this.#question);
+    this.#query.update(this.#question, this.#info?.knows_words ?? true);
     this.#filters.update(this.#question);
     const limited = Boolean(this.#question.bbox ?? this.#question.area);
     this.#frame.showArea(limited);

@@ -6,7 +6,8 @@ import type { Question } from "./state";
 export interface QueryBar {
   element: HTMLElement;
   input: HTMLInputElement;
-  update: (question: Question) => void;
+  /** `knowsWords`: whether anything can be searched for that is not in the index itself. */
+  update: (question: Question, knowsWords: boolean) => void;
 }
 
 interface Actions {
@@ -22,7 +23,10 @@ interface Actions {
 /** Characters that the service takes. */
 const LONGEST = 1000;
 
-const placeholder = (): string => (isTouched() ? "Describe a place" : "Describe a place, or drop a picture");
+const placeholder = (knowsWords: boolean): string => {
+  if (!knowsWords) return "This index knows no words: open a tile, and look for more like it";
+  return isTouched() ? "Describe a place" : "Describe a place, or drop a picture";
+};
 
 export function createQueryBar(actions: Actions): QueryBar {
   const chips = h("span", { class: "chips" });
@@ -30,7 +34,7 @@ export function createQueryBar(actions: Actions): QueryBar {
     type: "search",
     id: "q",
     name: "q",
-    placeholder: placeholder(),
+    placeholder: placeholder(true),
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "true",
@@ -90,7 +94,8 @@ export function createQueryBar(actions: Actions): QueryBar {
   return {
     element: form,
     input,
-    update: (question) => {
+    update: (question, knowsWords) => {
+      choose.hidden = !knowsWords;
       if (document.activeElement !== input || question.text !== input.value.trim()) input.value = question.text;
       replace(
         chips,
@@ -102,7 +107,7 @@ export function createQueryBar(actions: Actions): QueryBar {
         ),
       );
       const more = question.pictures.length + question.like.length > 0;
-      input.placeholder = more ? "Add words" : placeholder();
+      input.placeholder = more && knowsWords ? "Add words" : placeholder(knowsWords);
     },
   };
 }

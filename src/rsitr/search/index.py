@@ -408,6 +408,7 @@ class Index:
             unknown={} if is_detector else self._collection.unknown_words(query),
             has_unknown=not is_detector and self._collection.has_unknown(query),
             is_foreign=not is_detector and self._collection.is_foreign(query),
+            is_wordless=self.model.is_foreign,
             n_hopeless=0 if query.every else self._folder.store.count(query.where) - n_tiles,
             found=found,
         )

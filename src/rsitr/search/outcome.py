@@ -35,6 +35,11 @@ def say_outcome(result: SearchResult, *, n_all: int, are_shown: bool = True) -> 
         why = ""
     if why is not None:
         return f"no confident match for {result.query.describe()}: {unknown}{why}"
+    if result.state is None and result.is_wordless:
+        return (
+            f"whether anything here matches {result.query.describe()} cannot be said: the embeddings of this index "
+            "were made elsewhere; mark hits right and wrong, and a detector learns to tell (rsitr feedback)"
+        )
     if result.state is None:
         return (
             f"whether anything here matches {result.query.describe()} cannot be said: {result.model} is not calibrated "

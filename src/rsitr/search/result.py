@@ -36,6 +36,7 @@ class SearchResult:
         has_unknown: whether one of these is wanted: then no hit is sure to be what was asked for.
         is_foreign: whether it knows none of the words.
         judged: the tiles by which it is judged whether anything matches: the best ten, however many hits were wanted.
+        is_wordless: whether the embeddings were made elsewhere, by a model that nothing here knows.
         n_hopeless: tiles within the limits that were left out, since their pixels can show nothing to a model.
         found: what else can be asked of the search.
     """
@@ -51,6 +52,7 @@ class SearchResult:
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     has_unknown: bool = False
     is_foreign: bool = False
+    is_wordless: bool = False
     n_hopeless: int = 0
     found: Found | None = field(default=None, compare=False, repr=False)
 

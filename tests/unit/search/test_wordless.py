@@ -53,6 +53,9 @@ def test_a_tile_finds_what_is_like_it(folder: Path) -> None:
     assert result.hits[0].tile.tile == "1-1"
     assert result.n_hopeless == 0, "that nobody knows how many pixels a tile has is nothing against it"
     assert all(hit.relevance is None for hit in result)
+    said = index.say_result(result)
+    assert "made elsewhere" in said
+    assert "calibrate" not in said, "which nobody can, without the model"
     limited = index.search(like="1-1", k=5, where=TileFilter(bbox=(10.05, 50.0, 11.0, 51.0)))
     assert limited.hits[0].tile.tile in {"5-5", "5-6"}
 
