@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rsitr.search.frames import register_geopandas, to_geodataframe
     from rsitr.search.index import Index
     from rsitr.search.result import SearchResult
+    from rsitr.service.explore import Explorer, explore
     from rsitr.training.runs import train
     from rsitr.types import Encoder, Hit, Mixture, Tile, TileFilter
 
@@ -43,6 +44,7 @@ __all__ = [
     "DataError",
     "Encoder",
     "EvaluationReport",
+    "Explorer",
     "Hit",
     "Index",
     "MissingError",
@@ -58,6 +60,7 @@ __all__ = [
     "TorchEncoder",
     "__version__",
     "evaluate",
+    "explore",
     "ingest",
     "load_dataset",
     "load_model",
@@ -69,6 +72,7 @@ __all__ = [
 _LAZY = {
     "Encoder": "rsitr.types",
     "EvaluationReport": "rsitr.evaluation.report",
+    "Explorer": "rsitr.service.explore",
     "Hit": "rsitr.types",
     "Index": "rsitr.search.index",
     "Mixture": "rsitr.types",
@@ -77,6 +81,7 @@ _LAZY = {
     "TileFilter": "rsitr.types",
     "TorchEncoder": "rsitr.models.encoder",
     "evaluate": "rsitr.evaluation.report",
+    "explore": "rsitr.service.explore",
     "ingest": "rsitr.index.ingestion",
     "load_dataset": "rsitr.data.sources",
     "load_model": "rsitr.models.zoo",

@@ -2,6 +2,7 @@
 import { button, h, icon } from "./dom";
 import type { Drawing } from "./draw";
 import { formatPosition } from "./format";
+import { isEmbedded, wholeAddress } from "./sharing";
 import type { Position } from "./types";
 
 export interface MapFrame {
@@ -120,7 +121,11 @@ export function createBar(
   );
   filters.setAttribute("aria-controls", "filters");
   filters.setAttribute("aria-expanded", "false");
-  const home = h("a", { class: "brand", href: "./", title: "Start again" }, createMark(), h("span", {}, "rsitr"), name);
+  const whole = h("a", { class: "brand", href: "./", title: "Open this in a tab of its own", target: "_blank", rel: "noopener" });
+  whole.addEventListener("pointerdown", () => whole.setAttribute("href", wholeAddress()));
+  whole.addEventListener("focus", () => whole.setAttribute("href", wholeAddress()));
+  const home = isEmbedded() ? whole : h("a", { class: "brand", href: "./", title: "Start again" });
+  home.append(createMark(), h("span", {}, "rsitr"), name);
   const help = button({ icon: "help", label: "Help and keys", iconOnly: true }, actions.help);
   return {
     element: h("header", { class: "bar" }, home, query, h("div", { class: "tools" }, filters, help, theme)),

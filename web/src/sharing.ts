@@ -15,9 +15,17 @@ export async function copyAndSay(text: string, said: string, status: Status): Pr
   status.toast((await copyText(text)) ? said : `Copying is not allowed here: ${text}`);
 }
 
+/** Of this very view as a page of its own: what is embedded has only a part of it. */
+export function wholeAddress(): string {
+  return isEmbedded() ? new URL(`./${location.search}${location.hash}`, location.href).href : location.href;
+}
+
+/** Whether the page is shown within one of somebody else's. */
+export const isEmbedded = (): boolean => location.pathname.endsWith("/embed");
+
 export function copyLink(status: Status, options: { withPicture: boolean }): Promise<void> {
   const said = options.withPicture
     ? "Link copied. Your picture is not part of it: it works only while the service keeps the picture."
     : "Link copied.";
-  return copyAndSay(location.href, said, status);
+  return copyAndSay(wholeAddress(), said, status);
 }

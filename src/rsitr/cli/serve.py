@@ -41,6 +41,9 @@ def serve(
         None, "--insecure", help="Listen to other machines without keys.", show_default=False
     ),
     cors: str | None = typer.Option(None, metavar="ORIGINS", help="Sites whose pages may ask, with commas. None else."),
+    embed: str | None = typer.Option(
+        None, metavar="ORIGINS", help="Sites whose pages may show this one, at /embed, with commas. None else."
+    ),
     workers: int | None = typer.Option(None, metavar="N", help="Searches at a time. [default: the machine's cores]"),
     rate: float | None = typer.Option(None, metavar="N", help="Requests a second per client; 0: any. [default: 50]"),
     background: str | None = typer.Option(
@@ -60,8 +63,8 @@ def serve(
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)) if workers else "1")
     status = run_serve(
         index, demo=demo, demo_dir=demo_dir, new_key=new_key, keys_file=keys, host=host, port=port, insecure=insecure,
-        cors_origins=cors, workers=workers, rate_per_s=rate, background_url=background, root=root, model=model,
-        device=device,
+        cors_origins=cors, embed_origins=embed, workers=workers, rate_per_s=rate,
+        background_url=background, root=root, model=model, device=device,
     )  # fmt: skip
     raise typer.Exit(status)
 

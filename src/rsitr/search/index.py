@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rsitr.errors import QueryError
 from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
+from rsitr.registry import import_named
 from rsitr.search.answering import Answering, Found
 from rsitr.search.collection import Collection
 from rsitr.search.detectors import Detector, load_detector
@@ -372,6 +373,10 @@ class Index:
             return Spread((), n_tiles=0, n_shown=0, joined=False)
         hits = result.found.look(where, MOST_TILES)
         return spread_hits(hits, n_tiles=self._folder.store.count(where), zoom=zoom)
+
+    def explore(self, text: str | None = None, **options: Any) -> Any:
+        """The page of this index, shown in a notebook or served on this machine: `rsitr.explore`, which see."""
+        return import_named("rsitr.service.explore:explore")(self, text, **options)  # by name: a room further up
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes in the index, sorted by name."""

@@ -34,7 +34,8 @@ __all__ = ["SECURITY_HEADERS", "UPLOAD_PATH", "Guard", "error_headers"]
 
 UPLOAD_PATH = "/api/pictures"
 AREA_PATH = "/api/areas"
-OPEN_PATHS = frozenset({"/", "/favicon.ico", "/api/health", "/api/openapi.json"})
+EMBED_PATH = "/embed"
+OPEN_PATHS = frozenset({"/", EMBED_PATH, "/favicon.ico", "/api/health", "/api/openapi.json"})
 OPEN_PREFIX = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -84,6 +85,10 @@ class Guard:
             for kind in ("img-src 'self'", "connect-src 'self'"):
                 policy = policy.replace(kind, f"{kind} {origin}")
             self._headers["Content-Security-Policy"] = policy
+        self._embedded = {name: value for name, value in self._headers.items() if name != "X-Frame-Options"}
+        self._embedded["Content-Security-Policy"] = self._headers["Content-Security-Policy"].replace(
+            "frame-ancestors 'none'", f"frame-ancestors {' '.join(settings.embed_origins)}"
+        )
         self._rates = RateLimit(per_s=settings.rate_per_s, burst=settings.rate_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +96,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, headers=self._headers, shared=bool(self._settings.cors_origins))
+        is_embedded = scope["path"] == EMBED_PATH and bool(self._settings.embed_origins)
+        headers = self._embedded if is_embedded else self._headers
+        exchange = _Exchange(scope, send, headers=headers, shared=bool(self._settings.cors_origins))
         # What answers to GET answers to HEAD; the server must go on knowing that it is one, and sends no body.
         served = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:

@@ -20,6 +20,8 @@ Listed = Annotated[tuple[str, ...], NoDecode]
 """In the environment, a list with commas."""
 
 MIB = 2**20
+ORIGIN = re.compile(r"https?://[A-Za-z0-9*.-]+(:(\d{1,5}|\*))?|vscode-webview:")
+"""A site as the policy of a page names it; whatever else could say more there than which site is meant."""
 
 
 class ServiceSettings(BaseSettings):
@@ -36,6 +38,7 @@ class ServiceSettings(BaseSettings):
         keys_file: file of hashed API keys, as `rsitr serve --new-key` writes it; without keys, none is asked for.
         keys: hashed keys beside those of the file, `ROLE:SHA256` with commas.
         cors_origins: web sites whose pages may ask this service; none unless set.
+        embed_origins: web sites whose pages may show this one, at `/embed`; none unless set.
         allowed_hosts: names that this service answers to; empty: any. Keeps pages of others from reaching a service
             on this machine under a name of their own (DNS rebinding).
         trusted_proxies: addresses or networks of reverse proxies, whose X-Forwarded-For names the client that counts
@@ -75,6 +78,7 @@ class ServiceSettings(BaseSettings):
     keys_file: Path | None = None
     keys: Listed = ()
     cors_origins: Listed = ()
+    embed_origins: Listed = ()
     allowed_hosts: Listed = ()
     trusted_proxies: Listed = ()
     workers: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256)
@@ -105,7 +109,9 @@ class ServiceSettings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("keys", "cors_origins", "allowed_hosts", "trusted_proxies", "suggestions", mode="before")
+    @field_validator(
+        "keys", "cors_origins", "embed_origins", "allowed_hosts", "trusted_proxies", "suggestions", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -115,6 +121,14 @@ class ServiceSettings(BaseSettings):
     def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network)
+        return value
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"sites are like https://maps.example.org, not {origin!r}")
         return value
 
     @field_validator("background_url")

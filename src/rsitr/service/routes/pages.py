@@ -26,6 +26,14 @@ def get_page(request: Request) -> Response:
     return _send(request, assets.page(), cache="no-cache")
 
 
+@pages.get("/embed")
+def get_embedded(request: Request) -> Response:
+    """The page for pages of others, where they are allowed to show it."""
+    if not request.app.state.engine.settings.embed_origins:
+        raise HTTPException(404, "this page is shown in no other: RSITR_EMBED_ORIGINS or --embed names sites that may")
+    return get_page(request)
+
+
 @pages.get("/static/{name:path}")
 async def get_static(request: Request, name: str) -> Response:
     """A file of the page; those with a hash in their names never change."""
