@@ -78,10 +78,10 @@ def tiny_model(**changes: Any) -> CompactDualEncoder:
 
 def tiny_encoder(model: Any, **settings: Any) -> TorchEncoder:
     """A model behind the Encoder Protocol."""
-    from open_clip.tokenizer import SimpleTokenizer
+    from rsitr.models.bpe import clip_tokenizer
 
     defaults = {"mixture": Mixture(alpha=1.0, beta=0.0), "name": "tiny", "fingerprint": "0" * 64, "device": "cpu"}
-    return TorchEncoder(model, tokenizer=SimpleTokenizer(context_length=model.context_length), **(defaults | settings))
+    return TorchEncoder(model, tokenizer=clip_tokenizer(model.context_length), **(defaults | settings))
 
 
 def tiny_config(**changes: Any) -> TrainConfig:

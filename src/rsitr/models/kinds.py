@@ -165,10 +165,10 @@ def _record_open_clip(model: nn.Module, config: ModelConfig) -> dict[str, Any]:
 
 
 def _read_bpe(model: nn.Module, _checkpoint: Checkpoint) -> Reader:
-    from open_clip.tokenizer import SimpleTokenizer
+    from rsitr.models.bpe import clip_tokenizer
 
     length = cast("DualEncoder", model).context_length
-    return Reader(tokenizer=SimpleTokenizer(context_length=length), end_id=EOS_ID)
+    return Reader(tokenizer=clip_tokenizer(length), end_id=EOS_ID)
 
 
 def _read_word_pieces(model: nn.Module, checkpoint: Checkpoint) -> Reader:

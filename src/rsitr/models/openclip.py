@@ -15,12 +15,12 @@ import torch
 from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed, set_model_preprocess_cfg
 from open_clip.pretrained import download_pretrained_from_hf
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rsitr.errors import ModelError
 from rsitr.files import fingerprint_files
+from rsitr.models.bpe import clip_tokenizer
 from rsitr.models.compact import VOCABULARY_SIZE
 from rsitr.models.dual import Features
 from rsitr.models.encoder import TorchEncoder
@@ -232,7 +232,7 @@ def load_open_clip(
     model, preprocess = OpenClipDualEncoder.of(clip), open_clip.get_model_preprocess_cfg(clip)
     return TorchEncoder(
         model,  # type: ignore[arg-type]  # a dual encoder; nn.Module hides it
-        tokenizer=SimpleTokenizer(context_length=model.context_length),
+        tokenizer=clip_tokenizer(model.context_length),
         name=known_as or name,
         fingerprint=_fingerprint(name, model),
         mixture=mixture or Mixture(),

@@ -90,7 +90,7 @@ def build_run(
         ConfigError, DataError, ModelError: something the run needs is missing or wrong; nothing has been written.
     """
     build = RECIPES[config.recipe]
-    if config.rerank not in (None, *METHODS):
+    if config.rerank is not None and config.rerank not in METHODS:
         raise ConfigError(f"rerank is {config.rerank!r}; it may be {', '.join(METHODS)}, or null")
     pictures = load_collection(config.data.sets, given=specs, root=root, user=config.name, splits=config.data.splits)
     for note in pictures.notes:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from open_clip.tokenizer import SimpleTokenizer
 
 from rsitr.data import masking
 from rsitr.data.adjectives import ADJECTIVES
 from rsitr.data.keywords import STOP_WORDS
 from rsitr.data.masking import MASK_ID, CaptionMasker, MaskedCaptions, mask_at_random
 from rsitr.errors import ConfigError
+from rsitr.models.bpe import clip_tokenizer
 
 M = 16
-TOKENIZER = SimpleTokenizer(context_length=M)
+TOKENIZER = clip_tokenizer(M)
 SOS, EOS = TOKENIZER.sot_token_id, TOKENIZER.eot_token_id
 
 

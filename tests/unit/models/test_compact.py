@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
 from torch.nn import functional as F
 
 from rsitr.errors import ConfigError
 from rsitr.models import CompactConfig, CompactDualEncoder
+from rsitr.models.bpe import clip_tokenizer
 from rsitr.models.compact import TRUNKS
 from tiny import SIZES, TinyTrunk, tiny_model
 
@@ -24,7 +24,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> CompactDualEncoder:
 
 @pytest.fixture
 def ids(model: CompactDualEncoder) -> torch.Tensor:
-    return SimpleTokenizer(context_length=model.context_length)(TEXTS)
+    return clip_tokenizer(model.context_length)(TEXTS)
 
 
 def test_shapes(model: CompactDualEncoder, ids: torch.Tensor) -> None:
@@ -71,7 +71,7 @@ def test_words_see_what_follows_them(model: CompactDualEncoder, ids: torch.Tenso
 
 
 def test_word_order_matters(model: CompactDualEncoder) -> None:
-    tokenize = SimpleTokenizer(context_length=model.context_length)
+    tokenize = clip_tokenizer(model.context_length)
     one, other = model.text_features(tokenize(["river beside farm", "farm beside river"])).global_emb
     assert not torch.allclose(one, other, atol=1e-4)
 

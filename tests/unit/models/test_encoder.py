@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 
 from rsitr.errors import ConfigError
 from rsitr.models import TorchEncoder, choose_device, local_mask
+from rsitr.models.bpe import clip_tokenizer
 from rsitr.models.compact import TRUNKS
 from rsitr.models.dual import Features
 from rsitr.models.encoder import inference
@@ -65,7 +65,7 @@ def test_a_cpu_gets_few_pictures_at_once(encoder: TorchEncoder, monkeypatch: pyt
 
 def test_texts_are_cut_to_the_longest_and_their_words_count(encoder: TorchEncoder) -> None:
     found = encoder.encode_texts(TEXTS)
-    ids = SimpleTokenizer(context_length=24)(TEXTS)
+    ids = clip_tokenizer(24)(TEXTS)
     lengths = (ids == 49407).int().argmax(dim=1) + 1
     assert found.tokens.shape == (3, int(lengths.max()), 16)
     assert found.token_mask.sum(axis=1).tolist() == (lengths - 2).tolist()
@@ -75,7 +75,7 @@ def test_texts_are_cut_to_the_longest_and_their_words_count(encoder: TorchEncode
 def test_a_text_whose_bytes_have_id_0_keeps_its_end(encoder: TorchEncoder) -> None:
     """`!` inside a word is id 0, which also pads: alone or among others, the text is encoded to its end."""
     alone, among = encoder.encode_texts([TEXTS[2]]), encoder.encode_texts(TEXTS)
-    ids = SimpleTokenizer(context_length=24)([TEXTS[2]])[0]
+    ids = clip_tokenizer(24)([TEXTS[2]])[0]
     end = int((ids == 49407).nonzero())
     assert 0 in ids[:end].tolist()
     assert alone.tokens.shape[1] == end + 1

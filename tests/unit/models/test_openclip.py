@@ -14,12 +14,12 @@ import open_clip
 import pytest
 import torch
 from open_clip import factory
-from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rsitr.errors import ModelError
 from rsitr.models import CheckpointConfig, load_model, openclip, save_checkpoint
+from rsitr.models.bpe import clip_tokenizer
 from rsitr.models.openclip import OpenClipDualEncoder
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
@@ -94,7 +94,7 @@ def make(architecture: str) -> OpenClipDualEncoder:
 
 @pytest.fixture
 def ids() -> Tensor:
-    return SimpleTokenizer(context_length=77)(TEXTS)
+    return clip_tokenizer(77)(TEXTS)
 
 
 @pytest.mark.parametrize("architecture", USABLE)
@@ -239,7 +239,7 @@ def test_a_weights_file_is_loaded(suffix: str, wrapped: bool, tmp_path: Path) ->
         save_file(weights, file)
     encoder = load_model(f"tiny-vit:{file}", device="cpu")
     texts = encoder.encode_texts(TEXTS)
-    expected = model.text_features(SimpleTokenizer(context_length=77)(TEXTS)).global_emb.detach()
+    expected = model.text_features(clip_tokenizer(77)(TEXTS)).global_emb.detach()
     np.testing.assert_allclose(
         texts.global_emb, torch.nn.functional.normalize(expected, dim=-1).numpy(), rtol=1e-4, atol=1e-5
     )

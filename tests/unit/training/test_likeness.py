@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from open_clip.tokenizer import SimpleTokenizer
 
 from rsitr.data import CaptionedImage
+from rsitr.models.bpe import clip_tokenizer
 from rsitr.training.likeness import CaptionLikeness
 from rsitr.training.rows import RowTable
 
@@ -26,7 +26,7 @@ def table() -> RowTable:
 
 @pytest.fixture
 def likeness(table: RowTable) -> CaptionLikeness:
-    return CaptionLikeness(table, ids=SimpleTokenizer(context_length=12)(list(table.captions)).numpy())
+    return CaptionLikeness(table, ids=clip_tokenizer(12)(list(table.captions)).numpy())
 
 
 def test_a_caption_is_most_like_the_pictures_that_have_it(table: RowTable, likeness: CaptionLikeness) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,6 +18,7 @@ from rsitr.data.masking import CaptionMasker
 from rsitr.errors import ConfigError
 from rsitr.losses import info_nce
 from rsitr.models import CompactDualEncoder, Features
+from rsitr.models.bpe import clip_tokenizer
 from rsitr.models.compact import TRUNKS
 from rsitr.similarity import score_global, score_local
 from rsitr.training.recipes.ebaker import EbakerRecipe, StepResult, keyword_vocabulary
@@ -89,7 +89,7 @@ def step(recipe: EbakerRecipe, model: CompactDualEncoder, *, rows: np.ndarray = 
 @torch.no_grad()
 def scores(recipe: EbakerRecipe, model: CompactDualEncoder, rows: np.ndarray = ROWS) -> tuple[Tensor, Tensor]:
     """Both similarities of a batch, computed here from the captions' tokens one by one."""
-    tokenize = SimpleTokenizer(context_length=24)
+    tokenize = clip_tokenizer(24)
     captions = [recipe.table.captions[index] for index in recipe.table.row_caption[rows]]
     texts = [model.text_features(tokenize([caption])) for caption in captions]
     words = [int((tokenize([caption])[0] == 49407).nonzero()) for caption in captions]
@@ -148,7 +148,7 @@ def test_the_head_may_know_all_of_the_vocabulary(table: RowTable, model: Compact
 def test_the_head_sees_all_positions_or_those_of_the_longest_caption(
     table: RowTable, model: CompactDualEncoder
 ) -> None:
-    longest = int((SimpleTokenizer(context_length=24)(list(table.captions)) > 0).sum(dim=1).max())
+    longest = int((clip_tokenizer(24)(list(table.captions)) > 0).sum(dim=1).max())
     assert longest < 24
     for padding, positions in (("full", 24), ("batch", longest)):
         recipe = make(table, ker_padding=padding)
@@ -168,9 +168,7 @@ def test_a_batch_without_a_masked_word_has_no_reasoning_term(table: RowTable, mo
 
 @pytest.mark.parametrize("strategy", ["keyword", "attribute", "random"])
 def test_the_restricted_vocabulary_holds_every_word_that_can_be_masked(table: RowTable, strategy: Any) -> None:
-    masker = CaptionMasker(
-        SimpleTokenizer(context_length=24), context_length=24, strategy=strategy, keywords=["barn", "near", "trees"]
-    )
+    masker = CaptionMasker(clip_tokenizer(24), context_length=24, strategy=strategy, keywords=["barn", "near", "trees"])
     known = set(keyword_vocabulary(masker, table.captions))
     asked: set[int] = set()
     for seed in range(60):
@@ -288,7 +286,7 @@ def test_each_member_of_a_committee_learns_on_its_own(table: RowTable, monkeypat
     both = Features(torch.cat(unit, dim=1), images.tokens, members=2)
     recipe = make(table, local_weight=0.0, ker_weight=0.0)
     result = recipe.step(model, images=both, rows=ROWS, epoch=0, device=CPU)
-    tokenize = SimpleTokenizer(context_length=24)
+    tokenize = clip_tokenizer(24)
     texts = model.text_features(tokenize([table.captions[index] for index in table.row_caption[ROWS]])).global_emb
     each = [score_global(text_emb=text, image_emb=image) for text, image in zip(texts.chunk(2, 1), unit, strict=True)]
     expected = sum(info_nce(part, scale=20.0).item() for part in each)
@@ -340,7 +338,7 @@ def test_similarities_keep_their_digits_in_mixed_precision(table: RowTable, mode
 
 def test_all_positions_count_where_the_config_says_so(table: RowTable, model: CompactDualEncoder) -> None:
     recipe = make(table, local_tokens="all")
-    tokenize = SimpleTokenizer(context_length=24)
+    tokenize = clip_tokenizer(24)
     captions = [table.captions[index] for index in table.row_caption[ROWS]]
     expected = score_local(
         text_tokens=model.text_features(tokenize(captions)).tokens, image_tokens=pictures(4).tokens

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from open_clip.tokenizer import SimpleTokenizer
 
 from rsitr.data.masking import MASK_ID, CaptionMasker
+from rsitr.models.bpe import clip_tokenizer
 from rsitr.models.preparing import local_mask
 from rsitr.models.wordpiece import Word
 
@@ -43,7 +43,7 @@ class BpeVocabulary:
     """CLIP's byte-pair encoding, as the compact encoder reads it."""
 
     def __init__(self, *, context_length: int) -> None:
-        tokenizer = SimpleTokenizer(context_length=context_length)
+        tokenizer = clip_tokenizer(context_length)
         self._masker = CaptionMasker(tokenizer, context_length=context_length, strategy="random")
         self._tokenizer = tokenizer
 

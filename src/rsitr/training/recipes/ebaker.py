@@ -11,7 +11,6 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 
 from rsitr.config import TrainConfig
@@ -23,6 +22,7 @@ from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
 from rsitr.losses import LOSSES, EbakerLoss, MaskedWords, Targets, ebaker_loss, keep_above, word_loss
 from rsitr.losses.ebaker import precise
 from rsitr.models import CheckpointConfig, DualEncoder, Features, KeywordReasoner, TorchEncoder
+from rsitr.models.bpe import clip_tokenizer
 from rsitr.models.checkpoint import save_checkpoint
 from rsitr.models.kinds import KINDS, build_model, check_phases, model_settings
 from rsitr.models.preparing import Interpolation, Resize, cut_padding, local_mask
@@ -67,7 +67,7 @@ def build(config: TrainConfig, pictures: Collection, place: Place) -> Run:
     kind = KINDS[config.model.kind]
     encoder = TorchEncoder(
         model,
-        tokenizer=SimpleTokenizer(context_length=model.context_length),
+        tokenizer=clip_tokenizer(model.context_length),
         name=config.name,
         fingerprint="in training",
         mixture=config.mixture,
@@ -197,7 +197,7 @@ class EbakerRecipe(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(float(np.log(loss.scale))), requires_grad=loss.learn_scale)
         self.keywords = list(keywords) if ker.strategy == "keyword" else []
         self.masker = CaptionMasker(
-            SimpleTokenizer(context_length=context_length),
+            clip_tokenizer(context_length),
             context_length=context_length,
             strategy=ker.strategy,
             keywords=self.keywords,
