@@ -1,13 +1,15 @@
-"""What each process of a shared training does in a test; also the script that the second and further processes run.
+"""What each process of a shared training does in a test, and how such processes are started.
 
-python sharing.py FOLDER CONFIG    # all that two processes do
-python sharing.py FOLDER           # going on with what two have begun
+They are forked from one that has imported all of this, which takes each of them seconds otherwise.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,18 @@ from rsitr.training.rows import RowTable
 from rsitr.training.runs import Run, build_run
 from tiny import SIZES, TinyTrunk, tiny_config, tiny_model
 
-__all__ = ["SETTINGS", "assert_same_steps", "settings", "take_steps", "triplet"]
+__all__ = [
+    "SETTINGS",
+    "Started",
+    "assert_same_steps",
+    "command",
+    "go_on",
+    "settings",
+    "start",
+    "take_steps",
+    "triplet",
+    "work",
+]
 
 # The last pictures' captions hold no keyword: in the second batch, one rank of two has no masked word.
 CAPTIONS = [(f"a {word} barn near a road", f"one {word} field") for word in ("red", "green", "blue", "white")]
@@ -205,23 +218,90 @@ def take_unlike_steps(ranks: Ranks) -> dict[str, Any]:
     }
 
 
+@dataclass
+class Started:
+    """A process of several, as torchrun starts them; what it says to stderr goes into a file."""
+
+    process: Any
+    log: Path
+
+    def end(self) -> str:
+        """Wait for it, and give what it said; it must have gone well."""
+        self.process.join(timeout=900)
+        said = self.log.read_text(encoding="utf-8")
+        assert self.process.exitcode == 0, said
+        return said
+
+
+def start(
+    work: Callable[..., None], *arguments: Any, rank: int, size: int, port: int, folder: Path, **variables: str
+) -> Started:
+    """Start one of `size` processes, in a folder.
+
+    Args:
+        work: what it does; of a module, so that it can be found there.
+        arguments: of that.
+        rank: which one it is.
+        size: how many there are.
+        port: where they meet, on this machine.
+        folder: where it works.
+        variables: of its environment, besides torchrun's.
+    """
+    place = {"WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    log = folder / f"stderr of {rank} of {size}.txt"
+    process = _forks().Process(target=_run, args=(work, arguments, {**place, **meet, **variables}, folder, log))
+    process.start()
+    return Started(process, log)
+
+
+def _forks() -> Any:
+    """The context of processes, whose server imports this module before it forks."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # which the server does not look at
+    try:
+        multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
+def _run(
+    work: Callable[..., None], arguments: Sequence[Any], environment: dict[str, str], folder: Path, log: Path
+) -> None:
+    os.environ.update(environment)
+    os.chdir(folder)
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    torch.set_num_threads(1)
+    work(*arguments)
+
+
+def command(*arguments: str) -> None:
+    """`rsitr` with arguments."""
+    from rsitr.cli.app import main as rsitr
+
+    sys.argv = ["rsitr", *arguments]
+    rsitr()
+
+
 def go_on(folder: Path) -> None:
     """The further processes of a run that fewer began."""
     TRUNKS["mobilenetv2"] = TinyTrunk
-    torch.set_num_threads(1)
     with join_ranks("cpu") as (ranks, _):
         found = train_shared(ranks, folder=folder / "shared", root=Path("data"))
         steps = take_steps(ranks, settings("split", chunk_size=1))
         torch.save({"run": found, "steps": steps}, folder / f"third-{ranks.rank}.pt")
 
 
-def main(folder: Path, config: Path) -> None:
+def work(folder: Path, config: Path) -> None:
     """Steps of all settings and a training's weights into `folder`, then a whole training by the command line."""
-    from rsitr.cli.app import main as rsitr
-
     LOSSES.register("triplet")(triplet)
     TRUNKS["mobilenetv2"] = TinyTrunk
-    torch.set_num_threads(1)
     with join_ranks("cpu") as (ranks, _):
         alone, everywhere = (ranks.any(flag, device=torch.device("cpu")) for flag in (ranks.is_first, False))
         assert (alone, everywhere) == (True, False)
@@ -237,12 +317,4 @@ def main(folder: Path, config: Path) -> None:
         torch.save(train_phases(ranks, folder=folder / "phases"), folder / f"weights-{ranks.rank}.pt")
         ranks.wait()
     os.environ["MASTER_PORT"] = os.environ["NEXT_PORT"]
-    sys.argv = ["rsitr", "train", str(config), "--data-root", "data", "--out", str(folder / "run"), "--device", "cpu"]
-    rsitr()
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
-    else:
-        go_on(Path(sys.argv[1]))
+    command("train", str(config), "--data-root", "data", "--out", str(folder / "run"), "--device", "cpu")

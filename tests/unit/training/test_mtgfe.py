@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import sharing
 from fusions import BERT_SIZES, VIT_SIZES, compact_fusion_settings, write_bert
 from rsitr.config import DataConfig, ModelConfig, MtgfeConfig, Phase, TrainConfig
 from rsitr.data import CaptionedImage, load_dataset
@@ -353,19 +351,12 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(json.dumps(content), encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "rsitr", "train", "tiny.yaml", "--data-root", "data", "--out", "run"]
-    started = []
-    for rank in ("0", "1"):
-        place = {"WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        started.append(
-            subprocess.Popen(
-                [*command, "--device", "cpu"], cwd=tmp_path, env=os.environ | place | {"OMP_NUM_THREADS": "1"},
-                text=True, stderr=subprocess.PIPE,
-            )
-        )  # fmt: skip
-    said = [process.communicate(timeout=600)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], said
+        port = free.getsockname()[1]
+    train = ("train", "tiny.yaml", "--data-root", "data", "--out", "run", "--device", "cpu")
+    started = [
+        sharing.start(sharing.command, *train, rank=rank, size=2, port=port, folder=tmp_path) for rank in range(2)
+    ]
+    said = [each.end() for each in started]
     assert "best: epoch" in said[0]
     assert "epoch" not in said[1]
     assert (tmp_path / "run" / "best" / "model.safetensors").is_file()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,30 +26,15 @@ from tiny import TinyTrunk, tiny_yaml, write_tiny_data
 SIZE = 2
 
 
-def free_ports(count: int) -> list[str]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
-    ports = [str(each.getsockname()[1]) for each in sockets]
+    ports = [int(each.getsockname()[1]) for each in sockets]
     for each in sockets:
         each.close()
     return ports
-
-
-def start(rank: int, *arguments: object, ports: list[str], folder: Path, size: int = SIZE) -> subprocess.Popen[str]:
-    """One process as torchrun starts it."""
-    environment = os.environ | {
-        "WORLD_SIZE": str(size),
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": ports[0],
-        "NEXT_PORT": ports[1],
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, sharing.__file__, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, cwd=folder, text=True, stderr=subprocess.PIPE)
 
 
 @dataclass
@@ -86,14 +68,18 @@ def together(tmp_path_factory: pytest.TempPathFactory, tiny_parts: None) -> Toge
     config = tiny_yaml(folder / "tiny.yaml")
     config.write_text(config.read_text().replace("batch_size: 5", "batch_size: 6"))
     ports = free_ports(2)
-    processes = [start(rank, folder, config, ports=ports, folder=folder) for rank in range(SIZE)]
+    started = [
+        sharing.start(
+            sharing.work, folder, config, rank=rank, size=SIZE, port=ports[0], folder=folder, NEXT_PORT=str(ports[1])
+        )
+        for rank in range(SIZE)
+    ]
     alone = {name: sharing.take_steps(ALONE, sharing.settings(name)) for name in sharing.SETTINGS}
     whole = build_run(
         load_config(str(config)), root=folder / "data", folder=folder / "alone", device="cpu", provenance={}
     )
     expected = whole.trainer.run(resume=False)
-    said = [process.communicate(timeout=900)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * SIZE, said
+    said = [each.end() for each in started]
     return Together(folder=folder, said=said, alone=alone, expected=expected)
 
 
@@ -143,14 +129,14 @@ def test_ranks_agree_on_what_is_dropped_or_are_refused(together: Together) -> No
 
 def test_what_two_began_goes_on_with_three_or_one(together: Together) -> None:
     """And ends as one process alone would have trained it, but for rounding in single precision."""
-    folder, ports = together.folder, free_ports(2)
+    folder, (port,) = together.folder, free_ports(1)
     (half, _) = (each["shared"] for each in together.load("half"))
     shutil.copytree(folder / "shared", folder / "shared by one")
-    processes = [start(rank, folder, ports=ports, folder=folder, size=3) for rank in range(3)]
+    started = [sharing.start(sharing.go_on, folder, rank=rank, size=3, port=port, folder=folder) for rank in range(3)]
     whole = sharing.train_shared(ALONE, folder=folder / "whole", root=folder / "data")
     alone = sharing.train_shared(ALONE, folder=folder / "shared by one", root=folder / "data")
-    said = [process.communicate(timeout=900)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 3, said
+    for each in started:
+        each.end()
     three = together.load("third", size=3)
     assert half["losses"] == pytest.approx(whole["losses"][:1], rel=1e-5)
     assert whole["banks"]["global_threshold"] is not None
