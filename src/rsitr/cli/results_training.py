@@ -177,7 +177,7 @@ class AblateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """A model as ONNX.
+    """A model as ONNX, or an adapter as a whole model.
 
     Attributes:
         folder: of the files.
