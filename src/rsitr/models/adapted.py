@@ -22,11 +22,12 @@ from torch import Tensor, nn
 
 from rsitr.errors import ConfigError, ModelError
 from rsitr.extras import need
+from rsitr.files import fingerprint_files
 from rsitr.models.checkpoint import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_WEIGHTS_FILE,
     CheckpointConfig,
-    OpenedCheckpoint,
+    fingerprint_folder,
     open_checkpoint,
     read_config,
     save_checkpoint,
@@ -98,9 +99,7 @@ def load_adapted(
         raise ModelError(f"{folder} is an adapter of {base.name}, which is no model that torch runs")
     model = encoder.model if own is None else _restore(folder, own.config, encoder, base=base)
     _merge(folder, model, base=base)
-    settings = {key: value for key, value in about.items() if key != "base_model_name_or_path"}
-    parts = (json.dumps(settings, sort_keys=True), _fingerprint(folder, own), "" if own else encoder.fingerprint)
-    fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    fingerprint = fingerprint_folder(folder) if own else _fingerprint(folder, about, encoder)
     if own is None:
         used: Any = encoder
     else:
@@ -284,7 +283,8 @@ def _is_broken(value: Tensor) -> bool:
     return value.is_floating_point() and not bool(torch.isfinite(value).all())
 
 
-def _fingerprint(folder: Path, own: OpenedCheckpoint[Any] | None) -> str:
-    if own is not None:
-        return own.fingerprint
-    return hashlib.sha256((folder / ADAPTER_WEIGHTS_FILE).read_bytes()).hexdigest()
+def _fingerprint(folder: Path, about: dict[str, Any], base: TorchEncoder) -> str:
+    """Of an adapter of others: its base has one, too."""
+    settings = {key: value for key, value in about.items() if key != "base_model_name_or_path"}
+    weights = fingerprint_files(folder / ADAPTER_WEIGHTS_FILE)
+    return hashlib.sha256(f"{json.dumps(settings, sort_keys=True)} {weights} {base.fingerprint}".encode()).hexdigest()

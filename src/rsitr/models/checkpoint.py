@@ -203,6 +203,26 @@ def open_checkpoint(folder: Path, load: Callable[[Path], Content]) -> OpenedChec
     return OpenedCheckpoint(config=config, content=content, fingerprint=fingerprint.hexdigest())
 
 
+def fingerprint_folder(folder: Path) -> str:
+    """What the model of a checkpoint folder is known by: digest of its weights and of its settings.
+
+    Of an adapter, its strength is part of that; where its base lies is not.
+
+    Raises:
+        ModelError: as :func:`load_checkpoint`.
+    """
+    opened = open_checkpoint(folder, lambda _path: None)
+    if not opened.config.base:
+        return opened.fingerprint
+    path = folder / ADAPTER_CONFIG_FILE
+    try:
+        about = dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read as JSON ({error}); copy it again") from error
+    about.pop("base_model_name_or_path", None)
+    return hashlib.sha256(f"{json.dumps(about, sort_keys=True)} {opened.fingerprint}".encode()).hexdigest()
+
+
 def record_mixture(folder: Path, checkpoint: Checkpoint, *, mixture: Mixture, rerank: str | None = None) -> None:
     """Write another mixture, and another re-ranking if one is given, into a checkpoint's config.
 
