@@ -26,6 +26,7 @@ from rsitr.files import fingerprint_files
 from rsitr.models.checkpoint import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_WEIGHTS_FILE,
+    PACKAGED,
     CheckpointConfig,
     fingerprint_folder,
     open_checkpoint,
@@ -38,6 +39,7 @@ from rsitr.models.inference import explain_misfit, read_inference
 from rsitr.models.kinds import KINDS
 from rsitr.models.precision import FAITHFUL
 from rsitr.models.start import find_checkpoint
+from rsitr.models.wordpiece import VOCABULARY_FILE
 
 __all__ = ["Base", "Merged", "export_merged", "load_adapted"]
 
@@ -146,6 +148,10 @@ def export_merged(
                 shutil.copyfile(file, into / file.name)
     else:
         save_checkpoint(into, config=_describe(source, encoder, base=base), weights=dict(model.state_dict()))
+        for words in (PACKAGED / base.place / VOCABULARY_FILE, Path(base.place) / VOCABULARY_FILE):
+            if words.is_file():
+                shutil.copyfile(words, into / VOCABULARY_FILE)
+                break
     written = load(str(into))
     pictures = trial_pictures(encoder.image_size_px)
     sides = [

@@ -118,6 +118,8 @@ def adapt_model(model: nn.Module, *, settings: AdapterConfig, base: str, untrain
     part = adapted_part(model)
     weights_sha256, n_parameters = digest_weights(part.state_dict()), sum(one.numel() for one in part.parameters())
     targets = choose_targets(part, settings.targets, called=_called(model), untrained=untrained)
+    if not targets:
+        raise ConfigError("no part of the model can have an adapter: it has neither attention nor linear layers")
     whole = [name for name in targets if isinstance(part.get_submodule(name), nn.MultiheadAttention)]
     if settings.dropout and whole:
         raise ConfigError(
@@ -206,7 +208,10 @@ def _called(model: Any) -> set[nn.Module]:
 
 
 def _able(part: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The parts that can have an adapter, by name. What is inside of attention is read by it, never called."""
+    """The parts that can have an adapter, by name, with no way of their own to compute, such as a padding.
+
+    What is inside of attention is read by it, never called.
+    """
     from open_clip.modified_resnet import AttentionPool2d
 
     inside: tuple[str, ...] = ()
@@ -218,7 +223,9 @@ def _able(part: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         if isinstance(module, nn.MultiheadAttention):
             if module._qkv_same_embed_dim:
                 yield name, module
-        elif isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1):
+        elif type(module).forward is nn.Linear.forward or (
+            type(module).forward is nn.Conv2d.forward and module.groups == 1
+        ):
             yield name, module
 
 

@@ -170,6 +170,8 @@ def name_on_hub(name: str | None) -> str | None:
     if known is not None:
         return known.repository
     architecture, _, tag = name.partition(":")
+    if tag.startswith("hf-hub:"):
+        return "/".join(tag.removeprefix("hf-hub:").split("/")[:2])
     if tag and has_package("open_clip"):
         import open_clip
 

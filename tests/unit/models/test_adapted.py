@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import sys
@@ -16,6 +17,7 @@ import pytest
 import torch
 import transformers
 from numpy.testing import assert_allclose
+from peft.tuners.lora.layer import Conv2d
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -26,14 +28,16 @@ from adapting import adapter_config, tiny_architectures, write_base, write_compa
 from rsitr.cli.app import main
 from rsitr.config import AdapterConfig, ModelConfig
 from rsitr.errors import ModelError
-from rsitr.models import load_encoder, load_model
+from rsitr.models import CheckpointConfig, load_encoder, load_model
+from rsitr.models.adapted import export_merged
+from rsitr.models.adapters import adapt_model, save_adapter
 from rsitr.models.checkpoint import load_checkpoint, read_config, record_mixture
 from rsitr.models.compact import TRUNKS
 from rsitr.models.openclip import OpenClipDualEncoder
 from rsitr.models.start import take_weights
 from rsitr.training.runs import build_run
 from rsitr.types import FloatArray, Mixture
-from tiny import SIZES, TinyTrunk, tiny_model, write_tiny_data
+from tiny import SIZES, TinyTrunk, tiny_model, write_tiny_data, write_tiny_lookout
 
 TEXTS = ["a red barn", "two white planes near a road", "many trees"]
 PICTURES = list(np.random.default_rng(3).integers(0, 256, (4, 48, 48, 3), dtype=np.uint8))
@@ -142,6 +146,35 @@ def test_an_adapter_and_its_base_become_one_ordinary_model(
     assert "is not empty: name a new folder" in capsys.readouterr().err
     assert run(monkeypatch, "export", whole, "--merged", tmp_path / "more") == 2
     assert "is no folder of an adapter" in capsys.readouterr().err
+
+
+def test_adapters_that_a_loop_of_ones_own_trained_on_a_lookout_are_a_model(tmp_path: Path) -> None:
+    """Its words are read by the vocabulary of its base."""
+    base, texts = write_tiny_lookout(tmp_path / "base"), ["a lake", "lakes, a road", "road"]
+    encoder = load_model(str(base), device="cpu")
+    adapted = adapt_model(encoder.model, settings=AdapterConfig(kind="lora", rank=2), base=str(base))
+    convolutions = [part for part in adapted.part.modules() if isinstance(part, Conv2d)]
+    assert convolutions
+    assert all(part.get_base_layer().groups == 1 for part in convolutions)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for name, value in encoder.model.named_parameters():
+            if "lora_B" in name:
+                value.normal_(std=0.05)
+    config = CheckpointConfig(kind="lookout", name="mine", model=read_config(base).model)
+    save_adapter(tmp_path / "mine", config=config, adapted=adapted)
+    expected = encoder.encode_images(PICTURES).global_emb, encoder.encode_texts(texts).global_emb
+    load: Any = functools.partial(load_model, device="cpu")
+    merged = export_merged(tmp_path / "mine", tmp_path / "whole", find=str, load=load)
+    assert min(merged.image_cosine, merged.text_cosine) >= 0.9999  # of numbers in half precision
+    for name in ("mine", "whole"):
+        model = load(str(tmp_path / name))
+        found = model.encode_images(PICTURES).global_emb, model.encode_texts(texts).global_emb
+        assert least_cosine(found, expected) >= (0.99999 if name == "mine" else 0.9999)
+    plain = load(str(base))
+    assert (
+        least_cosine((plain.encode_images(PICTURES).global_emb, plain.encode_texts(texts).global_emb), expected) < 0.999
+    )
 
 
 def test_a_mixture_is_recorded_in_an_adapter_as_in_any_checkpoint(copied: Path) -> None:

@@ -67,9 +67,8 @@ def test_an_interrupted_training_of_adapters_ends_as_one_that_was_not_and_the_ba
     whole = make(config, name="whole")
     before = base_of(whole)
     whole.trainer.run(resume=True)
-    for stop in (3, 7):  # amid the first epoch, amid the second, in which pairs are dropped
-        with pytest.raises(Interrupted):
-            make(config, name="cut", stop_at=stop).trainer.run(resume=True)
+    with pytest.raises(Interrupted):  # amid the second epoch, in which pairs are dropped
+        make(config, name="cut", stop_at=7).trainer.run(resume=True)
     cut = make(config, name="cut")
     cut.trainer.run(resume=True)
     assert whole.trainer.position.total_step == cut.trainer.position.total_step == 10
