@@ -42,6 +42,7 @@ demo: $(STAMP) ## Draw a scene, index it, search it, and write a report with pic
 # A file at a time for each core, so that what the tests of a file share is set up once; in their order, so that those in
 # a browser, which take longest, come first and the small ones fill what is left.
 test: $(STAMP) page browser ## Run the tests on all cores: CPU, offline, minutes
+	@$(BIN)/python -m compileall -q src  # or each of the many processes that tests start would compile all of it
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP) ## Lint, formatting, types, and the directions of imports

@@ -23,7 +23,8 @@ from rsitr.config import Settings, TrainConfig
 
 ROOMS = (
     *("data", "geo", "models", "losses", "similarity", "rerank", "index", "search", "formats", "evaluation"),
-    *("training", "service", "assistants", "config", "registry", "calibration", "catalogue", "types", "errors"),
+    *("training", "sharing", "service", "assistants", "config", "registry", "calibration", "catalogue"),
+    *("types", "errors"),
 )
 DOCS = Path(__file__).parent
 

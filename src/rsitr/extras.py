@@ -22,6 +22,8 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxscript": "onnx",
     "transformers": "transformers",
+    "peft": "adapters",
+    "huggingface_hub": "train",
 }
 """The extra of each package; a package that several have belongs to the smallest."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adapting import tiny_architectures, write_base
 from fusions import BERT_SIZES, VIT_SIZES, write_bert
 from generators import write_karpathy_dataset, write_nwpu_dataset
 from rsitr import config as config_module
@@ -247,13 +248,18 @@ def test_a_packaged_config_is_built(name: str, tmp_path: Path) -> None:
             write_bert(tmp_path / "bert")
             small = BERT_SIZES | VIT_SIZES | {"context_length": 16}
             model = model.replace(settings=small, init_text=str(tmp_path / "bert"))
-    run = build_run(
-        config.replace(phases=phases, model=model),
-        root=tmp_path,
-        folder=tmp_path / "run",
-        device="cpu",
-        provenance={},
-    )
+    with tiny_architectures(tmp_path / "architectures"):
+        if config.adapter.kind != "none":  # they stand on a whole model
+            write_base(tmp_path / "base.safetensors")
+            base = str(tmp_path / "base.safetensors")
+            model = model.replace(settings={"architecture": "lora-vit"}, init=base)
+        run = build_run(
+            config.replace(phases=phases, model=model),
+            root=tmp_path,
+            folder=tmp_path / "run",
+            device="cpu",
+            provenance={},
+        )
     assert len(run.table.images) == 2 * len(config.data.sets)
     if config.recipe == "mtgfe":
         assert run.trainer.recipe.settings == config.mtgfe

@@ -36,6 +36,7 @@ from rsitr.cli.mcp import mcp
 from rsitr.cli.models import models
 from rsitr.cli.search import search
 from rsitr.cli.serve import serve
+from rsitr.cli.sharing import card, push
 from rsitr.cli.train import train
 from rsitr.cli.tune import tune
 from rsitr.errors import RsitrError
@@ -159,6 +160,8 @@ app.command("explain")(explain)
 app.command("ablate")(ablate)
 app.command("figures")(figures)
 app.command("export")(export)
+app.command("card")(card)
+app.command("push")(push)
 app.command("embeddings")(embeddings)
 app.command("export-embeddings")(export_embeddings)
 app.command("evaluate-embeddings")(evaluate_embeddings)

@@ -68,7 +68,8 @@ def models(
 ) -> None:
     """List the models that have a short name, with size, licence, and what is known of how good they are.
 
-    Others are named by their folder, or as open_clip names them; the guide on published checkpoints says how.
+    Others are named by their folder, be it of adapters (LoRA), or as open_clip names them; the guide on published
+    checkpoints says how.
     """
     told = tell_models(name)
     if as_json:

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = [
     "AblateResult",
     "CalibrateResult",
+    "CardResult",
     "CheckResult",
     "ConfigsResult",
     "DistillResult",
@@ -23,6 +24,7 @@ __all__ = [
     "KeywordsResult",
     "LeakageResult",
     "MergeResult",
+    "PushResult",
     "TrainResult",
     "TuneResult",
 ]
@@ -177,7 +179,7 @@ class AblateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """A model as ONNX.
+    """A model as ONNX, or an adapter as a whole model.
 
     Attributes:
         folder: of the files.
@@ -192,6 +194,40 @@ class ExportResult:
     size_bytes: int
     image_cosine: float
     text_cosine: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardResult:
+    """A model's card.
+
+    Attributes:
+        file: that was written.
+        licence: that it states; null where it states none.
+        reports: whose figures are in it.
+        left_out: reports beside the checkpoint that are of other weights.
+    """
+
+    file: str
+    licence: str | None
+    reports: list[str]
+    left_out: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushResult:
+    """A model that was handed to others.
+
+    Attributes:
+        target: address of the repository, or the folder; with --dry-run the repository's name.
+        dry_run: whether nothing was sent or written.
+        files: bytes of each file that went, or would go.
+        left_out: what else is in the checkpoint's folder, and stays.
+    """
+
+    target: str
+    dry_run: bool
+    files: dict[str, int]
+    left_out: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)

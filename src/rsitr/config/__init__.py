@@ -15,6 +15,7 @@ from rsitr.config.files import (
 )
 from rsitr.config.parsing import Listed, Settings, parse, require
 from rsitr.config.sections import (
+    AdapterConfig,
     DataConfig,
     EbaConfig,
     KerConfig,
@@ -28,6 +29,7 @@ from rsitr.config.training import TrainConfig
 
 __all__ = [
     "CONFIG_FOLDER",
+    "AdapterConfig",
     "DataConfig",
     "EbaConfig",
     "KerConfig",

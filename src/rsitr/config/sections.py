@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from rsitr.config.parsing import Listed, Settings, require
 
 __all__ = [
+    "AdapterConfig",
     "DataConfig",
     "EbaConfig",
     "KerConfig",
@@ -81,6 +82,34 @@ class ModelConfig(Settings):
     """Of the file `init`, checked before use, or null; not for fusion, whose parts have fingerprints."""
     local_tokens: Literal["valid", "valid_sos", "all"] = "valid"
     """Text tokens that count as local (METHODS 1.1)."""
+
+
+class AdapterConfig(Settings):
+    """Adapters (our addition): small matrices beside those of `model.init` are trained, which stay as they are.
+
+    Needs the extra: pip install "rsitr[adapters]".
+    """
+
+    kind: Literal["none", "lora"] = "none"
+    """`none` trains the model itself; `lora` (Hu et al. 2021), beside each chosen matrix a product of two narrow
+    ones, through peft."""
+    rank: int = Field(default=16, ge=1)
+    """Width of the narrow matrices."""
+    alpha: float = Field(default=32.0, gt=0)
+    """Their product is multiplied by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """On what goes into the narrow matrices, in training; not with open_clip's attention, whose matrices are used as a
+    whole."""
+    targets: Listed[str] | None = None
+    """Which parts of the model get them, by the end of their names, such as `[attn, mlp.c_fc]`, or whole ones; null
+    takes attention, linear layers and, of a convolutional network, convolutions of both sides."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        set_here = self.model_fields_set - {"kind"}
+        changed = [name for name in set_here if getattr(self, name) != type(self).model_fields[name].default]
+        require(self.kind != "none" or not changed, f"{', '.join(sorted(changed))}: belongs to kind: lora, set that")
+        return self
 
 
 class LossConfig(Settings):

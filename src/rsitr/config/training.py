@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from rsitr.config.parsing import Listed, Settings, from_keys, require
 from rsitr.config.sections import (
+    AdapterConfig,
     DataConfig,
     EbaConfig,
     KerConfig,
@@ -27,7 +28,7 @@ __all__ = ["TrainConfig"]
 NO_PART_OF_A_RUN: Any = {"data": {"workers"}, "chunk_size": True, "activation_checkpointing": True}
 """Settings that no result depends on but for rounding and, as with the number of processes, the draws of dropout."""
 
-LATER = ("data.splits", "loss.align", "keywords", "precision", "options")
+LATER = ("data.splits", "loss.align", "keywords", "precision", "options", "adapter")
 """Settings, `section.setting`, that came after 0.1: by default they leave a run known by what it was known by then."""
 
 OTHERS = {
@@ -44,6 +45,7 @@ OTHERS = {
             "model.local_tokens",
             "model.init_sha256",
             "chunk_size",
+            "adapter",
         ),
         "options",
     ),
@@ -64,6 +66,8 @@ class TrainConfig(Settings):
     """What is trained."""
     phases: Listed[Phase]
     """Stretches of training, one after another."""
+    adapter: AdapterConfig = AdapterConfig()
+    """Of `ebaker`: small matrices that are trained in place of the model."""
     loss: LossConfig = LossConfig()
     """Of `ebaker`: its alignment terms."""
     ker: KerConfig = KerConfig()

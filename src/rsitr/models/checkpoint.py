@@ -30,6 +30,8 @@ PACKAGED = Path(__file__).parent / "weights"
 """Folder of the packaged models."""
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 WEIGHTS_PART = f".{WEIGHTS_FILE}.part"
+ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+"""Of an adapter, as peft calls them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class CheckpointConfig:
         inference: local tokens and preprocessing; mixture and, if there is one, re-ranking, as tuned on validation.
         training: how the weights came about: config, commit, data, hash of the ids trained on, validation results.
         weights_sha256: of the weights' file; :func:`save_checkpoint` sets it. Empty in older checkpoints.
+        base: of an adapter the model that it belongs to, its name and the digest of its weights; empty for a model.
     """
 
     kind: str
@@ -51,6 +54,12 @@ class CheckpointConfig:
     inference: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
+    base: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights_file(self) -> str:
+        """Name of the file that holds its weights."""
+        return ADAPTER_WEIGHTS_FILE if self.base else WEIGHTS_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +112,16 @@ def save_checkpoint(
     # save_file leaves the mode of a temporary file; others on the machine may read a model.
     part.chmod(0o644)
     # The config first: it tells that older weights are not its own, which an older config cannot.
-    config = replace(config, weights_sha256=fingerprint_files(part))
-    write_json(folder / CONFIG_FILE, {"format": FORMAT, **asdict(config)})
+    write_config(folder, replace(config, weights_sha256=fingerprint_files(part)))
     part.replace(folder / WEIGHTS_FILE)
+
+
+def write_config(folder: Path, config: CheckpointConfig) -> None:
+    """Write a checkpoint folder's `config.json` alone; one without a base is as older versions read it."""
+    content = asdict(config)
+    if not config.base:
+        del content["base"]
+    write_json(folder / CONFIG_FILE, {"format": FORMAT, **content})
 
 
 def read_config(folder: Path) -> CheckpointConfig:
@@ -165,7 +181,7 @@ def open_checkpoint(folder: Path, load: Callable[[Path], Content]) -> OpenedChec
     """
     written = _read_config(folder)
     config = _parse_config(folder, written)
-    path = folder / WEIGHTS_FILE
+    path = folder / config.weights_file
     fingerprint, digest = hashlib.sha256(written), hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -176,15 +192,35 @@ def open_checkpoint(folder: Path, load: Callable[[Path], Content]) -> OpenedChec
             # As long as it is open, no other file can be taken for it: what was loaded is what was digested.
             same = os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError as error:
-        raise ModelError(f"{folder} has no {WEIGHTS_FILE}; copy the whole checkpoint folder") from error
+        raise ModelError(f"{folder} has no {path.name}; copy the whole checkpoint folder") from error
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} cannot be read as safetensors ({error}); copy it again") from error
     if config.weights_sha256 and not (same and config.weights_sha256 == digest.hexdigest()):
         raise ModelError(
             f"{path} is not what {CONFIG_FILE} was saved with: somebody is saving, then try again; or was interrupted, "
-            f"then rename {WEIGHTS_PART} to {WEIGHTS_FILE}; or has copied one file without the other"
+            f"then rename .{path.name}.part to {path.name}; or has copied one file without the other"
         )
     return OpenedCheckpoint(config=config, content=content, fingerprint=fingerprint.hexdigest())
+
+
+def fingerprint_folder(folder: Path) -> str:
+    """What the model of a checkpoint folder is known by: digest of its weights and of its settings.
+
+    Of an adapter, its strength is part of that; where its base lies is not.
+
+    Raises:
+        ModelError: as :func:`load_checkpoint`.
+    """
+    opened = open_checkpoint(folder, lambda _path: None)
+    if not opened.config.base:
+        return opened.fingerprint
+    path = folder / ADAPTER_CONFIG_FILE
+    try:
+        about = dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read as JSON ({error}); copy it again") from error
+    about.pop("base_model_name_or_path", None)
+    return hashlib.sha256(f"{json.dumps(about, sort_keys=True)} {opened.fingerprint}".encode()).hexdigest()
 
 
 def record_mixture(folder: Path, checkpoint: Checkpoint, *, mixture: Mixture, rerank: str | None = None) -> None:
@@ -194,7 +230,7 @@ def record_mixture(folder: Path, checkpoint: Checkpoint, *, mixture: Mixture, re
     """
     chosen = {"mixture": asdict(mixture), **({} if rerank is None else {"rerank": rerank})}
     config = replace(checkpoint.config, inference={**checkpoint.config.inference, **chosen})
-    write_json(folder / CONFIG_FILE, {"format": FORMAT, **asdict(config)})
+    write_config(folder, config)
 
 
 def _stored(value: Tensor, *, dtype: torch.dtype) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rsitr.config import ModelConfig, TrainConfig, parse
 from rsitr.errors import ConfigError, ModelError
 from rsitr.files import fingerprint_files
-from rsitr.models.checkpoint import PACKAGED, Checkpoint, read_config
+from rsitr.models.checkpoint import PACKAGED, Checkpoint, load_checkpoint, read_config
 from rsitr.models.compact import CompactConfig, CompactDualEncoder
 from rsitr.models.convert import CONVERTERS
 from rsitr.models.dual import DualEncoder
@@ -28,10 +28,11 @@ from rsitr.models.lexicon import Lexicon
 from rsitr.models.lookout import LookoutConfig, LookoutDualEncoder
 from rsitr.models.preparing import EOS_ID, SEP_ID
 from rsitr.models.start import find_checkpoint, take_weights
+from rsitr.models.weight_files import require_fit
 from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 from rsitr.registry import Registry
 
-__all__ = ["KINDS", "Kind", "Reader", "build_model", "check_phases", "model_settings"]
+__all__ = ["KINDS", "Kind", "Reader", "build_model", "check_phases", "model_settings", "name_base"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,32 @@ def build_model(
 def model_settings(model: nn.Module, *, config: ModelConfig) -> dict[str, Any]:
     """What the model has to be built from again."""
     return KINDS[config.kind].record(model, config)
+
+
+def name_base(config: ModelConfig, model: nn.Module) -> str:
+    """The name by which the whole of the model that a training starts from can be loaded again, for adapters on it.
+
+    Args:
+        config: of the model.
+        model: as :func:`build_model` gives it.
+
+    Raises:
+        ConfigError: the training starts from no whole model.
+        ModelError: the model that it starts from has other parts than this one.
+    """
+    trained = _find_trained(config)
+    if config.init is not None and trained is not None:
+        architecture = f"the model of kind {config.kind} that model.settings describe"
+        weights = load_checkpoint(trained).weights
+        require_fit(weights, model.state_dict(), what=config.init, architecture=architecture)
+        return config.init if trained.parent == PACKAGED else str(trained.absolute())
+    if config.kind == "open_clip" and config.init is not None:
+        init = Path(config.init)
+        return f"{config.settings['architecture']}:{init.absolute() if init.is_file() else config.init}"
+    raise ConfigError(
+        "adapters are trained on a whole model, and model.init is "
+        f"{'null' if config.init is None else f'{config.init!r}, weights of a part'}: name a trained model there"
+    )
 
 
 def _find_trained(config: ModelConfig) -> Path | None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from rsitr.catalogue import OPEN_CLIP_FILE, KnownModel, find_known
+from rsitr.catalogue import OPEN_CLIP_FILE, KnownModel, find_known, models_folder
 from rsitr.errors import ModelError
+from rsitr.extras import need
 from rsitr.models.encoder import TorchEncoder
 from rsitr.models.huggingface import load_transformers
 from rsitr.types import GLOBAL_ONLY
 
-__all__ = ["load_known"]
+__all__ = ["fetch_folder", "has_network", "load_known"]
 
 FOLDER_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
 """What of a repository of transformers makes its model."""
@@ -37,7 +38,7 @@ def load_known(known: KnownModel, *, device: str | None = None) -> TorchEncoder:
 def _fetch(known: KnownModel) -> Path:
     if known.repository is None:
         raise ModelError(_say_missing(known, "and not on the hub"))
-    if not _has_network():  # the hub's client would try for half a minute, and tell of each time
+    if not has_network():  # the hub's client would try for half a minute, and tell of each time
         raise ModelError(_say_missing(known, "and the hub cannot be reached"))
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -49,11 +50,34 @@ def _fetch(known: KnownModel) -> Path:
     except (LocalEntryNotFoundError, OSError) as error:  # no network, or told to go without
         raise ModelError(_say_missing(known, "and the hub cannot be reached")) from error
     except Exception as error:  # the hub client raises many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".:")
-        raise ModelError(_say_missing(known, f"and the hub does not give them: {reason}")) from error
+        raise ModelError(_say_missing(known, f"and the hub does not give them: {_first_line(error)}")) from error
 
 
-def _has_network() -> bool:
+def fetch_folder(repository: str) -> Path:
+    """The folder of a repository of the hub: where a person has put it, in the hub client's cache, or fetched.
+
+    Raises:
+        ModelError: it is not here and cannot be fetched; the message says what to do.
+    """
+    need("huggingface_hub", what=f"{repository} on the hub", error=ModelError)
+    from huggingface_hub import snapshot_download
+
+    place = models_folder() / repository
+    if (place / "config.json").is_file():
+        return place
+    missing = (
+        f"{repository} is not here, {{}}; fetch it where there is a network: `hf download {repository}`, into {place}"
+    )
+    patterns = list(FOLDER_FILES)
+    try:
+        return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=not has_network()))
+    except OSError as error:  # no network, or told to go without
+        raise ModelError(missing.format("and the hub cannot be reached")) from error
+    except Exception as error:  # the hub client raises many kinds
+        raise ModelError(missing.format(f"and the hub does not give it: {_first_line(error)}")) from error
+
+
+def has_network() -> bool:
     """Whether the hub's name leads anywhere; not asked where a proxy knows, or the client is to stay offline."""
     from huggingface_hub import constants
 
@@ -65,6 +89,10 @@ def _has_network() -> bool:
     except OSError:
         return False
     return True
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".:")
 
 
 def _say_missing(known: KnownModel, reason: str) -> str:

@@ -50,6 +50,10 @@ def take_weights(model: nn.Module, folder: Path, *, kind: str) -> str:
     checkpoint = load_checkpoint(folder)
     if checkpoint.config.kind != kind:
         raise ModelError(f"{folder} is of kind {checkpoint.config.kind}, model.kind is {kind}: name one of that kind")
+    if checkpoint.config.base:
+        raise ModelError(
+            f"{folder} is an adapter, no whole model: write one, `rsitr export {folder} --merged NEW`, and name that"
+        )
     own = model.state_dict()
     taken = {
         name: value for name, value in checkpoint.weights.items() if name in own and value.shape == own[name].shape

@@ -11,7 +11,7 @@ from rsitr.catalogue import CATALOGUE
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, ModelError
 from rsitr.extras import has_package, need
-from rsitr.models.checkpoint import CONFIG_FILE, PACKAGED, Checkpoint, load_checkpoint
+from rsitr.models.checkpoint import ADAPTER_CONFIG_FILE, CONFIG_FILE, PACKAGED, Checkpoint, load_checkpoint
 from rsitr.models.graphs import has_graphs
 from rsitr.models.inference import explain_misfit, read_inference
 from rsitr.registry import Registry
@@ -20,7 +20,7 @@ from rsitr.types import Encoder
 if TYPE_CHECKING:
     from rsitr.models.encoder import TorchEncoder
 
-__all__ = ["MODELS", "describe_models", "from_checkpoint", "load_encoder", "load_model"]
+__all__ = ["MODELS", "describe_models", "find_base", "from_checkpoint", "load_encoder", "load_model"]
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What a system with a GPU that torch may use has: NVIDIA's driver, AMD's, and that of Windows' Linux."""
@@ -59,8 +59,9 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
 
     Args:
         name: `lookout` or `compact` (packaged); another one that `rsitr models` lists, e.g. `remoteclip-vit-b-32`; a
-            checkpoint folder, or one of transformers' CLIP or SigLIP; an open_clip architecture with its tag or weights
-            file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or `hf-hub:OWNER/NAME`; or the name of one's own that is
+            checkpoint folder, one of an adapter, or one of transformers' CLIP or SigLIP; an open_clip architecture with
+            its tag or weights file, `ARCHITECTURE:TAG` or `ARCHITECTURE:FILE`; or `hf-hub:OWNER/NAME`; or the name of
+            one's own that is
             registered in `MODELS`, which need not be a `TorchEncoder`.
         device: e.g. `cpu`, `cuda:0`; a GPU if there is one when it is None.
 
@@ -85,6 +86,10 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
     folder = _find_folder(name)
     if folder is not None:
         need("torch", what=f"the model {name}", error=ModelError)
+        if (folder / ADAPTER_CONFIG_FILE).is_file():
+            from rsitr.models.adapted import load_adapted
+
+            return load_adapted(folder, name=name, find=find_base, load=_load_on_cpu, device=device)
         from rsitr.models.huggingface import is_transformers_folder, load_transformers
 
         if is_transformers_folder(folder):
@@ -103,6 +108,26 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Torch
         f"there is no model {name!r}: use {describe_models()}, a checkpoint folder, an open_clip name with its tag or "
         "file such as ViT-B-32-quickgelu:openai, or hf-hub:OWNER/NAME; `rsitr models` lists more"
     )
+
+
+def find_base(name: str) -> str:
+    """What :func:`load_model` takes for the base that an adapter names: the same, or the folder of a hub's repository.
+
+    Raises:
+        ModelError: the repository is not here, and cannot be fetched.
+    """
+    known = next((one for one in CATALOGUE.values() if name in (one.name, one.repository)), None)
+    if known is not None:
+        return known.name
+    if _find_folder(name) is not None or name in MODELS or ":" in name or name.count("/") != 1:
+        return name
+    from rsitr.models.shortnames import fetch_folder
+
+    return str(fetch_folder(name))
+
+
+def _load_on_cpu(name: str) -> TorchEncoder:
+    return load_model(name, device="cpu")
 
 
 def describe_models() -> str:

@@ -117,6 +117,9 @@ class Trainer:
         self.identity = identity
         self.position = Position()
         self.weights = TrainedWeights(model)
+        # What a training leaves alone from the start, such as a model under adapters, no phase takes up.
+        trunk = self._trunk.parameters() if self._trunk is not None else ()
+        self._trunk_weights = [parameter for parameter in trunk if parameter.requires_grad]
         self.batches = BatchReader(
             table=table,
             data=config.data,
@@ -241,7 +244,7 @@ class Trainer:
     def _start_phase(self) -> None:
         """The optimizer of the current phase, or of the last when all are done; a frozen trunk is no part of it."""
         phase = self.phases[min(self.position.phase, len(self.phases) - 1)]
-        trunk = list(self._trunk.parameters()) if self._trunk is not None else []
+        trunk = self._trunk_weights
         in_trunk = {id(parameter) for parameter in trunk}
         for parameter in trunk:
             parameter.requires_grad_(phase.trunk_lr is not None)

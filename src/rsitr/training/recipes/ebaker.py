@@ -23,10 +23,10 @@ from rsitr.losses import LOSSES, EbakerLoss, MaskedWords, Targets, ebaker_loss, 
 from rsitr.losses.ebaker import precise
 from rsitr.models import CheckpointConfig, DualEncoder, Features, KeywordReasoner, TorchEncoder
 from rsitr.models.bpe import clip_tokenizer
-from rsitr.models.checkpoint import save_checkpoint
 from rsitr.models.kinds import KINDS, build_model, check_phases, model_settings
 from rsitr.models.preparing import Interpolation, Resize, cut_padding, local_mask
 from rsitr.similarity import score_global, score_local
+from rsitr.training.adapting import adapt, save_trained
 from rsitr.training.bank import SimilarityBank
 from rsitr.training.chunks import apply_in_chunks, encode_in_chunks
 from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
@@ -53,6 +53,7 @@ def build(config: TrainConfig, pictures: Collection, place: Place) -> Run:
     # Before every picture is looked at, which takes a while: what is wrong with the model shows at once.
     model = build_model(config.model, root=place.root, on_note=place.on_note)
     check_phases(config, size_px=model.image_size_px)
+    adapted = adapt(model, config=config, on_note=place.on_note)
     pictures = place.look_through(pictures, config=config)
     table = RowTable.of(pictures.training)
     keywords = _choose_keywords(config, pictures)
@@ -81,33 +82,30 @@ def build(config: TrainConfig, pictures: Collection, place: Place) -> Run:
 
     def export(position: Position) -> None:
         result = validator.tuned(local=config.loss.local_weight > 0) if config.tune else validator.latest
-        save_checkpoint(
-            place.folder / "best",
-            config=CheckpointConfig(
-                kind=config.model.kind,
-                name=config.name,
-                model=model_settings(model, config=config.model),
-                inference={
-                    "mixture": dataclasses.asdict(result.mixture),
-                    "local_tokens": config.model.local_tokens,
-                    "resize": encoder.resize,
-                    "interpolation": encoder.interpolation,
-                    **({"rerank": validator.reranked(config.rerank, result.mixture)} if config.rerank else {}),
-                },
-                training={
-                    "config": config.model_dump(),
-                    "epoch": position.epoch,
-                    "seconds": round(position.seconds, 1),
-                    "n_images": len(pictures.training),
-                    "n_rows": len(table),
-                    "ids_sha256": table.ids_sha256,
-                    "data_sha256": pictures.data_sha256,
-                    "validation": result.results,
-                    **place.provenance,
-                },
-            ),
-            weights=dict(model.state_dict()),
+        described = CheckpointConfig(
+            kind=config.model.kind,
+            name=config.name,
+            model=model_settings(model, config=config.model),
+            inference={
+                "mixture": dataclasses.asdict(result.mixture),
+                "local_tokens": config.model.local_tokens,
+                "resize": encoder.resize,
+                "interpolation": encoder.interpolation,
+                **({"rerank": validator.reranked(config.rerank, result.mixture)} if config.rerank else {}),
+            },
+            training={
+                "config": config.model_dump(),
+                "epoch": position.epoch,
+                "seconds": round(position.seconds, 1),
+                "n_images": len(pictures.training),
+                "n_rows": len(table),
+                "ids_sha256": table.ids_sha256,
+                "data_sha256": pictures.data_sha256,
+                "validation": result.results,
+                **place.provenance,
+            },
         )
+        save_trained(place.folder / "best", config=described, model=model, adapted=adapted)
 
     def report_eliminated(position: Position) -> None:
         write_eliminated(recipe, epoch=position.epoch, folder=place.folder / ELIMINATED_FOLDER)
