@@ -17,7 +17,7 @@ ARGS ?=
 ONLY ?= *
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs page browser screenshots plugin wheel clean distclean
+.PHONY: help setup demo test check format bench docs page browser screenshots plugin wheel dist clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ plugin: ## Pack the plugin for QGIS into dist/
 
 wheel: $(STAMP) ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
+
+dist: $(STAMP) page ## Build wheel and source distribution into dist/, check them, and write their SHA-256 sums
+	$(BIN)/python packaging/dist.py dist
 
 clean: ## Remove caches and generated output; trained models in runs/ stay
 	rm -rf build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

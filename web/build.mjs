@@ -71,7 +71,7 @@ const trimStyle = {
   },
 };
 
-/** Every package that the page carries: those under "dependencies" and what they need in turn. */
+/** Every package that the page carries, by its folder: those under "dependencies" and what they need in turn. */
 async function listBundled() {
   const found = new Map();
   const visit = async (name, from) => {
@@ -95,9 +95,13 @@ async function findPackage(name, from) {
   }
 }
 
+/** Their licences for people, and a list for the bill of materials that the wheel carries (packaging/sbom.py). */
 async function writeLicences(folder) {
   const parts = ["What this page carries beside its own code, and under which licence.\n"];
+  const list = [];
   for (const [where, record] of await listBundled()) {
+    const needs = Object.keys(record.dependencies ?? {}).sort();
+    list.push({ name: record.name, version: record.version, license: record.license ?? null, needs });
     const files = (await readdir(where)).filter((name) => /^(licen[cs]e|copying|notice)/i.test(name)).sort();
     const texts = await Promise.all(files.map((name) => readFile(join(where, name), "utf8")));
     const author = typeof record.author === "string" ? record.author : record.author?.name;
@@ -105,6 +109,7 @@ async function writeLicences(folder) {
     parts.push(`${"=".repeat(100)}\n${record.name} ${record.version}\n${record.license ?? "see below"}\n\n${text}\n`);
   }
   await writeFile(join(folder, "licenses.txt"), parts.join("\n"));
+  await writeFile(join(folder, "packages.json"), `${JSON.stringify(list, null, 1)}\n`);
 }
 
 await mkdir(dirname(target), { recursive: true });
