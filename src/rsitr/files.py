@@ -8,9 +8,9 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from rsitr.errors import ConfigError, RsitrError
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "common_folder",
     "explain_disk",
     "fingerprint_files",
     "locked",
+    "name_from",
     "read_kept",
     "replacing",
     "require_writable",
@@ -172,6 +174,30 @@ def read_kept(path: Path, *, about: Mapping[str, str]) -> dict[str, NDArray[np.g
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, ValueError, SafetensorError):
         return None
+
+
+def name_from(path: PurePath, *, folder: PurePath) -> str:
+    """A file's path as seen from a folder, with slashes on every system; in full where no way leads there.
+
+    >>> name_from(Path("/archive/2016/scene.tif"), folder=Path("/archive/index"))
+    '../2016/scene.tif'
+    """
+    try:
+        return type(path)(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.as_posix()
+
+
+def common_folder(folders: Sequence[Path]) -> Path:
+    """The folder that all of these lie in; the first one's where there is none, as on two drives.
+
+    >>> common_folder([Path("/archive/2016/05"), Path("/archive/2017")]).as_posix()
+    '/archive'
+    """
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # two drives of Windows
+        return folders[0]
 
 
 def explain_disk(error: BaseException) -> str | None:

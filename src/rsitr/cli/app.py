@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 import traceback
@@ -101,6 +102,8 @@ def run() -> None:
         os._exit(left)
 
     atexit.register(leave)
+    for stream in (sys.stdout, sys.stderr):
+        _write_anything(stream)
     gc.set_threshold(GC_THRESHOLD)
     try:
         main()
@@ -129,6 +132,19 @@ def main() -> None:
             f"unexpected {type(error).__name__}: {error} "
             "(this is a bug in rsitr; RSITR_DEBUG=1 shows where, please report it)"
         )
+
+
+def _write_anything(stream: object) -> None:
+    """Let no character that a terminal or a locale lacks end a command: it is written by its number.
+
+    What Windows writes into a file or another program is UTF-8, as JSON has to be, and not the machine's code page.
+    """
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    if sys.platform == "win32" and not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+        stream.reconfigure(encoding="utf-8")
+    if stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str) -> None:

@@ -121,13 +121,10 @@ def _kept_rows(images: Sequence[CaptionedImage], *, folder: Path) -> list[tuple[
 
 
 def _relative(image: CaptionedImage, folder: Path) -> str:
-    """The picture's path from the table's folder, so that both can move together; in full where there is no way."""
-    import os
+    """The picture's path from the table's folder, so that both can move together."""
+    from rsitr.files import name_from
 
-    try:
-        return Path(os.path.relpath(image.path, folder)).as_posix()
-    except ValueError:  # another drive
-        return image.path.as_posix()
+    return name_from(image.path, folder=folder)
 
 
 def _dropped_rows(merged: MergedTraining, unread: Sequence[UnreadableImage]) -> list[tuple[object, ...]]:

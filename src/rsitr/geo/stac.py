@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -209,7 +211,9 @@ def _local_path(href: str) -> Path:
     host, _, path = href.removeprefix("file://").partition("/")
     if host not in {"", "localhost"}:
         raise SceneError(f"{href}: a file of the machine {host}; copy it here, or name it by its path")
-    return Path("/" + unquote(path, errors="surrogateescape"))
+    path = unquote(path, errors="surrogateescape")
+    has_drive = sys.platform == "win32" and re.match(r"[A-Za-z]:", path)  # file:///C:/scenes/a.tif
+    return Path(path if has_drive else f"/{path}")
 
 
 def _shown(item: pystac.Item) -> pystac.Asset | None:

@@ -13,6 +13,7 @@ __all__ = ["Precision", "choose_precision", "find_budget"]
 
 MEMORY_VARIABLE = "RSITR_MEMORY_GB"
 CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+GUESSED_BYTES = 8 * 2**30  # of memory, where a system does not say how much it has
 
 Precision = Literal["float32", "float16"]
 
@@ -36,7 +37,7 @@ def find_budget() -> int:
     """
     named = os.environ.get(MEMORY_VARIABLE)
     if named is None:
-        return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_container_limits()]) // 2
+        return min([_physical_bytes(), *_container_limits()]) // 2
     try:
         memory_gb = float(named)
     except ValueError:
@@ -44,6 +45,14 @@ def find_budget() -> int:
     if not 0 < memory_gb < math.inf:
         raise ConfigError(f"{MEMORY_VARIABLE} is the memory for vectors in GB, a number above 0, not {named!r}")
     return int(memory_gb * 2**30)
+
+
+def _physical_bytes() -> int:
+    """Bytes of memory of this machine; a modest guess where the system has another way to ask, as Windows has."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return GUESSED_BYTES
 
 
 def _container_limits() -> list[int]:

@@ -131,6 +131,7 @@ def _make(table: Any, place: Path, *, precision: Precision) -> None:
         vectors = np.lib.format.open_memmap(part / MATRIX, mode="w+", dtype=precision, shape=_shape(table))
         rows = _read(table, into=vectors)
         vectors.flush()
+        del vectors  # Windows moves no folder with a file in it that is mapped
         with pa.OSFile(os.fspath(part / ROWS), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(rows)
         _remove_others(part)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rsitr.errors import StoreError
+from rsitr.files import locked
 from rsitr.geo import is_url
 from rsitr.index.cache import CACHE
 from rsitr.index.journal import JOURNAL
@@ -148,7 +148,10 @@ def create_index(folder: Path, manifest: Manifest, *, held: ExitStack, coder: Ti
 def clear_index(folder: Path, *, but: str | None = None) -> None:
     """Take away an index of which nothing has come, and its folder if it is then empty."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name != MANIFEST):
-        if entry.name != but and _is_own(entry):
+        if entry.name == LOCK and but != LOCK:
+            with suppress(PermissionError):  # Windows keeps what is open; a folder with nothing else counts as empty
+                entry.unlink()
+        elif entry.name != but and _is_own(entry):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()
@@ -181,13 +184,6 @@ def writing(folder: Path) -> Iterator[None]:
     Raises:
         StoreError: another process is writing, or the folder cannot be written.
     """
-    try:
-        handle = (folder / LOCK).open("a")
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(f"{folder}: another process is writing this index; wait until it is done") from error
+    busy = f"{folder}: another process is writing this index; wait until it is done"
+    with locked(folder / LOCK, busy=busy, error=StoreError):
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rsitr.errors import DataError, StoreError
+from rsitr.files import common_folder, name_from
 from rsitr.geo import FileState, is_url
 from rsitr.index.columns import ColumnChoice
 from rsitr.index.embeddings import EmbeddingFile
@@ -162,12 +162,12 @@ class _Importing:
             self._known = read_imports(into)
             if options.root is not None:
                 write_manifest(into, self._index.manifest.with_root(into, options.root))
-        common = Path(os.path.commonpath([path.parent for path in paths]))
+        common = common_folder([path.parent for path in paths])
         self._root = self._index.root if self._index else (options.root or common).resolve()
 
     def take(self, path: Path) -> None:
         """Read one file into the index, unless it is there."""
-        name = Path(os.path.relpath(path, self._root)).as_posix()
+        name = name_from(path, folder=self._root)
         size_bytes = 0
         try:
             name.encode()

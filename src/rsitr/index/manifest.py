@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rsitr.errors import ConfigError, StoreError
+from rsitr.files import name_from
 from rsitr.types import Encoder, TileCoder
 from rsitr.version import __version__
 
@@ -289,6 +290,4 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _record_root(folder: Path, root: Path) -> RootRecord:
     absolute = root.resolve()
-    return RootRecord(
-        relative=Path(os.path.relpath(absolute, folder.resolve())).as_posix(), absolute=absolute.as_posix()
-    )
+    return RootRecord(relative=name_from(absolute, folder=folder.resolve()), absolute=absolute.as_posix())

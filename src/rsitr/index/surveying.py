@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from rsitr.errors import SceneError
+from rsitr.files import common_folder, name_from
 from rsitr.geo import FileState, Source, open_scene, public_address, stat_source
 from rsitr.index.manifest import Settings
 from rsitr.index.notes import SceneNote, choose_tile, describe_sizes, describe_tiles
@@ -73,14 +73,14 @@ def survey(
         known: states of the scenes that are in the index, by name.
     """
     local = [source.location.parent for source in sources if isinstance(source.location, Path)]
-    base = root or Path(os.path.commonpath(local or [Path.cwd()]))
+    base = root or common_folder(local or [Path.cwd()])
     scenes: list[SceneEntry] = []
     unchanged: list[str] = []
     failures: list[Failure] = []
     notes: dict[str, dict[FileState, SceneNote]] = {}
     for source in sources:
         where = source.location
-        name = public_address(where) if isinstance(where, str) else Path(os.path.relpath(where, base)).as_posix()
+        name = public_address(where) if isinstance(where, str) else name_from(where, folder=base)
         if source.problem is not None:
             failures.append(Failure(name, source.problem))
             continue

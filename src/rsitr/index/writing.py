@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsitr.errors import SceneError, StoreError
+from rsitr.files import common_folder, name_from
 from rsitr.geo import FileState, Source, is_url, public_address, stat_source
 from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
 from rsitr.index.journal import JOURNAL, Finished, Journal, LeftOut
@@ -272,7 +273,7 @@ class Writer:
         """A scene's name in the index: its path as seen from the root, or its address without a query."""
         if isinstance(location, str):
             return public_address(location)
-        return Path(os.path.relpath(location, self._root)).as_posix()
+        return name_from(location, folder=self._root)
 
 
 def open_writer(
@@ -306,7 +307,7 @@ def open_writer(
     if not is_index(into):
         # The common folder of all scenes: the paths in the index are then as short as they can be.
         local = [source.location.parent for source in sources if isinstance(source.location, Path)]
-        base = (root or Path(os.path.commonpath(local or [Path.cwd()]))).resolve()
+        base = (root or common_folder(local or [Path.cwd()])).resolve()
         manifest = Manifest.create(
             into, encoder=encoder(), settings=given, root=base, code=record_code(coder), engine=engine or "lance"
         )

@@ -36,6 +36,8 @@ FOLDER = "detectors"
 LOCK = ".lock"
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}")
+# What Windows has devices of, whatever comes behind a dot: an index is to be readable there, too.
+RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
 LOOK_AT = 256
 LOG = logging.getLogger(__name__)
 LARGEST_LOGIT = 30.0
@@ -118,12 +120,12 @@ def save_detector(folder: Path, detector: Detector) -> Path:
     """Write a detector into an index's folder, whole or not at all, in place of one of the same name.
 
     Raises:
+        QueryError: it is new, and would be the file of another one where the case of letters is nothing, or no file at
+            all on Windows.
         StoreError: the folder cannot be written.
     """
-    path = _path(folder, detector.name)
-    _make_folder(folder)
-    write_file(path, json.dumps({"format": FORMAT, **asdict(detector)}) + "\n", error=StoreError)
-    return path
+    _check_new(folder, detector.name)
+    return _write(folder, detector)
 
 
 def load_detector(folder: Path, name: str) -> Detector:
@@ -194,8 +196,12 @@ def rename_detector(folder: Path, name: str, new: str) -> Detector:
         renamed = replace(load_detector(folder, name), name=new)
         if new in list_detectors(folder):
             raise QueryError(f"{folder}: there is a detector {new!r} already; delete it, or choose another name")
-        save_detector(folder, renamed)
-        _path(folder, name).unlink()
+        if new.casefold() == name.casefold():  # one and the same file where the case of letters is nothing
+            _path(folder, name).replace(_path(folder, new))
+            _write(folder, renamed)
+        else:
+            save_detector(folder, renamed)
+            _path(folder, name).unlink()
     return renamed
 
 
@@ -253,6 +259,27 @@ def _require(folder: Path, name: str) -> None:
     if not NAME.fullmatch(name) or not _path(folder, name).is_file():
         there = ", ".join(list_detectors(folder)) or "none yet; `rsitr feedback` makes one"
         raise QueryError(f"{folder}: there is no detector {name!r}; there are: {there}")
+
+
+def _write(folder: Path, detector: Detector) -> Path:
+    path = _path(folder, detector.name)
+    _make_folder(folder)
+    write_file(path, json.dumps({"format": FORMAT, **asdict(detector)}) + "\n", error=StoreError)
+    return path
+
+
+def _check_new(folder: Path, name: str) -> None:
+    there = list_detectors(folder)
+    if name in there:
+        return
+    if name.strip().casefold() in RESERVED:
+        raise QueryError(f"{name!r} cannot name a detector: no file has that name on Windows; choose another one")
+    like = [other for other in there if other.casefold() == name.casefold()]
+    if like:
+        raise QueryError(
+            f"{folder}: there is a detector {like[0]!r}, and on some systems {name!r} is the same file; "
+            "write it as there, or choose another name"
+        )
 
 
 def _make_folder(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,8 @@ def say_invalid(errors: Sequence[Any]) -> str:
 def hide_paths(text: str, index: Index) -> str:
     """A message without the folders of this machine: where an index lies is nobody's business elsewhere."""
     folder = index.path
-    for path in {str(index.root), str(folder.resolve()), str(folder)}:
-        if len(path) > 1:
-            text = text.replace(f"{path}/", "").replace(path, index.name)
+    for known in {index.root, folder.resolve(), folder}:
+        for path in {str(known), known.as_posix()}:  # libraries write either on Windows
+            if len(path) > 1:
+                text = text.replace(f"{path}{os.sep}", "").replace(f"{path}/", "").replace(path, index.name)
     return text
