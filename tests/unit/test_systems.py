@@ -136,8 +136,8 @@ def test_memory_is_guessed_where_the_system_has_another_way_to_ask(monkeypatch: 
 
 def test_an_index_is_held_against_other_processes(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from rsitr.index.folder import writing\n"
-        f"with writing(Path({str(tmp_path)!r})):\n"
+        "import sys; from pathlib import Path; from rsitr.files import locked\n"  # as `writing` does, without its imports
+        f"with locked(Path({str(tmp_path / LOCK)!r})):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
