@@ -29,9 +29,9 @@ from rsitr.errors import QueryError, StoreError
 from rsitr.files import common_folder, locked, name_from
 from rsitr.geo.stac import _local_path
 from rsitr.index import cache
+from rsitr.index.budget import GUESSED_BYTES, MEMORY_VARIABLE, find_budget
 from rsitr.index.folder import LOCK, clear_index, is_index, writing
 from rsitr.index.manifest import MANIFEST
-from rsitr.index.store import GUESSED_BYTES, MEMORY_VARIABLE, _memory_budget
 from rsitr.search import Detector, detectors
 from rsitr.search.detectors import list_detectors, load_detector, rename_detector, save_detector
 from rsitr.service.errors import hide_paths
@@ -131,12 +131,13 @@ def test_messages_over_http_lose_folders_of_windows_in_either_spelling(monkeypat
 def test_memory_is_guessed_where_the_system_has_another_way_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(MEMORY_VARIABLE, raising=False)
     monkeypatch.delattr(os, "sysconf")
-    assert 0 < _memory_budget() <= GUESSED_BYTES // 2
+    assert 0 < find_budget() <= GUESSED_BYTES // 2
 
 
 def test_an_index_is_held_against_other_processes(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from rsitr.files import locked\n"  # as `writing` does, without its imports
+        # As `writing` does, without its imports.
+        "import sys; from pathlib import Path; from rsitr.files import locked\n"
         f"with locked(Path({str(tmp_path / LOCK)!r})):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
