@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rsitr.errors import MissingError, StoreError
 from rsitr.files import explain_disk
 from rsitr.index.budget import choose_precision, find_budget
-from rsitr.index.cache import KeptScenes, newest_version, open_cached
+from rsitr.index.cache import KeptScenes, open_cached
 from rsitr.index.filtering import Rows
 from rsitr.index.matrix import TileMatrix, is_sound
-from rsitr.index.nearest import NearestTiles, build_nearest, read_check
+from rsitr.index.nearest import NearestTiles, build_nearest
 from rsitr.index.rows import (
     VECTORS,
     codes_from_table,
@@ -33,11 +33,11 @@ from rsitr.index.rows import (
     tiles_from_rows,
     vectors_from_table,
 )
+from rsitr.index.state import newest_version, read_check
 from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
 
-__all__ = ["TABLE_FOLDERS", "LanceStore"]
+__all__ = ["LanceStore"]
 
-TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
 NAMES_AT_ONCE = 1000  # scenes in one condition
 SMALL_PIECES = 8  # in a table are joined: each costs a search some time, and joining writes all of them anew
 
