@@ -12,6 +12,7 @@ import typer
 
 from rsitr.cli.output import AsJson, progress_bar, require_folder
 from rsitr.cli.rendering import Format, Layout, Rendered, render
+from rsitr.cli.working import borrow
 from rsitr.errors import QueryError, SceneError
 from rsitr.files import write_file
 
@@ -179,6 +180,7 @@ def run_search(request: SearchRequest) -> int:
     from rsitr.search import Index
 
     opened = Index.open(request.index, model=request.model, device=request.device, root=request.root)
+    borrow(opened)
     results = []
     with progress_bar() as bar:
         task = bar.add_task("queries", total=len(request.queries), visible=len(request.queries) > 1)

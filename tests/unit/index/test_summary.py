@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,12 @@ def test_where_two_folders_could_be_the_scenes_the_store_decides(index: Path, tm
 def test_who_is_asked_while_another_writes_answers(index: Path) -> None:
     with writing(index):
         assert describe_index(index).n_scenes == 2
+
+
+def test_the_first_search_after_indexing_does_not_start_lancedb(index: Path) -> None:
+    code = (
+        "import pathlib, sys; from rsitr.index import open_index; store = open_index(pathlib.Path(sys.argv[1])).store;"
+        "print(len(store.browse(start=0, n=3)), 'lancedb' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, index], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "False"]
