@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsitr.cli.lending import borrow
 from rsitr.cli.output import AsJson, progress_bar, require_folder
 from rsitr.cli.rendering import Format, Layout, Rendered, render
-from rsitr.cli.working import borrow
 from rsitr.errors import QueryError, SceneError
 from rsitr.files import write_file
 

@@ -36,7 +36,7 @@ def up(
         return
     if not minutes > 0:
         raise ConfigError(f"--minutes is a number above 0, not {minutes:g}")
-    from rsitr.cli.keeping import HeldPlace, runtime_folder
+    from rsitr.cli.place import HeldPlace, runtime_folder
     from rsitr.cli.warm import name_index
     from rsitr.index.manifest import read_manifest
 
@@ -68,7 +68,7 @@ def up(
 
 def down(index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index.")) -> None:
     """End the process that `rsitr up` has started for an index. Searches that it is at are brought to their end."""
-    from rsitr.cli.keeping import HeldPlace, runtime_folder
+    from rsitr.cli.place import HeldPlace, runtime_folder
     from rsitr.cli.warm import name_index
 
     try:

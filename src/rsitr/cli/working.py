@@ -12,11 +12,11 @@ import struct
 import sys
 import threading
 from contextlib import suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rsitr.cli.lending import LENT
 from rsitr.cli.warm import (
     GO,
     INTERRUPT,
@@ -36,14 +36,12 @@ if TYPE_CHECKING:
     from rsitr.search import Index
     from rsitr.types import Encoder
 
-__all__ = ["ENDS", "OTHER", "READY", "SPENT", "Task", "borrow", "state_of", "work"]
+__all__ = ["ENDS", "OTHER", "READY", "SPENT", "Task", "state_of", "work"]
 
 READY, SPENT, ENDS, OTHER = b"r", b"s", b"e", b"o"
 """What a worker tells its keeper: that it waits; that it has taken a question, or ends without; that another rsitr is
 here."""
 LONGEST_BYTES = 16 * 2**20
-LENT: ContextVar[Index | None] = ContextVar("LENT", default=None)
-"""The index that this process has had open since before it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +89,6 @@ def state_of(index: Path) -> tuple[object, ...] | None:
         return None
     of_manifest = (manifest.st_ino, manifest.st_mtime_ns, manifest.st_size)
     return (folder.st_dev, folder.st_ino, *of_manifest, table_versions(index))
-
-
-def borrow(opened: Index) -> None:
-    """Give an index that a command has just opened what this process has in memory of the same one, if anything."""
-    lent = LENT.get()
-    if lent is not None and lent.path.samefile(opened.path):
-        opened.take_over(lent)
 
 
 def work(task: Task) -> None:

@@ -23,7 +23,7 @@ import pytest
 
 from rasters import from_origin, write_utm
 from rsitr.cli import warm
-from rsitr.cli.keeping import HeldPlace
+from rsitr.cli.place import HeldPlace
 from rsitr.cli.warm import GO, INTERRUPT, NO, STATUS, TAKEN, WRITES, name_index
 from rsitr.index import Settings, ingest
 from rsitr.models.zoo import load_encoder
