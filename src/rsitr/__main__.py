@@ -1,6 +1,6 @@
 """`python -m rsitr` is the command `rsitr`."""
 
-from rsitr.cli.app import run
+from rsitr.cli.entry import run
 
 if __name__ == "__main__":
     run()

@@ -56,6 +56,35 @@ def run(*lines: list[str], more: str = "") -> list[tuple[int, str]]:
     return [(status, said) for status, said in json.loads(done.stdout.splitlines()[-1])]
 
 
+# Each line in a fork of an interpreter that has imported the commands and nothing else, as each process does first.
+COUNT = """
+import json, os, sys
+from rsitr.cli import app
+for number, line in enumerate(json.loads(sys.argv[1])):
+    if os.fork() == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.argv = ["rsitr", *line]
+        def tell(status):
+            with open(f"{sys.argv[0]}-{number}.json", "w") as file:
+                json.dump([status, sorted(sys.modules)], file)
+        app.run(tell=tell)
+        break
+    os.wait()
+else:
+    os._exit(0)
+"""
+
+
+def modules_of(lines: list[list[str]], *, folder: Path) -> list[set[str]]:
+    """The modules that each command line has imported at its end; all of them did what they were asked for."""
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT, json.dumps(lines)], cwd=folder, capture_output=True, text=True, check=False
+    )
+    found = [json.loads((folder / f"rsitr-{number}.json").read_text()) for number in range(len(lines))]
+    assert [status for status, _ in found] == [0] * len(lines), done.stderr
+    return [set(names) for _, names in found]
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index that was made without any extra."""
@@ -150,3 +179,47 @@ def _need_without(*, monkeypatched: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rsitr.extras.has_package", lambda _package: False)
         need(monkeypatched, what="this")
+
+
+HEAVY = frozenset(
+    {
+        *("torch", "torchvision", "open_clip", "timm", "transformers", "tensorboard", "matplotlib", "imagehash"),
+        *("onnx", "scipy", "sklearn", "pandas", "geopandas", "xarray", "fastapi", "starlette", "uvicorn", "mcp"),
+        *("lancedb", "pyarrow", "numpy", "shapely", "pyproj", "rasterio", "pyogrio", "PIL", "onnxruntime"),
+        *("tokenizers", "safetensors", "huggingface_hub", "pystac", "jinja2", "prometheus_client", "yaml"),
+    }
+)
+ARRAYS = {"numpy", "pyarrow", "shapely"}
+MODEL = {"onnxruntime", "tokenizers", "safetensors", "PIL"}
+
+
+def test_help_imports_what_is_typed_and_nothing_else(tmp_path: Path) -> None:
+    from rsitr.cli.app import build
+
+    commands = build().commands  # type: ignore[attr-defined]
+    lines = [["--help"], *([name, "--help"] for name in commands)]
+    lines += [["data", name, "--help"] for name in commands["data"].commands]
+    for line, modules in zip(lines, modules_of(lines, folder=tmp_path), strict=True):
+        assert not modules & HEAVY, line
+        assert not {"rsitr.search", "rsitr.index", "rsitr.formats", "rsitr.geo", "rsitr.models"} & modules, line
+        assert len(modules) < 340, (line, len(modules))
+
+
+def test_a_command_imports_what_it_needs_and_no_more(index: Path, tmp_path: Path) -> None:
+    scene, found = str(index.parent / "scenes" / "a.tif"), str(index)
+    run(["info", found], ["search", found, "a field"])  # who asks first keeps what the next are told
+    allowed: list[tuple[list[str], set[str], int]] = [
+        (["info", found], set(), 400),
+        (["configs"], {"numpy", "yaml"}, 520),
+        (["models"], {"huggingface_hub", "yaml"}, 600),
+        (["info", found, "--json"], ARRAYS, 520),
+        (["search", found, "a field"], ARRAYS | MODEL, 700),
+        (["search", found, "a field", "--places", "--json"], ARRAYS | MODEL, 700),
+        (["search", found, "a field", "--out", "hits.geojson"], ARRAYS | MODEL, 710),
+        (["locate", scene, "a field", "--out", "heat.tif"], ARRAYS | MODEL | {"pyproj", "rasterio"}, 1040),
+        (["feedback", found, "--list"], ARRAYS, 520),
+    ]
+    lines = [line for line, _, _ in allowed]
+    for (line, heavy, most), modules in zip(allowed, modules_of(lines, folder=tmp_path), strict=True):
+        assert modules & HEAVY <= heavy, line
+        assert len(modules) < most, (line, len(modules))

@@ -11,6 +11,8 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import cache
 
 import typer
 
@@ -40,6 +42,8 @@ from rsitr.cli.serve import serve
 from rsitr.cli.sharing import card, push
 from rsitr.cli.train import train
 from rsitr.cli.tune import tune
+from rsitr.cli.up import down, up
+from rsitr.cli.warm import INTERRUPTED
 from rsitr.errors import RsitrError
 from rsitr.extras import explain_missing
 from rsitr.files import explain_disk
@@ -84,11 +88,14 @@ def _root(
             import_named(module)
 
 
-def run() -> None:
+def run(*, tell: Callable[[int], None] | None = None) -> None:
     """Be the process of one command: as `main`, and then gone at once.
 
     Taking apart what torch alone has built in the interpreter takes up to a second, for memory that the system takes
     back anyway. Threads are waited for, and what a command registers for the end of the process still happens before.
+
+    Args:
+        tell: called at the very end, with the exit status.
     """
     status = 0
 
@@ -99,6 +106,8 @@ def run() -> None:
                 stream.flush()
             except (OSError, ValueError):  # who read it has gone, or it is closed
                 left = left or 1
+        if tell is not None:
+            tell(left)
         os._exit(left)
 
     atexit.register(leave)
@@ -111,18 +120,24 @@ def run() -> None:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
+@cache
+def build() -> Callable[[], object]:
+    """All commands with their options, as `main` runs them; it takes typer a tenth of the time of a small search."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line. An expected error is one line on stderr and status 2, never a traceback.
 
     A reader that goes away (`rsitr ... | head`) is typer's to handle: silent, status 1.
     """
     try:
-        app()
+        build()()
     except RsitrError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if os.environ.get("RSITR_DEBUG"):
             traceback.print_exc()
@@ -164,6 +179,8 @@ app.command("assess")(assess)
 app.command("locate")(locate)
 app.command("info")(info)
 app.command("serve")(serve)
+app.command("up")(up)
+app.command("down")(down)
 app.command("mcp")(mcp)
 app.command("models")(models)
 app.command("train")(train)

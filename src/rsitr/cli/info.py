@@ -31,12 +31,11 @@ def info(
     scenes: bool = typer.Option(False, "--scenes", help="Also list the scenes."),
 ) -> None:
     """Tell what an index holds: its model, scenes, tiles, dates, area, size and detectors."""
-    from rsitr.index import open_index, summarise
+    from rsitr.index import describe_index
     from rsitr.search.detectors import list_detectors
 
-    folder = open_index(index)
-    summary, detectors = summarise(folder), list_detectors(index)
-    listed = folder.store.scenes() if as_json or scenes else []
+    summary, detectors = describe_index(index), list_detectors(index)
+    listed = _list_scenes(index) if as_json or scenes else []
     if as_json:
         entries = [{name: value for name, value in dataclasses.asdict(one).items() if name in _SHOWN} for one in listed]
         print_json({**dataclasses.asdict(summary), "detectors": detectors, "scenes": entries})
@@ -47,6 +46,12 @@ def info(
     console().print(table)
     if scenes:
         console().print(_scene_table(listed))
+
+
+def _list_scenes(index: Path) -> Sequence[SceneEntry]:
+    from rsitr.index import open_index  # slow to import
+
+    return open_index(index).store.scenes()
 
 
 def _scene_table(scenes: Sequence[SceneEntry]) -> Table:

@@ -70,6 +70,8 @@ RESULTS: Mapping[str, type] = {
 
 WITHOUT: Mapping[str, str] = {
     "serve": "runs until it is stopped; its replies are described at /api/openapi.json",
+    "up": "starts a process in the background, and says which",
+    "down": "ends it, and says so",
     "mcp": "speaks a protocol on stdout, whose schemas its tools carry",
 }
 """Commands that have no result, and why."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsitr.cli.lending import borrow
 from rsitr.cli.output import AsJson, progress_bar, require_folder
 from rsitr.cli.rendering import Format, Layout, Rendered, render
 from rsitr.errors import QueryError, SceneError
@@ -179,6 +180,7 @@ def run_search(request: SearchRequest) -> int:
     from rsitr.search import Index
 
     opened = Index.open(request.index, model=request.model, device=request.device, root=request.root)
+    borrow(opened)
     results = []
     with progress_bar() as bar:
         task = bar.add_task("queries", total=len(request.queries), visible=len(request.queries) > 1)

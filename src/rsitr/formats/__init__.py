@@ -1,45 +1,16 @@
 """What a search finds, as people and programs want it: records spelled once, and the writers that take them.
 
-The writers are imported when they are first used: an answer on the screen waits for none of them.
+Names are imported when they are first used: an answer on the screen waits for no writer.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rsitr.formats.answer import Answer, HitStage
-from rsitr.formats.places import Moment, Place, Sighting, outline_box, outline_geometry, ring_geometry
-from rsitr.formats.records import (
-    AskedRecord,
-    HitRecord,
-    MomentRecord,
-    PartRecord,
-    PlaceRecord,
-    QueryRecord,
-    SceneRecord,
-    Scored,
-    SightingRecord,
-    StageRecord,
-    TileRecord,
-    Verdict,
-    name_mark,
-    plain,
-    round_box,
-    round_score,
-)
-from rsitr.formats.suitability import find_unsuitable, say_suitability
-from rsitr.formats.text import (
-    format_area,
-    format_extent,
-    format_gsd,
-    format_number,
-    format_place,
-    format_point,
-    say_state,
-)
 from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
+    from rsitr.formats.answer import Answer, HitStage
     from rsitr.formats.document import to_json, to_json_line
     from rsitr.formats.embeddings import WrittenTiles, write_embedding_stac, write_tiles
     from rsitr.formats.geojson import about, answer_features, collect_features, to_geojson
@@ -47,10 +18,39 @@ if TYPE_CHECKING:
     from rsitr.formats.labels import make_label_page
     from rsitr.formats.layers import answer_rows, hit_row, to_layer
     from rsitr.formats.parquet import to_geoparquet
+    from rsitr.formats.places import Moment, Place, Sighting, outline_box, outline_geometry, ring_geometry
+    from rsitr.formats.records import (
+        AskedRecord,
+        HitRecord,
+        MomentRecord,
+        PartRecord,
+        PlaceRecord,
+        QueryRecord,
+        SceneRecord,
+        Scored,
+        SightingRecord,
+        StageRecord,
+        TileRecord,
+        Verdict,
+        name_mark,
+        plain,
+        round_box,
+        round_score,
+    )
     from rsitr.formats.reviewed import ReviewForm, to_reviewed
     from rsitr.formats.sheet import ContactSheet, PictureSource, make_sheet
     from rsitr.formats.stac import STAC_VERSION, stac_item, to_stac
+    from rsitr.formats.suitability import find_unsuitable, say_suitability
     from rsitr.formats.table import to_csv
+    from rsitr.formats.text import (
+        format_area,
+        format_extent,
+        format_gsd,
+        format_number,
+        format_place,
+        format_point,
+        say_state,
+    )
 
 __all__ = [
     "STAC_VERSION",
@@ -119,6 +119,44 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        **dict.fromkeys(("Answer", "HitStage"), "rsitr.formats.answer"),
+        **dict.fromkeys(
+            ("Moment", "Place", "Sighting", "outline_box", "outline_geometry", "ring_geometry"), "rsitr.formats.places"
+        ),
+        **dict.fromkeys(
+            (
+                "AskedRecord",
+                "HitRecord",
+                "MomentRecord",
+                "PartRecord",
+                "PlaceRecord",
+                "QueryRecord",
+                "SceneRecord",
+                "Scored",
+                "SightingRecord",
+                "StageRecord",
+                "TileRecord",
+                "Verdict",
+                "name_mark",
+                "plain",
+                "round_box",
+                "round_score",
+            ),
+            "rsitr.formats.records",
+        ),
+        **dict.fromkeys(("find_unsuitable", "say_suitability"), "rsitr.formats.suitability"),
+        **dict.fromkeys(
+            (
+                "format_area",
+                "format_extent",
+                "format_gsd",
+                "format_number",
+                "format_place",
+                "format_point",
+                "say_state",
+            ),
+            "rsitr.formats.text",
+        ),
         "ContactSheet": "rsitr.formats.sheet",
         "HeatMap": "rsitr.formats.heat",
         "HeatRecord": "rsitr.formats.heat",

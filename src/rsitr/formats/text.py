@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from rsitr.calibration import State
-from rsitr.geo import bbox_centre
-from rsitr.types import BBox
+if TYPE_CHECKING:
+    from rsitr.calibration import State
+    from rsitr.types import BBox
 
 __all__ = ["format_area", "format_extent", "format_gsd", "format_number", "format_place", "format_point", "say_state"]
 
@@ -17,6 +18,8 @@ def format_place(bbox: BBox | None) -> str:
     >>> format_place((-99.2, 47.0, -99.0, 47.1))
     '47.0500° N, 99.1000° W'
     """
+    from rsitr.geo import bbox_centre  # slow to import
+
     return "no known place" if bbox is None else format_point(*bbox_centre(bbox))
 
 

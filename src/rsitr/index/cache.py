@@ -21,28 +21,15 @@ from rsitr.files import replacing
 from rsitr.index.budget import Precision
 from rsitr.index.filtering import TileColumns
 from rsitr.index.matrix import TileMatrix, is_sound, require_sound
+from rsitr.index.names import CACHE
 from rsitr.index.rows import VECTORS
 
-__all__ = ["CACHE", "KeptScenes", "newest_version", "open_cached"]
+__all__ = ["KeptScenes", "open_cached"]
 
-CACHE = ".cache"
 ROWS, MATRIX, SCENES = "rows.arrow", "vectors.npy", "scenes.arrow"
 STATE, N_TILES = b"state", b"n_tiles"
-LAST_VERSION = 2**64 - 1  # from which LanceDB counts down in the names of its manifests, so that the newest comes first
 SCAN_ROWS = 16_384
 ABANDONED_S = 3600
-
-
-def newest_version(table: Path) -> int | None:
-    """The number of a table's latest state, from the names of its files; None where they do not tell."""
-    try:
-        with os.scandir(table / "_versions") as entries:
-            names = [entry.name.removesuffix(".manifest") for entry in entries if entry.name.endswith(".manifest")]
-    except OSError:
-        return None
-    if not names or not all(len(name) == len(str(LAST_VERSION)) and name.isdecimal() for name in names):
-        return None
-    return LAST_VERSION - int(min(names))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,13 @@ from pathlib import Path
 from rsitr.errors import StoreError
 from rsitr.files import locked
 from rsitr.geo import is_url
-from rsitr.index.cache import CACHE
-from rsitr.index.journal import JOURNAL
 from rsitr.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
-from rsitr.index.nearest import NEAREST
-from rsitr.index.notes import NOTES
-from rsitr.index.store import TABLE_FOLDERS, LanceStore
+from rsitr.index.names import CACHE, CODE_FILE, IMPORTS, JOURNAL, LOCK, NEAREST, NOTES, TABLE_FOLDERS
+from rsitr.index.store import LanceStore
 from rsitr.registry import Registry
 from rsitr.types import OpenStore, Store, TileCoder
 
 __all__ = [
-    "CODE_FILE",
-    "IMPORTS",
     "STORES",
     "IndexFolder",
     "clear_index",
@@ -32,15 +27,11 @@ __all__ = [
     "recorded_encodings",
     "recorded_model",
     "relink_index",
+    "sample_files",
     "writing",
 ]
 
-LOCK = ".lock"
 ROOT_SAMPLE = 64  # scenes are looked for where an archive may lie
-IMPORTS = "embeddings.json"
-"""The files of embeddings that are in an index."""
-CODE_FILE = "local-code.safetensors"
-"""What makes the codes of the tiles, in the index's folder."""
 # What a run that was killed while it made an index may leave: with nothing else, a folder counts as empty.
 OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, IMPORTS, CODE_FILE, *TABLE_FOLDERS, "store"})
 
@@ -115,11 +106,7 @@ def open_index(folder: Path, *, root: Path | None = None) -> IndexFolder:
     opens = STORES[manifest.engine]
     store = opens(folder, dim=manifest.model.dim, code_length=manifest.code_length, must_exist=True)
 
-    def known() -> list[str]:
-        local = [scene for scene in store.scene_names() if not is_url(scene)]
-        return local[:: max(1, -(-len(local) // ROOT_SAMPLE))]
-
-    found = (root or manifest.find_root(folder, known=known)).resolve()
+    found = (root or manifest.find_root(folder, known=lambda: sample_files(store))).resolve()
     return IndexFolder(path=folder, manifest=manifest, store=store, root=found)
 
 
@@ -171,6 +158,12 @@ def relink_index(folder: Path, root: Path) -> int:
             raise StoreError(f"{root}: none of the {len(local):,} scenes of {folder} lie here, e.g. no {missing[0]}")
         write_manifest(folder, index.manifest.with_root(folder, root))
     return len(missing)
+
+
+def sample_files(store: Store) -> list[str]:
+    """Some of the scenes that are files."""
+    local = [scene for scene in store.scene_names() if not is_url(scene)]
+    return local[:: max(1, -(-len(local) // ROOT_SAMPLE))]
 
 
 def _is_own(entry: Path) -> bool:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rsitr.errors import StoreError
 from rsitr.files import write_file
-from rsitr.index.folder import IMPORTS
+from rsitr.index.names import IMPORTS
 
 __all__ = ["ImportedFile", "Imports", "read_imports"]
 

@@ -17,9 +17,8 @@ from rsitr.index.rows import codes_from_table, table_from_tiles, tile_from_row, 
 from rsitr.types import FloatArray, Tile
 from rsitr.version import __version__
 
-__all__ = ["JOURNAL", "Finished", "Journal", "LeftOut"]
+__all__ = ["Finished", "Journal", "LeftOut"]
 
-JOURNAL = ".journal"
 HEADER = b"rsitr"
 
 

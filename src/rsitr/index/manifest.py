@@ -6,14 +6,16 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rsitr.errors import ConfigError, StoreError
 from rsitr.files import name_from
-from rsitr.types import Encoder, TileCoder
 from rsitr.version import __version__
+
+if TYPE_CHECKING:
+    from rsitr.types import Encoder, TileCoder
 
 __all__ = [
     "FORMAT",

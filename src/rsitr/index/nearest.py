@@ -18,30 +18,16 @@ import numpy as np
 
 from rsitr.index.filtering import Rows, TileColumns
 from rsitr.index.matrix import Ranked, TileMatrix, best_rows, require_sound
+from rsitr.index.names import NEAREST
+from rsitr.index.state import NearestCheck
 from rsitr.types import FloatArray, TileFilter
 
-__all__ = ["NEAREST", "NearestCheck", "NearestTiles", "build_nearest", "read_check"]
+__all__ = ["NearestTiles", "build_nearest"]
 
-NEAREST = "nearest.json"
 RECALL = 0.95
 CHECK_QUERIES = 32
 CHECK_K = 100  # the candidates that a search hands to its later stages
 BLOCK_ROWS = 16_384
-
-
-@dataclass(frozen=True, slots=True)
-class NearestCheck:
-    """What the recall check found.
-
-    Attributes:
-        probes: partitions that a search looks into.
-        partitions: that there are.
-        recall: share of the true nearest 100 that these probes found, over perturbed vectors of the index.
-    """
-
-    probes: int
-    partitions: int
-    recall: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +108,6 @@ def build_nearest(table: Any, *, folder: Path, n: int) -> NearestCheck:
     part.write_text(json.dumps(content) + "\n", encoding="utf-8")
     part.replace(folder / NEAREST)
     return check
-
-
-def read_check(folder: Path) -> NearestCheck | None:
-    """What the recall check found; None where there is no IVF index, or its record is damaged."""
-    try:
-        return NearestCheck(**json.loads((folder / NEAREST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def _check(table: Any, *, n: int, partitions: int) -> NearestCheck:

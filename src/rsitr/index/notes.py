@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, FileState, choose_tile_px
 from rsitr.index.manifest import Settings
+from rsitr.index.names import NOTES
 from rsitr.types import SceneEntry
 
 if TYPE_CHECKING:
     from rsitr.geo import Scene
 
 __all__ = [
-    "NOTES",
     "SceneNote",
     "TileSize",
     "add_notes",
@@ -27,8 +27,6 @@ __all__ = [
     "digest_of",
     "read_notes",
 ]
-
-NOTES = "scene-notes.jsonl"
 
 TileRule = Literal["as asked", "smallest", "no metres"]
 

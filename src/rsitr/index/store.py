@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, cached_property, partial
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from rsitr.errors import MissingError, StoreError
 from rsitr.files import explain_disk
 from rsitr.index.budget import choose_precision, find_budget
-from rsitr.index.cache import KeptScenes, newest_version, open_cached
+from rsitr.index.cache import KeptScenes, open_cached
 from rsitr.index.filtering import Rows
 from rsitr.index.matrix import TileMatrix, is_sound
-from rsitr.index.nearest import NearestTiles, build_nearest, read_check
+from rsitr.index.nearest import NearestTiles, build_nearest
 from rsitr.index.rows import (
     VECTORS,
     codes_from_table,
@@ -33,12 +34,14 @@ from rsitr.index.rows import (
     tiles_from_rows,
     vectors_from_table,
 )
+from rsitr.index.state import newest_version, read_check
 from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
 
-__all__ = ["TABLE_FOLDERS", "LanceStore"]
+__all__ = ["LanceStore"]
 
-TABLE_FOLDERS = ("tiles.lance", "scenes.lance")
 NAMES_AT_ONCE = 1000  # scenes in one condition
+KEEP_BYTES = 256 * 2**20
+"""Vectors up to this size are kept for searches at once; with more, writing would take noticeably longer."""
 SMALL_PIECES = 8  # in a table are joined: each costs a search some time, and joining writes all of them anew
 
 # A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
@@ -265,7 +268,11 @@ class LanceStore:
         precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
         if precision is None and (joined or read_check(self._folder) is None):
             self._guard(lambda: build_nearest(self._tiles, folder=self._folder, n=n))
-        self._known()  # and who reads next finds it kept
+        # Who reads next finds it kept, and need not start LanceDB. What is damaged is told to who searches.
+        self._known()
+        if 4 * n * self._dim <= min(KEEP_BYTES, self._memory_bytes):
+            with suppress(StoreError):
+                self.load()
 
     def search(self, vector: FloatArray, *, k: int, where: TileFilter | None = None) -> list[Hit]:
         """The k tiles with the highest cosine among those that pass the filter, best first; equal scores by tile id."""
@@ -312,6 +319,10 @@ class LanceStore:
         """Vectors of up to n tiles, evenly spread over the index, the same in every call."""
         matrix = self.load()
         return matrix.take(np.arange(0, len(matrix), max(1, -(-len(matrix) // n))))
+
+    def take_over(self, other: LanceStore) -> None:
+        """Begin with what another store of the same folder has in memory."""
+        self._snapshot, self._kept = other._snapshot, other._kept
 
     def load(self) -> TileMatrix:
         """All tiles in memory: from the last call, unless something was written since.

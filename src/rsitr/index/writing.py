@@ -16,8 +16,9 @@ from rsitr.errors import SceneError, StoreError
 from rsitr.files import common_folder, name_from
 from rsitr.geo import FileState, Source, is_url, public_address, stat_source
 from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
-from rsitr.index.journal import JOURNAL, Finished, Journal, LeftOut
+from rsitr.index.journal import Finished, Journal, LeftOut
 from rsitr.index.manifest import Manifest, Settings, encoding_of, read_manifest, record_code, write_manifest
+from rsitr.index.names import JOURNAL
 from rsitr.index.notes import SceneNote, add_notes, describe_tiles, digest_of, read_notes
 from rsitr.index.reading import Job
 from rsitr.types import Encoder, FloatArray, SceneEntry, Tile, TileCoder

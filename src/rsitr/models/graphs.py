@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -65,15 +65,26 @@ class Graphs:
     sizes: Sizes
     weights: Mapping[Side, tuple[str, ...]]
 
-    def open(self, side: Side, *, tensors: Any) -> Any:
-        """A session of ONNX Runtime for one side.
+    def take(self, side: Side, *, tensors: Any) -> list[NDArray[Any]]:
+        """The weights of one side, as its graph takes them.
 
         Args:
             side: `images` or `texts`.
             tensors: the weights' file, opened for numpy (`safetensors.safe_open`).
 
         Raises:
-            ModelError: a tensor is not there, or the graph cannot be loaded.
+            ModelError: one is not there.
+        """
+        try:
+            return [_take(tensors, name) for name in self.weights[side]]
+        except Exception as error:  # those of safetensors have no common base
+            raise _unusable(self.folder / f"{side}.onnx", error) from error
+
+    def open(self, side: Side, *, arrays: Sequence[NDArray[Any]]) -> Any:
+        """A session of ONNX Runtime for one side, with its weights.
+
+        Raises:
+            ModelError: the graph cannot be loaded.
         """
         import onnxruntime
 
@@ -82,13 +93,11 @@ class Graphs:
         options.intra_op_num_threads = _count_threads()
         options.log_severity_level = 3
         try:
-            arrays = [_take(tensors, name) for name in self.weights[side]]
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays]
             options.add_external_initializers(list(self.weights[side]), values)
             return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises kinds of its own, without a common base
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ModelError(f"{path}: cannot be loaded ({reason}); run `rsitr export MODEL --graphs` again") from error
+            raise _unusable(path, error) from error
 
 
 def has_graphs(folder: Path) -> bool:
@@ -130,6 +139,11 @@ def write_about(folder: Path, *, config: CheckpointConfig, graphs: Graphs) -> No
         "weights": {side: list(names) for side, names in graphs.weights.items()},
     }
     write_json(folder / ABOUT_FILE, about, error=ModelError)
+
+
+def _unusable(path: Path, error: Exception) -> ModelError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ModelError(f"{path}: cannot be loaded ({reason}); run `rsitr export MODEL --graphs` again")
 
 
 def _count_threads() -> int:

@@ -56,6 +56,7 @@ class PortableEncoder:
             folder / VOCABULARY_FILE, context_length=self._graphs.sizes.context_length
         )
         self._sessions: dict[Side, Any] = {}
+        self._weights: dict[Side, list[NDArray[Any]]] = {}
         self._opening = threading.Lock()
         self.rerank = self._settings.rerank
         self.calibration: Calibration | None = self._settings.calibration
@@ -123,6 +124,14 @@ class PortableEncoder:
         global_emb, tokens = map(np.concatenate, zip(*found, strict=True))
         return EncodedTexts(global_emb, tokens, np.asarray(counted, dtype=np.bool_))
 
+    def read_weights(self, side: Side) -> None:
+        """Have the weights of one side in memory: what can be done before a fork, which sessions do not survive.
+
+        Raises:
+            ModelError: one is not there.
+        """
+        self._weights[side] = self._graphs.take(side, tensors=self._tensors)
+
     def _prepare(self, image: ImageArray) -> FloatArray:
         settings = self._settings
         return prepare_picture(
@@ -133,7 +142,9 @@ class PortableEncoder:
         """Unit global features and local features of one batch."""
         with self._opening:
             if side not in self._sessions:
-                self._sessions[side] = self._graphs.open(side, tensors=self._tensors)
+                if side not in self._weights:
+                    self.read_weights(side)
+                self._sessions[side] = self._graphs.open(side, arrays=self._weights.pop(side))
         global_emb, tokens = self._sessions[side].run(["global_emb", "tokens"], inputs)
         return global_emb, tokens
 

@@ -20,7 +20,15 @@ from rsitr.types import Encoder
 if TYPE_CHECKING:
     from rsitr.models.encoder import TorchEncoder
 
-__all__ = ["MODELS", "describe_models", "find_base", "from_checkpoint", "load_encoder", "load_model"]
+__all__ = [
+    "MODELS",
+    "describe_models",
+    "find_base",
+    "find_graphs",
+    "from_checkpoint",
+    "load_encoder",
+    "load_model",
+]
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What a system with a GPU that torch may use has: NVIDIA's driver, AMD's, and that of Windows' Linux."""
@@ -45,13 +53,18 @@ def load_encoder(name: str = DEFAULT_MODEL, *, device: str | None = None, bulk: 
         >>> load_encoder("lookout", device="cpu").encode_texts(["a runway with two planes"]).global_emb.shape
         (1, 384)
     """
-    folder = _find_folder(name)
     wants_torch = device not in (None, "cpu") or (bulk and device is None and has_package("torch") and _has_gpu())
-    if folder is not None and has_graphs(folder) and not wants_torch:
+    if (folder := find_graphs(name)) is not None and not wants_torch:
         from rsitr.models.portable import load_portable
 
         return load_portable(folder, name=name)
     return load_model(name, device=device)
+
+
+def find_graphs(name: str) -> Path | None:
+    """The checkpoint folder of a model that ONNX Runtime runs; None of any other."""
+    folder = _find_folder(name)
+    return folder if folder is not None and has_graphs(folder) else None
 
 
 def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> TorchEncoder:

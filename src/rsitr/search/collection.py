@@ -47,6 +47,10 @@ class Collection:
         self._models = models
         self._mixes = ReferenceMixes(folder)
 
+    def take_over(self, other: Collection) -> None:
+        """Begin with the model that another one of the same index has loaded, if it is the one asked for here."""
+        self._models.take_over(other._models)
+
     @property
     def encoder(self) -> Encoder:
         """The model that made the index; raises as `Models.encoder`."""

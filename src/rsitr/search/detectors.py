@@ -1,21 +1,26 @@
-"""Named detectors: what was learned from marks, kept beside the index as JSON, applied to tiles without any model."""
+"""Named detectors: what was learned from marks, kept beside the index as JSON, applied to tiles without any model.
+
+Numpy is imported where something is computed: who lists them does not wait for it.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from rsitr.errors import QueryError, StoreError
 from rsitr.files import locked, write_file
-from rsitr.index import IndexFolder
-from rsitr.types import FloatArray, Hit, TileFilter
+
+if TYPE_CHECKING:
+    from rsitr.index import IndexFolder
+    from rsitr.types import FloatArray, Hit
 
 __all__ = [
     "Detector",
@@ -77,7 +82,7 @@ class Detector:
                 f"{self.name!r} cannot name a detector: use up to 64 letters, digits, blanks, _ and -, and begin "
                 "with a letter or digit"
             )
-        if not np.isfinite(self.weights).all() or not np.linalg.norm(self.weights) > 0:
+        if not all(map(math.isfinite, self.weights)) or not math.hypot(*self.weights) > 0:
             raise QueryError(f"the detector {self.name} has no direction: mark other hits")
 
     @property
@@ -88,11 +93,15 @@ class Detector:
     @property
     def direction(self) -> FloatArray:
         """The weights as a unit vector: tiles in its order are in the order of their relevance."""
+        import numpy as np
+
         weights = np.array(self.weights, dtype=np.float32)
         return np.asarray(weights / np.linalg.norm(weights), dtype=np.float32)
 
     def relevance(self, cosines: FloatArray) -> list[float]:
         """Relevance of tiles from their cosines with `direction`."""
+        import numpy as np
+
         logits = np.clip(np.linalg.norm(self.weights) * cosines + self.bias, -LARGEST_LOGIT, LARGEST_LOGIT)
         return [float(value) for value in 1.0 / (1.0 + np.exp(-logits))]
 
@@ -232,6 +241,10 @@ def find_all(index: IndexFolder, detector: Detector, *, threshold: float) -> lis
     Raises:
         StoreError: the detector was learned with another model.
     """
+    import numpy as np
+
+    from rsitr.types import TileFilter
+
     require_same_model(detector, index)
     wrong = set(detector.wrong)
     k = LOOK_AT

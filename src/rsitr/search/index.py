@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rsitr.errors import QueryError
-from rsitr.index import IndexFolder, IndexSummary, ModelRecord, open_index, summarise
+from rsitr.index import IndexFolder, IndexSummary, LanceStore, ModelRecord, open_index, summarise
 from rsitr.registry import import_named
 from rsitr.search.answering import Answering, Found
 from rsitr.search.collection import Collection
@@ -77,6 +77,16 @@ class Index:
         """
         folder = open_index(Path(path), root=Path(root) if root else None)
         return cls(folder, encoder=encoder, model=model, device=device)
+
+    def take_over(self, other: Index) -> None:
+        """Begin with what another `Index` of the same folder has in memory: its tiles, and its model if it is ours.
+
+        Answers, and what is said of errors, are as without; what was written since is noticed as ever.
+        """
+        self._collection.take_over(other._collection)
+        ours, theirs = self._folder.store, other._folder.store
+        if isinstance(ours, LanceStore) and isinstance(theirs, LanceStore):
+            ours.take_over(theirs)
 
     def with_encoder(self, encoder: Encoder) -> Index:
         """The same index, searched with an encoder of one's own.

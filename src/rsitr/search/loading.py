@@ -33,6 +33,14 @@ class Models:
         self._readers: dict[str, PairScorer] = {}
         self._loading = threading.Lock()
 
+    def take_over(self, other: Models) -> None:
+        """Begin with the model that another one has loaded, if both were asked for the same."""
+        is_same = (self._named, self._device) == (other._named, other._device)
+        fingerprint = self._folder.manifest.model.fingerprint
+        loaded = other._encoder
+        if is_same and loaded is not None and not isinstance(loaded, WordlessEncoder):
+            self._encoder = loaded if loaded.fingerprint == fingerprint else self._encoder
+
     def encoder(self) -> Encoder:
         """The model that made the index.
 

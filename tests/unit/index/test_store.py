@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rsitr.errors import ConfigError, StoreError
 from rsitr.index import LanceStore
 from rsitr.index.budget import find_budget
-from rsitr.index.cache import newest_version
 from rsitr.index.matrix import TileMatrix, best_rows
-from rsitr.index.nearest import NearestTiles, read_check
+from rsitr.index.nearest import NearestTiles
+from rsitr.index.state import newest_version, read_check
 from rsitr.types import BBox, FloatArray, SceneEntry, Tile, TileFilter
 
 DIM = 8
