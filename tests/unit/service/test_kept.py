@@ -197,6 +197,18 @@ def test_what_is_new_is_told_until_it_was_looked_at(kind: str, folder: Path, enc
         assert client.post(f"/api/{kind}/none/seen").status_code == 404
 
 
+def test_a_damaged_record_of_what_was_seen_leaves_the_finds(client: TestClient, folder: Path) -> None:
+    client.post("/api/saved", json={"name": "reds", "search": RED})
+    client.post("/api/saved/reds/seen")
+    (folder / "seen" / "search-reds.json").write_text("{", encoding="utf-8")
+    answer = client.get("/api/saved/reds/finds")
+    assert "what was looked at cannot be read" in answer.json()["note"]
+    assert answer.json()["n_new"] == answer.json()["n_finds"] > 0
+    assert str(folder) not in answer.text
+    assert client.post("/api/saved/reds/seen").status_code == 200
+    assert client.get("/api/saved/reds/finds").json()["note"] == ""
+
+
 def test_two_are_compared(client: TestClient) -> None:
     learn(client, "reds")
     client.post("/api/saved", json={"name": "reds", "search": RED})

@@ -22,7 +22,7 @@ from rsitr.search import (
 )
 from rsitr.service.answers import show_hit
 from rsitr.service.engine import Engine
-from rsitr.service.errors import ChangedError
+from rsitr.service.errors import ChangedError, hide_paths
 from rsitr.service.replies import ComparedReply, FindsReply, HitReply, SeenReply
 from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
 from rsitr.service.schemas import DetectorName
@@ -123,7 +123,7 @@ async def _finds(engine: Engine, kind: Kind, name: str) -> Response:
             n_new=len(found.new),
             is_cut=found.is_cut,
             seen=found.seen,
-            note=found.note,
+            note=hide_paths(found.note, index),
             version=found.version,
             best=_show(found.hits[:BEST]),
             new=_show(found.new),
