@@ -17,10 +17,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["DESKTOP", "PHONE", "Page", "open_browser", "visit"]
+__all__ = ["DESKTOP", "PHONE", "Page", "find_barriers", "open_browser", "visit"]
 
 DESKTOP, PHONE = (1440, 900), (390, 844)
 PATIENCE_S = 30.0
+AXE = Path(__file__).resolve().parents[1] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 HARMLESS = ("GL Driver Message",)  # software rendering says how slow it is
 
 FLAGS = (
@@ -241,3 +242,22 @@ def visit(driver: Chrome, address: str, *, expected: str = "") -> Iterator[Page]
         assert page.foreign == []
     finally:
         page.leave()
+
+
+def find_barriers(page: Page) -> list[str]:
+    """What axe-core calls serious or critical.
+
+    Raises:
+        LookupError: it is not installed.
+    """
+    if not AXE.is_file():
+        raise LookupError("axe-core is not there: run `npm install` in web/ (`make page` does)")
+    page.run(AXE.read_text(encoding="utf-8"))
+    script = "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
+    found = page.driver.execute_async_script(script)  # type: ignore[no-untyped-call]
+    return [
+        f"{violation['id']}: {node['html']} {node['failureSummary']}"
+        for violation in found["violations"]
+        if violation["impact"] in {"serious", "critical"}
+        for node in violation["nodes"]
+    ]

@@ -138,6 +138,7 @@ try {
     chunkNames: "[name]-[hash]",
     define: { MAP_WORKER: JSON.stringify(worker), WORLD: JSON.stringify(world) },
     metafile: true,
+    loader: { ".lazy.css": "text" }, // comes with the code that needs it
     plugins: [trimStyle],
     logLevel: "warning",
   });

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from browser import DESKTOP, PHONE, Page
+from browser import DESKTOP, PHONE, Page, find_barriers
 
-AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 STATES = {
     "start": "",
     "results": "q=storage+tanks",
@@ -18,21 +15,6 @@ STATES = {
     "details": "q=storage+tanks&why=1",
     "review": "q=storage+tanks&review=1",
 }
-
-
-def find_barriers(page: Page) -> list[str]:
-    """What axe-core calls serious or critical."""
-    if not AXE.is_file():
-        pytest.fail("axe-core is not there: run `npm install` in web/ (`make page` does)")
-    page.run(AXE.read_text(encoding="utf-8"))
-    script = "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
-    found = page.driver.execute_async_script(script)  # type: ignore[no-untyped-call]
-    return [
-        f"{violation['id']}: {node['html']} {node['failureSummary']}"
-        for violation in found["violations"]
-        if violation["impact"] in {"serious", "critical"}
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -210,7 +210,7 @@ def detector(name: str) -> Detector:
 
 @pytest.mark.parametrize("name", ["aux", "CON", "com1", "nul "])
 def test_a_detector_is_not_called_as_a_device_of_windows(tmp_path: Path, name: str) -> None:
-    with pytest.raises(QueryError, match=r"cannot name a detector: no file has that name on Windows"):
+    with pytest.raises(QueryError, match=r"cannot name a detector: no file is called so on Windows"):
         save_detector(tmp_path, detector(name))
     assert list_detectors(tmp_path) == []
 

@@ -36,7 +36,7 @@ export function keyHeaders(): Record<string, string> {
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
-async function request(path: string, options: RequestInit = {}): Promise<Response> {
+export async function request(path: string, options: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(resolve(path), { ...options, headers: { ...keyHeaders(), ...options.headers } });
@@ -59,7 +59,7 @@ function readRetryAfter(response: Response): number | null {
   return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 1), 60) : null;
 }
 
-async function getJson<T>(path: string): Promise<T> {
+export async function getJson<T>(path: string): Promise<T> {
   return (await (await request(path)).json()) as T;
 }
 
@@ -99,10 +99,11 @@ export async function sendArea(content: Blob | string): Promise<GivenArea> {
   return (await response.json()) as GivenArea;
 }
 
-export async function saveDetector(name: string, body: SearchBody): Promise<void> {
+/** `afresh`: its earlier marks give way to these. */
+export async function saveDetector(name: string, body: SearchBody, afresh: boolean): Promise<void> {
   const { marks, ...search } = body;
   const headers = { "Content-Type": "application/json" };
-  await request("api/detectors", { method: "POST", headers, body: JSON.stringify({ name, search, marks }) });
+  await request("api/detectors", { method: "POST", headers, body: JSON.stringify({ name, search, marks, afresh }) });
 }
 
 export const getReviews = async (query: string): Promise<Review[]> =>

@@ -3,7 +3,7 @@ import { callWithKey } from "./access";
 import * as api from "./api";
 import type { Card } from "./card";
 import { listCards } from "./card";
-import { askForName, showHelp } from "./dialogs";
+import { showHelp } from "./dialogs";
 import type { Detail } from "./detail";
 import { createDetail } from "./detail";
 import { h, isNarrow } from "./dom";
@@ -15,6 +15,7 @@ import type { Grid, Mark } from "./grid";
 import { createGrid } from "./grid";
 import { Handwork } from "./handwork";
 import { acceptAll, isPicture } from "./incoming";
+import { Keeping } from "./keeping";
 import { listenToKeys } from "./keyboard";
 import type { Layers } from "./layers";
 import { createLayers } from "./layers";
@@ -70,6 +71,7 @@ export class App {
   readonly #review: Reviewing;
   readonly #opened: Opened;
   readonly #hand: Handwork;
+  readonly #keeping: Keeping;
   readonly #bar: ReturnType<typeof createBar>;
   readonly #switch: ReturnType<typeof createSwitch>;
 
@@ -95,7 +97,17 @@ export class App {
       browse: (key) => this.#view.selected && void this.#opened.select(key, { focus: false }),
       mark: (key, mark) => this.#mark(key, mark),
     });
-    this.#results = createResults(this.#grid, {
+    this.#keeping = new Keeping({
+      question: () => this.#question,
+      view: () => this.#view,
+      info: () => this.#info,
+      status: this.#status,
+      remember: (how) => this.#remember(how),
+      take: (question, view) => this.#take(question, { kept: "", finds: "", saveAs: "", ...view }, false),
+      showList: () => void this.#showPane("list"),
+      offer: (detectors) => this.#info && this.#filters.offer(this.#info, detectors),
+    });
+    this.#results = createResults(this.#grid, this.#keeping.bar, {
       suggest: (text) => this.#ask({ text }),
       begin: (tile) => this.#ask({ like: [tile] }),
       locateScene: (scene) => void this.#showPane("map").then(() => this.#map.showScene(scene)),
@@ -103,11 +115,12 @@ export class App {
       more: () => this.#ask({ k: Math.min(this.#question.k + PAGE_SIZE, this.#info?.limits.max_k ?? PAGE_SIZE) }),
       least: (percent) => void this.#showFrom(percent),
       review: () => this.#setReview(true),
+      keep: () => this.#keeping.saveSearch(),
       save: (format) => this.#result && saveCards(format, this.#cards, this.#result, this.#status),
       copyLink: () => this.#copyLink(),
       undoMark: () => this.#undoMark(),
       clearMarks: () => this.#ask({ right: [], wrong: [] }),
-      saveDetector: () => void this.#saveDetector(),
+      saveDetector: () => void this.#keeping.saveDetector(),
     });
     this.#review = new Reviewing({
       cards: () => this.#cards,
@@ -162,7 +175,7 @@ export class App {
     };
     this.#hand = new Handwork(hands, this.#map, this.#frame, this.#status);
     const theme = createThemeSwitch(() => this.#map.recolour());
-    this.#bar = createBar(this.#query.element, theme, {
+    this.#bar = createBar(this.#query.element, theme, this.#keeping.opener, {
       help: () => this.#help(),
       filters: () => {
         const open = this.root.classList.toggle("filters-open");
@@ -188,6 +201,7 @@ export class App {
         "main",
         { class: "panes" },
         h("h1", { class: "visually-hidden" }, "Search imagery"),
+        this.#keeping.element,
         this.#results.element,
         this.#frame.element,
         this.#detail.element,
@@ -209,7 +223,7 @@ export class App {
       if (key) act(key);
     };
     listenToKeys({
-      escape: () => this.#map.cancelDrawing() || this.#hand.stopEditing() || this.#map.stopMeasuring() || this.#layers.close() || this.#filters.closeArea() || this.#opened.close(),
+      escape: () => this.#map.cancelDrawing() || this.#hand.stopEditing() || this.#map.stopMeasuring() || this.#layers.close() || this.#filters.closeArea() || this.#opened.close() || this.#keeping.close(),
       drawing: (key) => this.#map.press(key),
       toQuery: () => this.#query.input.select(),
       toResults: () => this.#grid.focus(),
@@ -223,6 +237,7 @@ export class App {
         ",": () => this.#opened.stepDay(-1),
         ".": () => this.#opened.stepDay(1),
         w: () => this.#opened.setWhy(!this.#view.why),
+        k: () => this.#keeping.toggle(),
         m: () => void this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
       },
     });
@@ -231,12 +246,14 @@ export class App {
   /** Shows what the address says, then the map, which is the larger part of the page's code. */
   async start(): Promise<void> {
     this.#update();
-    if (isAsked(this.#question)) this.#results.showBusy(true);
+    if (this.#isAsked) this.#results.showBusy(true);
     else this.#query.input.focus({ preventScroll: true });
     this.#version = await waitUntilReady((trouble) => this.#results.showTrouble(trouble));
     void this.#search({ first: true });
     if (!isNarrow()) this.#map.prefetch();
     await this.#loadIndex();
+    this.#keeping.tell(); // who may write is known now
+    void this.#keeping.update();
     this.#isStarted = true;
     if (!isNarrow() || this.root.dataset.pane === "map") await this.#loadMap();
   }
@@ -251,8 +268,8 @@ export class App {
       this.#bar.name.textContent = info.name;
       this.#filters.offer(info, detectors);
       this.#query.update(this.#question, info.knows_words);
-      if (!isAsked(this.#question)) this.#results.showStart(info, scenes);
-      else if (this.#result) this.#results.showResult(this.#result, this.#shown(), this.#question, info);
+      if (!this.#isAsked) this.#results.showStart(info, scenes);
+      else if (this.#result) this.#results.showResult(this.#result, this.#shown(), this.#asShown, info);
       await this.#showScenes();
     } catch (error) {
       this.#fail(error, () => void this.#loadIndex(), 0);
@@ -296,11 +313,17 @@ export class App {
 
   /** Asks something new, or the same with other filters; every such step can be taken back with the browser. */
   #ask(changes: Partial<Question>): void {
-    const before = this.#question;
-    this.#question = { ...before, ...changes };
-    const same = asksTheSame(before, this.#question);
+    const question = { ...this.#question, ...changes };
+    const same = asksTheSame(this.#question, question);
+    const afresh = same ? {} : { right: [], wrong: [], k: PAGE_SIZE };
+    this.#take({ ...question, ...afresh }, { kept: "", finds: "", ...(same ? {} : { saveAs: "" }) }, same);
+  }
+
+  /** Asks a question in place of the one that is asked, whose marks are those that it has. */
+  #take(question: Question, view: Partial<View>, same: boolean): void {
+    this.#question = question;
+    Object.assign(this.#view, view);
     if (!same) {
-      Object.assign(this.#question, { right: [], wrong: [], k: PAGE_SIZE });
       Object.assign(this.#view, { selected: "", least: 0, review: false, ...NO_DAY });
       this.#opened.forget();
     }
@@ -312,15 +335,28 @@ export class App {
       this.#map.select("");
     }
     this.#update();
+    void this.#keeping.update();
     void this.#search({ first: !same });
+  }
+
+  /** Whether there is something to search for, or finds to show. */
+  get #isAsked(): boolean {
+    return isAsked(this.#question) || this.#view.finds !== "";
+  }
+
+  /** The question as its results are shown: finds are all told at once, tile by tile. */
+  get #asShown(): Question {
+    const { finds } = this.#view;
+    return finds && !finds.startsWith("all,") ? { ...this.#question, places: false, k: Number.POSITIVE_INFINITY } : this.#question;
   }
 
   #load(): void {
     const { question, view } = decode(location.hash);
-    const same = asksTheSame(question, this.#question);
+    const same = asksTheSame(question, this.#question) && view.finds === this.#view.finds;
     this.#question = question;
     this.#view = { ...view, centre: view.centre ?? this.#view.centre, zoom: view.centre ? view.zoom : this.#view.zoom };
     this.#update();
+    void this.#keeping.update();
     this.#showLayers();
     if (view.centre) this.#map.jump(view.centre, view.zoom);
     if (!view.selected) this.#opened.hide();
@@ -345,7 +381,8 @@ export class App {
 
   async #search(options: { first: boolean; still?: boolean }, tries = 0): Promise<void> {
     this.#abort?.abort();
-    if (!isAsked(this.#question)) {
+    this.#keeping.tell();
+    if (!this.#isAsked) {
       this.#result = null;
       this.#found = this.#cards = [];
       document.title = "rsitr";
@@ -360,10 +397,12 @@ export class App {
     const question = this.#question;
     this.#results.showBusy(options.first || !this.#result);
     try {
-      const result = await callWithKey(() => api.search(toBody(question), abort.signal));
+      const result = await callWithKey(() =>
+        this.#view.finds ? this.#keeping.find(abort.signal) : api.search(toBody(question), abort.signal),
+      );
       if (abort.signal.aborted) return;
       this.#result = result;
-      this.#found = listCards(result, question.places);
+      this.#found = listCards(result, this.#asShown.places);
       this.#cards = atLeast(this.#found, this.#view.least);
       await this.#show(options.still ?? false);
     } catch (error) {
@@ -377,7 +416,7 @@ export class App {
   }
 
   async #show(still: boolean): Promise<void> {
-    const [result, question] = [this.#result, this.#question];
+    const [result, question] = [this.#result, this.#asShown];
     if (!result) return;
     this.#results.showResult(result, this.#shown(), question, this.#info);
     this.#grid.mark(question.right, question.wrong);
@@ -435,28 +474,17 @@ export class App {
     this.#grid.mark(this.#question.right, this.#question.wrong);
     this.#map.mark(this.#question.right, this.#question.wrong);
     this.#opened.update();
-    this.#status.say(taken ? "Mark taken back" : `Marked ${mark}; refining`);
+    this.#status.say(taken ? "Mark taken back" : `Marked ${mark}${this.#view.finds ? "" : "; refining"}`);
     clearTimeout(this.#markTimer);
-    this.#markTimer = window.setTimeout(() => void this.#search({ first: false }), MARK_DELAY_MS);
+    // Finds stay while they are marked; they change when what was learned is saved.
+    if (this.#view.finds) this.#results.showMarks(this.#question, this.#info);
+    else this.#markTimer = window.setTimeout(() => void this.#search({ first: false }), MARK_DELAY_MS);
   }
 
   #undoMark(): void {
     const last = lastMarked(this.#question, this.#marked);
     const mark = last && markOf(this.#question, last);
     if (last && mark) this.#mark(last, mark);
-  }
-
-  async #saveDetector(): Promise<void> {
-    const name = await askForName(this.#question.right.length, this.#question.wrong.length);
-    if (!name) return;
-    try {
-      await callWithKey(() => api.saveDetector(name, toBody(this.#question)));
-      const detectors = await api.getDetectors();
-      if (this.#info) this.#filters.offer(this.#info, detectors);
-      this.#status.toast(`Saved as detector “${name}”.`);
-    } catch (error) {
-      this.#status.toast(error instanceof Error ? error.message : "The detector could not be saved.");
-    }
   }
 
   async #bring(files: File[]): Promise<void> {

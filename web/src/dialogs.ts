@@ -2,7 +2,7 @@
 import { setKey } from "./api";
 import { button, h } from "./dom";
 
-function open(dialog: HTMLDialogElement): void {
+export function open(dialog: HTMLDialogElement): void {
   document.body.append(dialog);
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => {
@@ -12,18 +12,21 @@ function open(dialog: HTMLDialogElement): void {
 }
 
 /** Asks for one line of text; resolves to null when it was closed without. */
-function ask(options: {
+export function ask(options: {
   title: string;
   text: string;
   label: string;
   type: string;
   action: string;
+  /** What stands there already. */
+  value?: string;
   /** What the answer must be like, and how that is said. */
   rule?: { pattern: RegExp; text: string };
 }): Promise<string | null> {
   return new Promise((done) => {
     let answer: string | null = null;
     const input = h("input", { type: options.type, id: "answer", required: true, autocomplete: "off", maxlength: 200 });
+    input.value = options.value ?? "";
     const problem = h("p", { class: "problem", role: "alert" });
     const dialog = h(
       "dialog",
@@ -57,8 +60,15 @@ function ask(options: {
     dialog.addEventListener("close", () => done(answer));
     open(dialog);
     input.focus();
+    input.select();
   });
 }
+
+/** What names of detectors and saved searches are like. */
+export const NAME_RULE = {
+  pattern: /^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$/,
+  text: "A name has at most 64 letters, digits, spaces, - and _, and begins with a letter or a digit.",
+};
 
 let asking: Promise<boolean> | null = null;
 
@@ -78,17 +88,16 @@ export function askForKey(text: string): Promise<boolean> {
   return asking;
 }
 
-export function askForName(right: number, wrong: number): Promise<string | null> {
+/** `known` is the detector that was gone on with. */
+export function askForName(right: number, wrong: number, known: string): Promise<string | null> {
   return ask({
     title: "Save as a detector",
-    text: `A detector is learned from this search and its ${right} right and ${wrong} wrong marks. It can be used for later searches and for new scenes.`,
+    text: `A detector is learned from this search and its ${right} right and ${wrong} wrong marks. It can be used for later searches and for new scenes.${known && ` Under the name “${known}” these marks take the place of its earlier ones.`}`,
     label: "Name",
     type: "text",
     action: "Save",
-    rule: {
-      pattern: /^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$/,
-      text: "A name has at most 64 letters, digits, spaces, - and _, and begins with a letter or a digit.",
-    },
+    value: known,
+    rule: NAME_RULE,
   });
 }
 
@@ -102,6 +111,7 @@ const SHORTCUTS: [string, string][] = [
   ["w", "why: show where the words are found"],
   ["l", "more like the chosen result"],
   [", .", "the day before, the day after, of the open result"],
+  ["k", "saved searches and detectors"],
   ["m", "list or map (on a small screen)"],
   ["Esc", "stop drawing, close details"],
   ["?", "this help"],

@@ -55,6 +55,7 @@ const ICONS = {
   list: "M4 5h7v6H4zm9 0h7v6h-7zM4 13h7v6H4zm9 0h7v6h-7z",
   map: "m9 4-6 2.5V20l6-2.5 6 2.5 6-2.5V4l-6 2.5zm0 0v13.5m6-11V20",
   more: "m6 9 6 6 6-6",
+  bookmark: "M6 4h12v17l-6-4.5L6 21z",
   save: "M5 4h11l3 3v13H5zm3 0v5h7V4M8 20v-6h8v6",
   undo: "M9 7 4 12l5 5M4 12h10a6 6 0 0 1 6 6",
 } as const;

@@ -108,6 +108,7 @@ export function createMapFrame(
 export function createBar(
   query: HTMLElement,
   theme: HTMLElement,
+  kept: HTMLElement,
   actions: { help: () => void; filters: () => void },
 ): {
   element: HTMLElement;
@@ -128,7 +129,7 @@ export function createBar(
   home.append(createMark(), h("span", {}, "rsitr"), name);
   const help = button({ icon: "help", label: "Help and keys", iconOnly: true }, actions.help);
   return {
-    element: h("header", { class: "bar" }, home, query, h("div", { class: "tools" }, filters, help, theme)),
+    element: h("header", { class: "bar" }, home, query, h("div", { class: "tools" }, filters, kept, help, theme)),
     name,
     filters,
   };

@@ -12,6 +12,8 @@ export interface Results {
   element: HTMLElement;
   showStart: (info: IndexInfo | null, scenes: Scene[]) => void;
   showResult: (result: SearchResult, shown: Shown, question: Question, info: IndexInfo | null) => void;
+  /** How much is marked, where nothing is searched again for it. */
+  showMarks: (question: Question, info: IndexInfo | null) => void;
   showBusy: (first: boolean) => void;
   showTrouble: (trouble: Trouble | null) => void;
   /** Takes away what was found: nothing of an earlier search stands under a later one that failed. */
@@ -39,6 +41,7 @@ interface Actions {
   more: () => void;
   least: (percent: number) => void;
   review: () => void;
+  keep: () => void;
   save: (format: "geojson" | "csv") => void;
   copyLink: () => void;
   undoMark: () => void;
@@ -49,7 +52,7 @@ interface Actions {
 const SCENES_SHOWN = 30;
 const SUGGESTED = 8;
 
-export function createResults(grid: Grid, actions: Actions): Results {
+export function createResults(grid: Grid, finds: HTMLElement, actions: Actions): Results {
   const summary = h("h2", { class: "summary", tabindex: -1 });
   const detail = h("p", { class: "took" });
   const group = (label: string, places: boolean): HTMLButtonElement =>
@@ -58,11 +61,14 @@ export function createResults(grid: Grid, actions: Actions): Results {
   const review = button({ icon: "check", label: "Review", title: "Say yes or no to one result after the other" }, actions.review);
   review.id = "review";
   review.hidden = true;
+  const save = button({ icon: "bookmark", label: "Save search", title: "Save this search by a name" }, actions.keep);
+  save.id = "save-search";
+  const shownAs = h("div", { class: "segmented", role: "group", "aria-label": "Show results as" }, asPlaces, asTiles);
   const toolbar = h(
     "div",
     { class: "toolbar", hidden: true },
     h("div", { class: "told" }, summary, detail),
-    h("div", { class: "segmented", role: "group", "aria-label": "Show results as" }, asPlaces, asTiles),
+    shownAs,
     h(
       "div",
       { class: "exports" },
@@ -71,6 +77,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
       ),
       button({ icon: "download", label: "CSV", title: "Save what is shown as a table" }, () => actions.save("csv")),
       button({ icon: "link", label: "Copy link", iconOnly: true }, actions.copyLink),
+      save,
       review,
     ),
   );
@@ -96,6 +103,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
     "section",
     { class: "results", id: "results", "aria-label": "Results" },
     toolbar,
+    finds,
     gauge.element,
     refined,
     trouble,
@@ -114,6 +122,7 @@ export function createResults(grid: Grid, actions: Actions): Results {
 
   return {
     element,
+    showMarks: (question, info) => showRefined(question, info?.can_write ?? false),
     showBusy: (first) => {
       element.setAttribute("aria-busy", "true");
       if (!first) return;
@@ -195,11 +204,14 @@ export function createResults(grid: Grid, actions: Actions): Results {
       grid.element.hidden = false;
       trouble.hidden = true;
       summary.textContent = count(cards, question);
-      detail.textContent = `${countSure(cards, result.threshold)}${formatNumber(result.n_tiles, "tile")} searched in ${Math.max(1, Math.round(result.took_ms))} ms`;
+      const took = finds.hidden ? ` searched in ${Math.max(1, Math.round(result.took_ms))} ms` : " in the index";
+      detail.textContent = `${countSure(cards, result.threshold)}${formatNumber(result.n_tiles, "tile")}${took}`;
       asPlaces.setAttribute("aria-pressed", String(question.places));
       asTiles.setAttribute("aria-pressed", String(!question.places));
       gauge.show(found, least, result.threshold);
       showRefined(question, info?.can_write ?? false);
+      save.hidden = !info?.can_write || question.pictures.length > 0 || !finds.hidden;
+      shownAs.hidden = !finds.hidden;
       review.hidden = !info?.can_write || !cards.length;
       banner.hidden = result.matches && cards.length > 0;
       const hidden = found.length > 0 && !cards.length;

@@ -33,6 +33,12 @@ export interface View extends Comparison {
   why: boolean;
   /** Whether results are reviewed one after the other. */
   review: boolean;
+  /** Whether what is saved is listed: nothing where not, else 1, or the two that are compared with a comma between. */
+  kept: string;
+  /** What is shown in place of the question's answer: what of something's finds, and of what. */
+  finds: string;
+  /** The detector that is gone on with. */
+  saveAs: string;
   /** Percent of relevance from which results are shown. */
   least: number;
   centre: Position | null;
@@ -49,6 +55,10 @@ export interface View extends Comparison {
 export type Background = "" | "none" | "graticule" | "tiles";
 const BACKGROUNDS: readonly Background[] = ["none", "graticule", "tiles"];
 const SCENE = /^[0-9a-f]{16}$/;
+const KEPT = "(?:detectors|saved):[A-Za-z0-9][A-Za-z0-9 _-]{0,63}";
+const PAIR = new RegExp(`^(?:1|${KEPT},${KEPT})$`);
+const FINDS = new RegExp(`^(?:(?:new|all),${KEPT}|(?:both|first|second),${KEPT},${KEPT})$`);
+const NAME = /^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$/;
 
 export const SPLIT = 50;
 export const FADE = 100;
@@ -144,6 +154,9 @@ export function encode(question: Question, view: View): string {
   if (view.why) put("why", "1");
   if (view.review) put("review", "1");
   if (view.least) put("least", String(view.least));
+  put("kept", view.kept);
+  put("finds", view.finds);
+  put("as", view.saveAs);
   put("ground", view.background);
   if (view.heat) put("heat", "1");
   for (const id of view.off) put("off", id);
@@ -157,6 +170,7 @@ export function decode(fragment: string): { question: Question; view: View } {
   const parts = new URLSearchParams(fragment.replace(/^#/, ""));
   const one = (name: string): string => parts.get(name) ?? "";
   const day = (name: string): string => (DAY.test(one(name)) ? one(name) : "");
+  const like = (name: string, pattern: RegExp): string => (pattern.test(one(name)) ? one(name) : "");
   const scene = (name: string): string => (SCENE.test(one(name)) ? one(name) : "");
   const percent = (name: string, otherwise: number): number =>
     /^(100|\d{1,2})$/.test(one(name)) ? Number(one(name)) : otherwise;
@@ -186,6 +200,9 @@ export function decode(fragment: string): { question: Question; view: View } {
     why: one("why") === "1",
     review: one("review") === "1",
     least: Number.isInteger(least) && least > 0 && least <= 100 ? least : 0,
+    kept: like("kept", PAIR),
+    finds: like("finds", FINDS),
+    saveAs: like("as", NAME),
     centre: at ? [at[0]!, at[1]!] : null,
     zoom: at ? at[2]! : 0,
     background: BACKGROUNDS.find((known) => known === one("ground")) ?? "",

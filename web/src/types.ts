@@ -139,6 +139,55 @@ export interface Detector {
   precision: number | null;
 }
 
+export interface DetectorWithMarks extends Detector {
+  right: Tile[];
+  wrong: Tile[];
+  estimate: string;
+  fits: boolean;
+  search: SearchBody | null;
+}
+
+export interface SavedSearch {
+  name: string;
+  query: string;
+  search: SearchBody;
+}
+
+export interface SavedSearches {
+  searches: SavedSearch[];
+  damaged: string[];
+}
+
+export interface Finds {
+  query: string;
+  model: string;
+  threshold: number;
+  n_tiles: number;
+  n_finds: number;
+  n_new: number;
+  is_cut: boolean;
+  seen: string | null;
+  note: string;
+  version: number;
+  best: Hit[];
+  new: Hit[];
+}
+
+export interface Compared {
+  first: string;
+  second: string;
+  model: string;
+  threshold: number;
+  n_tiles: number;
+  n_both: number;
+  n_first: number;
+  n_second: number;
+  note: string;
+  both: Hit[];
+  only_first: Hit[];
+  only_second: Hit[];
+}
+
 /** The ground of a tile as one scene shows it. */
 export interface Sight {
   scene: string;

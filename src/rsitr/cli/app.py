@@ -37,6 +37,7 @@ from rsitr.cli.info import info
 from rsitr.cli.locate import locate
 from rsitr.cli.mcp import mcp
 from rsitr.cli.models import models
+from rsitr.cli.saved import saved
 from rsitr.cli.search import search
 from rsitr.cli.serve import serve
 from rsitr.cli.sharing import card, push
@@ -175,6 +176,7 @@ data_app.command("leakage")(leakage)
 app.command("index")(index)
 app.command("search")(search)
 app.command("feedback")(feedback)
+app.command("saved")(saved)
 app.command("assess")(assess)
 app.command("locate")(locate)
 app.command("info")(info)

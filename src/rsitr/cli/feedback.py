@@ -14,9 +14,9 @@ from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from rsitr.search import Detector, Index, Mark, Query
+    from rsitr.search import Detector, Finds, Index, Mark, Query
     from rsitr.types import Hit
 
 __all__ = ["FeedbackRequest", "feedback", "run_feedback"]
@@ -39,6 +39,7 @@ def feedback(
     listed: bool = typer.Option(False, "--list", help="List the detectors of the index."),
     delete: str | None = typer.Option(None, metavar="NAME", help="Delete a detector."),
     rename: tuple[str, str] | None = typer.Option(None, metavar="NAME NEW", help="Give a detector another name."),
+    seen: str | None = typer.Option(None, metavar="NAME", help="All that a detector finds now has been looked at."),
     save_marks: Path | None = typer.Option(None, metavar="FILE", help="Write the marks that were given, as CSV."),
     model: str | None = typer.Option(None, metavar="MODEL", help="Where the index's model is now."),
     device: str | None = typer.Option(None, metavar="DEVICE", help="Where the model runs, e.g. cpu or cuda."),
@@ -52,8 +53,8 @@ def feedback(
     """
     if save_marks is not None:
         require_writable(save_marks)
-    if listed or delete is not None or rename is not None:
-        raise typer.Exit(_manage(index, delete=delete, rename=rename, as_json=as_json))
+    if listed or delete is not None or rename is not None or seen is not None:
+        raise typer.Exit(_manage(index, delete=delete, rename=rename, seen=seen, as_json=as_json))
     if name is None:
         raise QueryError("name the detector that is to learn: --name NAME")
     query = _read_query(words, image=image, k=max(k, ASKED_ABOUT))
@@ -100,7 +101,7 @@ class FeedbackRequest:
 
 def run_feedback(request: FeedbackRequest) -> int:
     """What the command does where there is something to learn; returns its exit status."""
-    from rsitr.search import Index
+    from rsitr.search import Index, find_new
 
     opened = Index.open(request.index, model=request.model, device=request.device)
     given = list(request.marks) or _ask(opened, request.query)
@@ -112,23 +113,24 @@ def run_feedback(request: FeedbackRequest) -> int:
     every = opened.detect(learned, k=request.k + len(marked))
     found = [hit for hit in every if hit.tile.tile not in marked][: request.k]
     if request.as_json:
-        _print_json([learned], found)
+        _print_json([learned], found, {learned.name: find_new(opened, learned)})
     else:
         _show(learned, found)
     return 0
 
 
-def _manage(index: Path, *, delete: str | None, rename: tuple[str, str] | None, as_json: bool) -> int:
-    """Delete or rename a detector, if one is named, and list all that there are."""
-    from rsitr.index import open_index
-    from rsitr.search import delete_detector, rename_detector
+def _manage(index: Path, *, delete: str | None, rename: tuple[str, str] | None, seen: str | None, as_json: bool) -> int:
+    """Delete or rename a detector or note that its finds were seen, if one is named, and list all that there are."""
+    from rsitr.search import Index, delete_detector, load_detector, mark_seen, rename_detector
 
-    folder = open_index(index).path
+    opened = Index.open(index)
     if rename is not None:
-        rename_detector(folder, *rename)
+        rename_detector(opened.path, *rename)
     if delete is not None:
-        delete_detector(folder, delete)
-    return _print_list(folder, as_json=as_json)
+        delete_detector(opened.path, delete)
+    if seen is not None:
+        mark_seen(opened, load_detector(opened.path, seen))
+    return _print_list(opened, as_json=as_json)
 
 
 def _read_query(words: str | None, *, image: str | None, k: int) -> Query:
@@ -155,10 +157,11 @@ def _ask(opened: Index, query: Query) -> list[Mark]:
     return ask_for_marks(opened.answer(query).hits[:ASKED_ABOUT], query=query.describe())
 
 
-def _print_json(detectors: Sequence[Detector], found: Sequence[Hit]) -> None:
+def _print_json(detectors: Sequence[Detector], found: Sequence[Hit], looked: Mapping[str, Finds] | None = None) -> None:
     from rsitr.cli.results_search import DetectorTold, FeedbackResult
     from rsitr.formats import round_box, round_score
 
+    known = looked or {}
     told = [
         DetectorTold(
             name=one.name,
@@ -167,6 +170,9 @@ def _print_json(detectors: Sequence[Detector], found: Sequence[Hit]) -> None:
             wrong=list(one.wrong),
             gone=list(one.gone),
             precision=one.precision,
+            n_finds=None if one.name not in known else len(known[one.name].hits),
+            n_new=None if one.name not in known else len(known[one.name].new),
+            seen=None if one.name not in known else known[one.name].seen,
         )
         for one in detectors
     ]
@@ -201,29 +207,35 @@ def _show(learned: Detector, found: Sequence[Hit]) -> None:
     out.print(table)
 
 
-def _print_list(folder: Path, *, as_json: bool) -> int:
+def _print_list(opened: Index, *, as_json: bool) -> int:
+    from rsitr.cli.saved import look_at_all, say_finds
     from rsitr.search import load_detectors
 
     damaged: list[str] = []
-    detectors = load_detectors(folder, damaged=damaged.append)
-    for line in damaged:
+    detectors = load_detectors(opened.path, damaged=damaged.append)
+    looked, troubles = look_at_all(opened, detectors)
+    for line in (*damaged, *troubles):
         sys.stderr.write(f"{line}\n")
+    status = 1 if damaged else 0
     if as_json:
-        _print_json(detectors, [])
-        return 1 if damaged else 0
+        _print_json(detectors, [], looked)
+        return status
     if not detectors and not damaged:
-        sys.stderr.write(f"{folder}: no detectors yet\n")
+        sys.stderr.write(f"{opened.path}: no detectors yet\n")
         return 0
-    columns = ("name", "from", "right", "wrong", "precision", "examples")
-    table = make_table(*columns, title=f"Detectors of {folder}", numbers=columns[2:5])
+    columns = ("name", "from", "right", "wrong", "precision", "finds", "new", "examples")
+    table = make_table(*columns, title=f"Detectors of {opened.path}", numbers=columns[2:7])
     for detector in detectors:
         precision = "" if detector.precision is None else f"{detector.precision:.0%}"
-        counts = (str(len(detector.right)), str(len(detector.wrong)), precision)
+        counts = (str(len(detector.right)), str(len(detector.wrong)), precision, *say_finds(looked.get(detector.name)))
         table.add_row(detector.name, detector.query, *counts, "\n".join(detector.right[:EXAMPLES]))
-    table.caption = "Precision: of the marked tiles that it finds without having learned from them, so many are right."
+    table.caption = (
+        "Precision: of the marked tiles that it finds without having learned from them, so many are right.\n"
+        "New: finds since it was last looked at; --seen NAME says that they have been."
+    )
     table.caption_justify = "left"
     console().print(table)
-    return 1 if damaged else 0
+    return status
 
 
 def _mark_line(mark: Mark, query: Query) -> str:

@@ -32,9 +32,9 @@ def info(
 ) -> None:
     """Tell what an index holds: its model, scenes, tiles, dates, area, size and detectors."""
     from rsitr.index import describe_index
-    from rsitr.search.detectors import list_detectors
+    from rsitr.search.shelf import DETECTORS
 
-    summary, detectors = describe_index(index), list_detectors(index)
+    summary, detectors = describe_index(index), DETECTORS.names(index)
     listed = _list_scenes(index) if as_json or scenes else []
     if as_json:
         entries = [{name: value for name, value in dataclasses.asdict(one).items() if name in _SHOWN} for one in listed]

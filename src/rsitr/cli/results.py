@@ -12,6 +12,7 @@ from rsitr.cli.results_search import (
     FeedbackResult,
     IndexResult,
     InfoResult,
+    SavedResult,
     SearchResult,
 )
 from rsitr.cli.results_training import (
@@ -41,6 +42,7 @@ RESULTS: Mapping[str, type] = {
     "index": IndexResult,
     "search": SearchResult,
     "feedback": FeedbackResult,
+    "saved": SavedResult,
     "assess": AssessResult,
     "locate": LocateResult,
     "info": InfoResult,

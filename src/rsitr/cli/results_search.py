@@ -19,6 +19,7 @@ __all__ = [
     "FeedbackResult",
     "IndexResult",
     "InfoResult",
+    "SavedResult",
     "SearchResult",
     "tell_entry",
 ]
@@ -113,6 +114,9 @@ class DetectorTold:
         wrong: tiles marked wrong.
         gone: tiles whose marks were let go, since they have left the index.
         precision: on marks that were left out.
+        n_finds: how much it finds; null where it cannot.
+        n_new: of these, how much was not there when it was last looked at.
+        seen: when that was; null where nobody has.
     """
 
     name: str
@@ -121,6 +125,9 @@ class DetectorTold:
     wrong: list[str]
     gone: list[str]
     precision: float | None
+    n_finds: int | None = None
+    n_new: int | None = None
+    seen: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +135,25 @@ class FeedbackResult:
     """The detectors of an index, or the one that has learned.
 
     Attributes:
-        detectors: those of the index, or that one alone: name, query, right, wrong, gone, precision.
+        detectors: those of the index, or that one alone: name, query, right, wrong, gone, precision,
+            n_finds, n_new, seen.
         finds: what it finds beside the marked tiles: tile, relevance, date, bbox; nothing with --list and the like.
     """
 
     detectors: list[DetectorTold]
     finds: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedResult:
+    """The saved searches of an index.
+
+    Attributes:
+        searches: name, query (in words), search (as the service takes it), n_finds, n_new, seen (when it was last
+            looked at).
+    """
+
+    searches: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

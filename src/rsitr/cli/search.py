@@ -17,7 +17,7 @@ from rsitr.errors import QueryError, SceneError
 from rsitr.files import write_file
 
 if TYPE_CHECKING:
-    from rsitr.search import Index, Part, Query, RankingSettings, SearchResult
+    from rsitr.search import Index, Mark, Part, Query, RankingSettings, SavedSearch, SearchResult
     from rsitr.types import TileFilter
 
 __all__ = ["Format", "SearchRequest", "run_search", "search"]
@@ -43,6 +43,10 @@ def search(
     detector: str | None = typer.Option(
         None, metavar="NAME", help="A detector that `rsitr feedback` saved, instead of a query."
     ),
+    saved: str | None = typer.Option(
+        None, metavar="NAME", help="A saved search, instead of a query; -k and --threshold may differ from its own."
+    ),
+    save: str | None = typer.Option(None, metavar="NAME", help="Save this search with the index, by this name."),
     bbox: str | None = typer.Option(
         None, metavar="W,S,E,N", help="Only tiles that meet this box in degrees; west > east crosses the antimeridian."
     ),
@@ -109,6 +113,7 @@ def search(
     picture of each hit. Status 1 if something is missing from the output.
     """
     from rsitr.search import RankingSettings, check_threshold
+    from rsitr.types import TileFilter
 
     if as_json and output_format not in {None, Format.JSON}:
         raise QueryError(f"--json is --format json, and --format {output_format} is given: leave one out")
@@ -131,9 +136,19 @@ def search(
     parts = _read_parts(words, image=image, like=like, plus=plus, minus=minus)
     if detector is not None and (rerank or explain_ranking):
         raise QueryError("--detector ranks by what it has learned: leave out --rerank and --explain-ranking")
+    marks: tuple[Mark, ...] = ()
+    if saved is not None:
+        if parts or queries or detector or save or every or where != TileFilter():
+            raise QueryError("--saved asks what was saved: leave out words, examples, --detector, --queries and limits")
+        found, marks, threshold = _read_saved(index, saved, k=k, threshold=threshold)
+        asked: tuple[Query, ...] = (found,)
+    else:
+        asked = _read_queries(parts, file=queries, detector=detector, k=k, where=where, every=every)
+    kept = None if save is None else _keep(save, asked, threshold=threshold, is_batch=queries is not None)
     request = SearchRequest(
         index=index,
-        queries=_read_queries(parts, file=queries, detector=detector, k=k, where=where, every=every),
+        queries=asked,
+        marks=marks,
         ranking=ranking,
         threshold=threshold,
         only_matches=only_matches,
@@ -143,7 +158,10 @@ def search(
         device=device,
         root=root,
     )
-    raise typer.Exit(run_search(request))
+    status = run_search(request)
+    if kept is not None:  # what cannot be searched for is not saved
+        _save(index, kept)
+    raise typer.Exit(status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +171,7 @@ class SearchRequest:
     Attributes:
         index: the folder of the index.
         queries: answered one after the other.
+        marks: of a saved search, by which it is refined.
         ranking: how candidates are ranked.
         threshold: relevance below which nothing is said to match.
         only_matches: leave out hits below it.
@@ -165,6 +184,7 @@ class SearchRequest:
 
     index: Path
     queries: tuple[Query, ...]
+    marks: tuple[Mark, ...]
     ranking: RankingSettings
     threshold: float
     only_matches: bool
@@ -182,10 +202,16 @@ def run_search(request: SearchRequest) -> int:
     opened = Index.open(request.index, model=request.model, device=request.device, root=request.root)
     borrow(opened)
     results = []
+
+    def answer(query: Query) -> SearchResult:
+        there = {tile.tile for tile in opened.known([mark.tile for mark in request.marks])}
+        marks = [mark for mark in request.marks if mark.tile in there]
+        return opened.answer(query, marks=marks, ranking=request.ranking, threshold=request.threshold)
+
     with progress_bar() as bar:
         task = bar.add_task("queries", total=len(request.queries), visible=len(request.queries) > 1)
         for query in request.queries:
-            results.append(opened.answer(query, ranking=request.ranking, threshold=request.threshold))
+            results.append(answer(query))
             bar.advance(task)
     shown = [result.keep_matches() for result in results] if request.only_matches else results
     notes = [_notes(result, opened, only_matches=request.only_matches) for result in results]
@@ -214,6 +240,31 @@ def _read_queries(
     if parts:
         raise QueryError("--detector looks for what it has learned: leave out words and examples")
     return (make_query(parts=[Part("detector", detector)], k=k, where=where, every=every),)
+
+
+def _read_saved(index: Path, name: str, *, k: int, threshold: float) -> tuple[Query, tuple[Mark, ...], float]:
+    """A saved search, the marks by which it is refined, and its threshold unless another than the usual is given."""
+    from rsitr.index import open_index
+    from rsitr.search import THRESHOLD, Mark, load_saved
+
+    kept = load_saved(open_index(index).path, name).search
+    marks = tuple(Mark(tile, right) for tile, right in kept.marks)
+    return kept.to_query(k=k), marks, kept.threshold if threshold == THRESHOLD else threshold
+
+
+def _keep(name: str, asked: tuple[Query, ...], *, threshold: float, is_batch: bool) -> SavedSearch:
+    from rsitr.search import KeptSearch, SavedSearch
+
+    if is_batch:
+        raise QueryError("--save keeps one search: leave out --queries")
+    return SavedSearch(name, KeptSearch.of(asked[0], threshold=threshold))
+
+
+def _save(index: Path, kept: SavedSearch) -> None:
+    from rsitr.search import save_search
+
+    save_search(index, kept)
+    sys.stderr.write(f"saved as {kept.name!r}: `rsitr search {index} --saved {kept.name!r}` makes it again\n")
 
 
 def _require_most(k: int) -> None:

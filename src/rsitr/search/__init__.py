@@ -33,8 +33,10 @@ if TYPE_CHECKING:
         rename_detector,
     )
     from rsitr.search.explaining import map_words
-    from rsitr.search.feedback import Mark, fit_head, read_marks
+    from rsitr.search.feedback import Mark, fit_head, read_marks, say_precision
+    from rsitr.search.finds import Finds, Kept, find_new, load_kept, mark_seen
     from rsitr.search.index import Index
+    from rsitr.search.kept import KeptSearch
     from rsitr.search.limits import Limits, check_filter, parse_bbox, parse_day, parse_gsd
     from rsitr.search.locating import locate
     from rsitr.search.outcome import say_left_out, say_limits, say_outcome, say_stronger
@@ -44,6 +46,15 @@ if TYPE_CHECKING:
     from rsitr.search.relevance import THRESHOLD, AskedPart, estimate_relevance
     from rsitr.search.result import SearchResult
     from rsitr.search.reviews import VERDICTS, Review, Reviews, ReviewVerdict
+    from rsitr.search.saved import (
+        SavedSearch,
+        delete_saved,
+        list_saved,
+        load_all_saved,
+        load_saved,
+        rename_saved,
+        save_search,
+    )
     from rsitr.search.scenery import Corners
     from rsitr.search.spots import Glimpse
     from rsitr.search.spread import Cell, Spread
@@ -59,8 +70,11 @@ __all__ = [
     "Corners",
     "Detector",
     "Find",
+    "Finds",
     "Glimpse",
     "Index",
+    "Kept",
+    "KeptSearch",
     "Labelled",
     "Limits",
     "LocalCoder",
@@ -73,6 +87,7 @@ __all__ = [
     "Review",
     "ReviewVerdict",
     "Reviews",
+    "SavedSearch",
     "SearchResult",
     "Spread",
     "WordlessEncoder",
@@ -80,19 +95,26 @@ __all__ = [
     "check_filter",
     "check_threshold",
     "delete_detector",
+    "delete_saved",
     "estimate_relevance",
     "example_part",
     "find_in_scenes",
+    "find_new",
     "fit_coder",
     "fit_head",
     "label_hits",
     "list_detectors",
+    "list_saved",
+    "load_all_saved",
     "load_coder",
     "load_detector",
     "load_detectors",
+    "load_kept",
+    "load_saved",
     "locate",
     "make_query",
     "map_words",
+    "mark_seen",
     "merge_hits",
     "parse_bbox",
     "parse_day",
@@ -103,9 +125,12 @@ __all__ = [
     "read_queries",
     "recommend",
     "rename_detector",
+    "rename_saved",
+    "save_search",
     "say_left_out",
     "say_limits",
     "say_outcome",
+    "say_precision",
     "say_stronger",
     "to_label_csv",
 ]
@@ -139,6 +164,20 @@ __getattr__ = lazy_names(
         "THRESHOLD": "rsitr.search.relevance",
         "WordlessEncoder": "rsitr.search.wordless",
         "VERDICTS": "rsitr.search.reviews",
+        "Finds": "rsitr.search.finds",
+        "Kept": "rsitr.search.finds",
+        "find_new": "rsitr.search.finds",
+        "load_kept": "rsitr.search.finds",
+        "mark_seen": "rsitr.search.finds",
+        "KeptSearch": "rsitr.search.kept",
+        "SavedSearch": "rsitr.search.saved",
+        "delete_saved": "rsitr.search.saved",
+        "list_saved": "rsitr.search.saved",
+        "load_all_saved": "rsitr.search.saved",
+        "load_saved": "rsitr.search.saved",
+        "rename_saved": "rsitr.search.saved",
+        "save_search": "rsitr.search.saved",
+        "say_precision": "rsitr.search.feedback",
         "assess": "rsitr.search.assessing",
         "check_filter": "rsitr.search.limits",
         "check_threshold": "rsitr.search.query",

@@ -22,7 +22,16 @@ from rsitr.search.detectors import Detector
 from rsitr.search.logistic import fit_logistic
 from rsitr.types import FloatArray
 
-__all__ = ["Mark", "fit_head", "last_marks", "learn_detector", "measure_precision", "push_away", "read_marks"]
+__all__ = [
+    "Mark",
+    "fit_head",
+    "last_marks",
+    "learn_detector",
+    "measure_precision",
+    "push_away",
+    "read_marks",
+    "say_precision",
+]
 
 KAPPA = 2.0
 PENALTY = 1.0
@@ -149,6 +158,22 @@ def measure_precision(start: FloatArray, right: FloatArray, wrong: FloatArray, b
         )
         called[tested] = tiles[tested] @ weights + bias >= 0
     return float((called & is_right).sum() / called.sum()) if called.any() else None
+
+
+def say_precision(*, n_right: int, n_wrong: int, precision: float | None) -> str:
+    """How well a detector does, and how that was estimated.
+
+    >>> say_precision(n_right=3, n_wrong=2, precision=0.75)
+    'Of 5 marked tiles, each was judged by what the others teach: of those called right, 75% are.'
+    """
+    n = n_right + n_wrong
+    if precision is None and (n_right < 2 or not n_wrong):
+        return "It takes two tiles marked right and a wrong one at least to estimate a precision."
+    how = "each was judged by what the others teach"
+    if n > MOST_FITS:
+        how = f"a {MOST_FITS}th at a time was judged by what the rest teaches"
+    called = "none is called right" if precision is None else f"of those called right, {precision:.0%} are"
+    return f"Of {n} marked tiles, {how}: {called}."
 
 
 def last_marks(marks: Sequence[Mark]) -> list[int]:

@@ -14,7 +14,7 @@ from rsitr.search.collection import Collection
 from rsitr.search.detectors import Detector, load_detector
 from rsitr.search.encoding import encode_query
 from rsitr.search.feedback import Mark
-from rsitr.search.learning import learn_from_marks
+from rsitr.search.learning import find_known, learn_from_marks
 from rsitr.search.limits import Limits, check_filter
 from rsitr.search.loading import Models
 from rsitr.search.locating import SCALES, locate
@@ -130,6 +130,16 @@ class Index:
         """What is recorded of the model that made the index; nothing is loaded for it."""
         return self._folder.manifest.model
 
+    @property
+    def version(self) -> int:
+        """Another number after every change of its tiles."""
+        return self._folder.store.version
+
+    @property
+    def cut(self) -> str:
+        """How scenes are cut into tiles: with the same, a tile's id means the same."""
+        return self._folder.manifest.settings.model_dump_json()
+
     def search(
         self,
         text: str | None = None,
@@ -221,16 +231,17 @@ class Index:
     def _detector(self, name: str) -> Detector:
         return load_detector(self._folder.path, name)
 
-    def learn(self, name: str, *, query: Query, marks: Sequence[Mark]) -> Detector:
+    def learn(self, name: str, *, query: Query, marks: Sequence[Mark], afresh: bool = False) -> Detector:
         """Learn a detector from marks and keep it with the index; marks of one of the same name are added to.
 
-        Of these, the marks on tiles that have left the index since are let go; the detector's `gone` names them.
+        Of these, the marks on tiles that have left the index since are let go; the detector's `gone` names them. With
+        `afresh`, those of the same name give way to these.
 
         Raises:
             QueryError: no tile is marked right, or the name cannot be one.
             StoreError: a marked tile is not in the index, or the detector cannot be written.
         """
-        return learn_from_marks(self._folder, name, query=query.describe(), start=self.encode(query), marks=marks)
+        return learn_from_marks(self._folder, name, query=query, start=self.encode(query), marks=marks, afresh=afresh)
 
     def refine(self, query: Query, marks: Sequence[Mark], *, threshold: float = THRESHOLD) -> SearchResult:
         """Answer a query again, moved towards tiles marked right and away from those marked wrong; nothing is kept.
@@ -341,6 +352,10 @@ class Index:
             MissingError: it is not in the index.
         """
         return self._collection.tile(tile)
+
+    def known(self, tiles: Sequence[str]) -> list[Tile]:
+        """Those of the tiles that are in the index, in their order."""
+        return find_known(self._folder, tiles)
 
     def browse(self, where: TileFilter | None = None, *, start: int = 0, n: int = 100) -> list[Tile]:
         """Tiles without a search: up to n of those that pass a filter, after the first `start`."""

@@ -41,7 +41,16 @@ from rsitr.service.replies import (
 )
 from rsitr.types import Hit, SceneEntry, Tile
 
-__all__ = ["item_id", "scene_id", "show_glimpse", "show_scene", "show_search", "show_spread", "show_tile"]
+__all__ = [
+    "item_id",
+    "scene_id",
+    "show_glimpse",
+    "show_hit",
+    "show_scene",
+    "show_search",
+    "show_spread",
+    "show_tile",
+]
 
 
 def scene_id(scene: str) -> str:
@@ -115,7 +124,7 @@ def show_search(answer: Answer, *, message: str, refined: bool, took_s: float, e
         n_tiles=answer.n_tiles,
         took_ms=round(1e3 * took_s, 2),
         refined=refined,
-        hits=[_show_hit(hit, place=place_of.get(hit.tile.tile)) for hit in answer.hits],
+        hits=[show_hit(hit, place=place_of.get(hit.tile.tile)) for hit in answer.hits],
         places=[_show_place(place) for place in places],
         stages=[_show_stage(stage) for stage in answer.stages] if explain else None,
     )
@@ -126,7 +135,8 @@ def _show_query(answer: Answer) -> QueryReply:
     return QueryReply(**asked | {"bbox": round_box(answer.query.bbox)}, has_area=answer.query.area is not None)
 
 
-def _show_hit(hit: Hit, *, place: int | None) -> HitReply:
+def show_hit(hit: Hit, *, place: int | None = None) -> HitReply:
+    """A tile with what a search says of it."""
     return HitReply(
         **vars(show_tile(hit.tile)),
         rank=hit.rank,

@@ -75,7 +75,7 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
     app.state.assets = Assets()
     for router in (
         *(routes.health, routes.searches, routes.pictures, routes.areas, routes.scenes, routes.tiles),
-        *(routes.detectors, routes.reviews, routes.ogc, routes.stac, routes.pages),
+        *(routes.detectors, routes.saved, routes.finds, routes.reviews, routes.ogc, routes.stac, routes.pages),
     ):
         app.include_router(router)
     _handle_errors(app, engine)

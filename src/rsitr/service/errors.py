@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STATUS",
     "BusyError",
+    "ChangedError",
     "ForbiddenError",
     "KeyRequiredError",
     "RateError",
@@ -32,6 +33,10 @@ __all__ = [
 
 class BusyError(RsitrError):
     """More is asked for than can be queued."""
+
+
+class ChangedError(RsitrError):
+    """What was asked for goes by how things were, and they have changed since."""
 
 
 class WarmingError(RsitrError):
@@ -67,6 +72,7 @@ STATUS: Mapping[type[BaseException], tuple[int, str]] = {
     UnsupportedError: (415, "Not a picture that can be read"),
     KeyRequiredError: (401, "A key is needed"),
     ForbiddenError: (403, "Not allowed"),
+    ChangedError: (409, "Not as things are"),
     RateError: (429, "Too many requests"),
     BusyError: (503, "Busy"),
     WarmingError: (503, "Not ready yet"),

@@ -18,6 +18,7 @@ __all__ = [
     "RankingBody",
     "RenameBody",
     "ReviewBody",
+    "SavedBody",
     "SearchBody",
     "SearchParams",
     "StacBody",
@@ -256,6 +257,9 @@ class DetectorBody(_Body):
     name: DetectorName
     search: SearchBody
     marks: Annotated[list[MarkBody], Field(min_length=1, max_length=1000)]
+    afresh: bool = Field(
+        default=False, description="Marks of a detector of this name give way to these, rather than be added to."
+    )
 
 
 class ReviewBody(_Body):
@@ -275,8 +279,22 @@ class ReviewBody(_Body):
     relevance: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 
 
+class SavedBody(_Body):
+    """A search that is to be kept."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "bridges since 2020", "search": {"text": "a bridge", "since": "2020-01-01"}}]
+        }
+    )
+
+    name: DetectorName
+    search: SearchBody
+    replace: bool = Field(default=False, description="In place of one of this name.")
+
+
 class RenameBody(_Body):
-    """What a detector is to be called."""
+    """What a detector or a saved search is to be called."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "old bridges"}]})
 

@@ -250,7 +250,7 @@ def test_marks_that_many_give_at_once_all_count(index: Index, folder: Path, monk
 
     query = make_query(text="red", k=13)
     tiles = [hit.tile.tile for hit in index.answer(query)][:6]
-    monkeypatch.setattr("rsitr.search.index.learn_detector", slowly)
+    monkeypatch.setattr("rsitr.search.learning.learn_detector", slowly)
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(index.learn, "red", query=query, marks=[Mark(tile, True)]) for tile in tiles]
         for one in asked:

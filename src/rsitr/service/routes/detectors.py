@@ -7,10 +7,20 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 
 from rsitr.errors import MissingError, QueryError
-from rsitr.search import Detector, Index, delete_detector, list_detectors, load_detectors, rename_detector
+from rsitr.search import (
+    Detector,
+    Index,
+    delete_detector,
+    list_detectors,
+    load_detector,
+    load_detectors,
+    rename_detector,
+    say_precision,
+)
+from rsitr.service.answers import show_tile
 from rsitr.service.asking import read_marks, read_query
 from rsitr.service.errors import ForbiddenError
-from rsitr.service.replies import DetectorReply, DetectorsReply
+from rsitr.service.replies import DetectorReply, DetectorsReply, DetectorWithMarksReply
 from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
 from rsitr.service.schemas import DetectorBody, DetectorName, RenameBody
 
@@ -25,6 +35,27 @@ async def get_detectors(engine: EngineOf) -> Response:
 
     def make() -> DetectorsReply:
         return DetectorsReply(detectors=[_show(detector) for detector in load_detectors(engine.index.path)])
+
+    return json_response(await engine.render(make))
+
+
+@detectors.get("/api/detectors/{name}", response_model=DetectorWithMarksReply, responses=errors_of(404, 422, 503))
+async def get_detector(engine: EngineOf, name: DetectorName) -> Response:
+    """A detector with its examples: the marked tiles that are still in the index."""
+
+    def make() -> DetectorWithMarksReply:
+        index = engine.index
+        _require(index.path, name)
+        found = load_detector(index.path, name)
+        told = _show(found)
+        return DetectorWithMarksReply(
+            **vars(told),
+            right=[show_tile(tile) for tile in index.known(found.right)],
+            wrong=[show_tile(tile) for tile in index.known(found.wrong)],
+            estimate=say_precision(n_right=told.n_right, n_wrong=told.n_wrong, precision=told.precision),
+            fits=found.fingerprint == index.model.fingerprint,
+            search=None if found.search is None else dict(found.search.to_body()),
+        )
 
     return json_response(await engine.render(make))
 
@@ -44,7 +75,7 @@ async def post_detector(engine: EngineOf, body: DetectorBody) -> Response:
     marks = read_marks(body.marks)
 
     def make(index: Index) -> DetectorReply:
-        return _show(index.learn(body.name, query=query, marks=marks))
+        return _show(index.learn(body.name, query=query, marks=marks, afresh=body.afresh))
 
     words = [part.value for part in query.parts if part.kind == "words"]
     return json_response(await engine.learn(words, make), status=201)
