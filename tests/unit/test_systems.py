@@ -32,7 +32,7 @@ from rsitr.index import cache
 from rsitr.index.budget import GUESSED_BYTES, MEMORY_VARIABLE, find_budget
 from rsitr.index.folder import LOCK, clear_index, is_index, writing
 from rsitr.index.manifest import MANIFEST
-from rsitr.search import Detector, detectors
+from rsitr.search import Detector, shelf
 from rsitr.search.detectors import list_detectors, load_detector, rename_detector, save_detector
 from rsitr.service.errors import hide_paths
 
@@ -83,7 +83,7 @@ def test_a_clone_can_be_checked_out_on_windows_and_macos(top: str) -> None:
     assert names
     parts = {part for name in names for part in name.split("/")}
     assert [part for part in sorted(parts) if NOT_IN_NAMES.search(part)] == []
-    assert [part for part in sorted(parts) if part.partition(".")[0].casefold() in detectors.RESERVED] == []
+    assert [part for part in sorted(parts) if part.partition(".")[0].casefold() in shelf.RESERVED] == []
     assert len({name.casefold() for name in names}) == len(names), "two names differ by the case of their letters alone"
 
 
@@ -210,7 +210,7 @@ def detector(name: str) -> Detector:
 
 @pytest.mark.parametrize("name", ["aux", "CON", "com1", "nul "])
 def test_a_detector_is_not_called_as_a_device_of_windows(tmp_path: Path, name: str) -> None:
-    with pytest.raises(QueryError, match=r"cannot name a detector: no file is called so on Windows"):
+    with pytest.raises(QueryError, match=r"cannot name a detector: no file has that name on Windows"):
         save_detector(tmp_path, detector(name))
     assert list_detectors(tmp_path) == []
 
@@ -229,8 +229,8 @@ def test_a_detector_is_renamed_by_the_case_of_its_letters(
 ) -> None:
     save_detector(tmp_path, detector("tanks"))
     if ignores_case:
-        path = detectors._path
-        monkeypatch.setattr(detectors, "_path", lambda folder, name: path(folder, name.casefold()))
+        path = shelf.Shelf.path
+        monkeypatch.setattr(shelf.Shelf, "path", lambda self, folder, name: path(self, folder, name.casefold()))
     assert rename_detector(tmp_path, "tanks", "Tanks").name == "Tanks"
     assert load_detector(tmp_path, "Tanks").name == "Tanks"
     assert len(list_detectors(tmp_path)) == 1

@@ -84,23 +84,11 @@ class Keeper:
         self._failures = 0
         self._status = 0
         self._ends = False
-        self._lock = self._hold()
+        self._lock = self._place.hold()
         self._listener = self._listen()
         self._events = selectors.DefaultSelector()
         self._wanted = workers or _count_workers(self._index)
         self._encoder = _load_encoder(self._index)
-
-    def _hold(self) -> int:
-        import fcntl
-
-        lock = os.open(self._place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"{self._index}: is kept warm already") from error
-        os.truncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
-        return lock
 
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rsitr.cli.warm import find_runtime, require_private
 from rsitr.errors import ConfigError
+
+with suppress(ImportError):  # without it, nothing is kept warm
+    import fcntl
 
 __all__ = ["HeldPlace", "runtime_folder"]
 
@@ -46,6 +50,22 @@ class HeldPlace:
             return None
         return None
 
+    def hold(self) -> int:
+        """Take the place: a file descriptor that holds it while it is open.
+
+        Raises:
+            ConfigError: somebody else has it.
+        """
+        lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            raise ConfigError("this index is kept warm already") from error
+        os.truncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        return lock
+
 
 def runtime_folder() -> Path:
     """The private folder of the sockets, made if need be.
@@ -53,6 +73,8 @@ def runtime_folder() -> Path:
     Raises:
         ConfigError: it cannot be made, or is not private.
     """
+    if not hasattr(os, "fork"):
+        raise ConfigError("only systems like Unix keep a process warm for an index; searches work without one")
     folder = find_runtime()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
