@@ -109,6 +109,11 @@ def test_days_and_numbers_are_written_as_the_language_does(page: Page) -> None:
         page.wait(lambda: page.find_all(".fact-list dd"), "no details")
         place = page.find(".fact-list dd").text
         assert re.fullmatch(r"\d+,\d{5}° S, \d+,\d{5}° W", place), place
+    with speaking(page, "it-IT,de-CH,en"):
+        page.open("q=storage+tanks")
+        page.settle()
+        assert language_of(page) == "de", "the first of the languages that the page has"
+        assert re.fullmatch(r"\d+%", page.find(".card .number").text), "Swiss people write no space there"
 
 
 def test_another_language_can_be_chosen(page: Page) -> None:

@@ -60,7 +60,7 @@ function translate(text: string, unknown: UnknownWord[]): string {
 
 export function createHint(search: (text: string) => void): Hint {
   const element = h("div", { class: "hint-words", hidden: true });
-  const offer = (label: string, offered: { said: string; text: string }[]): HTMLElement | null =>
+  const offer = (label: string, offered: { said: string; text: string }[], lang: string | null): HTMLElement | null =>
     offered.length
       ? h(
           "div",
@@ -68,7 +68,7 @@ export function createHint(search: (text: string) => void): Hint {
           h("span", { class: "note" }, label),
           ...offered.slice(0, OFFERED).map(({ said, text }) => {
             const title = texts.words.search(text);
-            return h("button", { type: "button", title, onclick: () => search(text) }, h("span", { lang: "en" }, said));
+            return h("button", { type: "button", title, onclick: () => search(text) }, h("span", { lang }, said));
           }),
         )
       : null;
@@ -86,9 +86,9 @@ export function createHint(search: (text: string) => void): Hint {
       replace(
         element,
         h("p", {}, speaksOtherwise(info) ? told + texts.space + texts.words.english : told),
-        offer(texts.words.translated, translated ? [{ said: translated, text: translated }] : []),
-        offer(texts.words.nearest, near),
-        !translated && !near.length && offer(texts.words.instead, examples),
+        offer(texts.words.translated, translated ? [{ said: translated, text: translated }] : [], "en"),
+        offer(texts.words.nearest, near, info?.language ?? null),
+        !translated && !near.length && offer(texts.words.instead, examples, info?.language ?? null),
       );
     },
   };

@@ -193,7 +193,7 @@ export function createResults(grid: Grid, finds: HTMLElement, actions: Actions):
               ...info.suggestions
                 .slice(0, SUGGESTED)
                 .map((text) =>
-                  h("li", {}, h("button", { type: "button", lang: "en", onclick: () => actions.suggest(text) }, text)),
+                  h("li", {}, h("button", { type: "button", lang: info.language, onclick: () => actions.suggest(text) }, text)),
                 ),
             ),
           ),

@@ -125,7 +125,7 @@ export const texts: Texts = {
     csv: "Guardar lo mostrado como tabla",
     review: "Revisar",
     reviewHint: "Decir sí o no a un resultado tras otro",
-    saved: (n, file) => `${results(n)} en ${file}.`,
+    saved: (n, file) => `Guardado: ${results(n)} en ${file}.`,
     more: "Mostrar más",
     refined: (right, wrong) =>
       `Afinada con ${[right && plural(right, { one: "acierto", other: "aciertos" }), wrong && plural(wrong, { one: "error", other: "errores" })].filter(Boolean).join(", ")}`,

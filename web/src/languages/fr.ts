@@ -125,7 +125,7 @@ export const texts: Texts = {
     csv: "Enregistrer l’affichage en tableau",
     review: "Vérifier",
     reviewHint: "Dire oui ou non à un résultat après l’autre",
-    saved: (n, file) => `${results(n)} dans ${file}.`,
+    saved: (n, file) => `Enregistré\u00a0: ${results(n)} dans ${file}.`,
     more: "Afficher plus",
     refined: (right, wrong) =>
       `Affinée\u00a0: ${[right && plural(right, { one: "juste", other: "justes" }), wrong && plural(wrong, { one: "faux", other: "faux" })].filter(Boolean).join(", ")}`,
