@@ -93,7 +93,11 @@ def test_nothing_is_left_in_english(page: Page, language: str) -> None:
         assert page.find(".problem").text
         assert find_english(page) == [], "area"
         page.press(Keys.ESCAPE, Keys.ESCAPE)
-        page.run("document.activeElement?.blur(); document.querySelector('.bar .tools .button:nth-child(2)').click()")
+        page.run("document.activeElement?.blur()")
+        page.press("k")
+        page.wait(lambda: page.find_all(".kept:not([hidden]) h2"), "what is saved is not listed")
+        assert find_english(page) == [], "saved"
+        page.press("?")
         page.wait(lambda: page.find_all("dialog[open]"), "no help")
         assert find_english(page) == [], "help"
 

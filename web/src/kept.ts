@@ -268,7 +268,8 @@ export class Panel {
   }
 
   #say(finds: string): string {
-    return says(finds) + (this.#counts.get(finds) ?? "");
+    const best = this.#counts.get(finds);
+    return best ? texts.named(says(finds)) + best : says(finds);
   }
 
   /** Whose finds they are, in words. */

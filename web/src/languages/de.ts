@@ -416,7 +416,7 @@ export const texts: Texts = {
     newOf: (name) => `Neue Funde von ${words(name)}`,
     ofBoth: (first, second) => `Funde von ${words(first)} wie von ${words(second)}`,
     onlyOf: (one, other) => `Funde nur von ${words(one)}, nicht von ${words(other)}`,
-    bestOf: (shown, all) => `: die besten ${shown} von ${all}`,
+    bestOf: (shown, all) => `die besten ${shown} von ${all}`,
     noneNew: "Hier ist nichts neu.",
     noneLeft: "Von diesen Funden ist nichts mehr da.",
     noLonger: "Diese Funde gelten nicht mehr als neu.",

@@ -405,7 +405,7 @@ export const en = {
     newOf: (name: string) => `New finds of ${words(name)}`,
     ofBoth: (first: string, second: string) => `What both ${words(first)} and ${words(second)} find`,
     onlyOf: (one: string, other: string) => `What only ${words(one)} finds, not ${words(other)}`,
-    bestOf: (shown: string, all: string) => `: the best ${shown} of ${all}`,
+    bestOf: (shown: string, all: string) => `the best ${shown} of ${all}`,
     noneNew: "Nothing is new here.",
     noneLeft: "Nothing is left of these finds.",
     noLonger: "These finds are no longer new.",

@@ -415,7 +415,7 @@ export const texts: Texts = {
     newOf: (name) => `Hallazgos nuevos de ${words(name)}`,
     ofBoth: (first, second) => `Hallazgos comunes de ${words(first)} y ${words(second)}`,
     onlyOf: (one, other) => `Hallazgos solo de ${words(one)}, no de ${words(other)}`,
-    bestOf: (shown, all) => `: los mejores ${shown} de ${all}`,
+    bestOf: (shown, all) => `los mejores ${shown} de ${all}`,
     noneNew: "Aquí no hay nada nuevo.",
     noneLeft: "No queda nada de estos hallazgos.",
     noLonger: "Estos hallazgos ya no son nuevos.",

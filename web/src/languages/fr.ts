@@ -417,7 +417,7 @@ export const texts: Texts = {
     newOf: (name) => `Nouvelles trouvailles de ${words(name)}`,
     ofBoth: (first, second) => `Trouvailles communes à ${words(first)} et ${words(second)}`,
     onlyOf: (one, other) => `Trouvailles de ${words(one)} seulement, pas de ${words(other)}`,
-    bestOf: (shown, all) => `\u00a0: les ${shown} meilleures sur ${all}`,
+    bestOf: (shown, all) => `les ${shown} meilleures sur ${all}`,
     noneNew: "Rien de nouveau ici.",
     noneLeft: "Il ne reste rien de ces trouvailles.",
     noLonger: "Ces trouvailles ne sont plus nouvelles.",

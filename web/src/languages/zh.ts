@@ -406,7 +406,7 @@ export const texts: Texts = {
     newOf: (name) => `${words(name)}的新发现`,
     ofBoth: (first, second) => `${words(first)}与${words(second)}的共同发现`,
     onlyOf: (one, other) => `仅${words(one)}的发现，不含${words(other)}的`,
-    bestOf: (shown, all) => `：${all} 个中最佳的 ${shown} 个`,
+    bestOf: (shown, all) => `${all} 个中最佳的 ${shown} 个`,
     noneNew: "此处没有新内容。",
     noneLeft: "这些发现已不存在。",
     noLonger: "这些发现不再视为新发现。",
