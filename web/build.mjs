@@ -133,6 +133,7 @@ try {
     format: "esm",
     target: "es2022",
     minify: true,
+    charset: "utf8", // escapes would make Chinese twice as long
     legalComments: "none", // licenses.txt has them in full
     entryNames: "[name]-[hash]",
     chunkNames: "[name]-[hash]",

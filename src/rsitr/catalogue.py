@@ -50,6 +50,7 @@ class KnownModel:
         repository: on the Hugging Face hub, whence it is fetched; None where that cannot be done.
         file: the weights, or within the repository; None where open_clip names it, or a folder is meant.
         address: where a person gets it.
+        language: that its words are of (ISO 639); None where it understands several.
         measured: what is known.
     """
 
@@ -63,6 +64,7 @@ class KnownModel:
     repository: str | None = None
     file: str | None = None
     address: str = ""
+    language: str | None = "en"
     measured: tuple[Measured, ...] = ()
 
     @property
@@ -216,6 +218,7 @@ def _siglip(name: str, repository: str, *, n_parameters: int) -> KnownModel:
         name=name,
         title=f"SigLIP 2 {repository.removeprefix('google/siglip2-')}",
         form="transformers",
+        language=None,
         licence="Apache-2.0",
         stated_in=f"{HUB}/{repository}",
         n_parameters=n_parameters,

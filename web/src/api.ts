@@ -1,4 +1,5 @@
 // Talking to the service: one function per thing that it can be asked.
+import { texts } from "./language";
 import type { BBox, Detector, GivenArea, Health, Heat, IndexInfo, Position, Review, Scene, SearchBody, SearchResult, Sight, Tile } from "./types";
 
 const KEY = "rsitr-key";
@@ -12,6 +13,8 @@ export class ApiError extends Error {
     readonly status: number,
     message: string,
     readonly retryAfterS: number | null,
+    /** Whether these are the service's words, which are English, or the page's. */
+    readonly isOfService = false,
   ) {
     super(message);
   }
@@ -42,16 +45,18 @@ export async function request(path: string, options: RequestInit = {}): Promise<
     response = await fetch(resolve(path), { ...options, headers: { ...keyHeaders(), ...options.headers } });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError(0, "The service cannot be reached. Is it still running?", UNREACHED_S);
+    throw new ApiError(0, texts.trouble.unreached, UNREACHED_S);
   }
   if (response.ok) return response;
-  throw new ApiError(response.status, await explain(response), readRetryAfter(response));
+  const told = await explain(response);
+  const text = told ?? texts.trouble.status(response.status);
+  throw new ApiError(response.status, text, readRetryAfter(response), told !== null);
 }
 
-async function explain(response: Response): Promise<string> {
+async function explain(response: Response): Promise<string | null> {
   const body: unknown = await response.json().catch(() => null);
   const detail = (body as { error?: { detail?: string; title?: string } } | null)?.error;
-  return detail?.detail ?? detail?.title ?? `The service answered with status ${response.status}.`;
+  return detail?.detail ?? detail?.title ?? null;
 }
 
 function readRetryAfter(response: Response): number | null {

@@ -10,27 +10,31 @@ import { h, isNarrow } from "./dom";
 import type { Drawn } from "./draw";
 import type { Filters } from "./filters";
 import { createFilters } from "./filters";
-import { formatCount, formatRelevance } from "./format";
+import { formatRelevance } from "./format";
 import type { Grid, Mark } from "./grid";
 import { createGrid } from "./grid";
 import { Handwork } from "./handwork";
 import { acceptAll, isPicture } from "./incoming";
 import { Keeping } from "./keeping";
 import { listenToKeys } from "./keyboard";
+import { createLanguageChoice, texts } from "./language";
 import type { Layers } from "./layers";
 import { createLayers } from "./layers";
 import type { MapFrame } from "./layout";
 import { createBar, createMapFrame, createSwitch } from "./layout";
 import { MapView } from "./mapview";
 import { lastMarked, markOf, toggleMark } from "./marks";
+import { count } from "./numbers";
 import { Opened } from "./opened";
 import { Pictures } from "./pictures";
 import type { QueryBar } from "./query";
-import { createQueryBar } from "./query";
+import { createQueryBar, describe } from "./query";
 import { atLeast } from "./relevance";
-import type { Results } from "./results";
+import type { Results, Shown } from "./results";
 import { Reviewing } from "./review";
 import { createResults, explainMisses, summarise } from "./results";
+import type { Said } from "./said";
+import { sayError } from "./said";
 import { copyAndSay, copyLink, saveCards } from "./sharing";
 import type { Question, View } from "./state";
 import { asksTheSame, decode, encode, isAsked, NO_DAY, PAGE_SIZE, toBody } from "./state";
@@ -79,7 +83,7 @@ export class App {
     ({ question: this.#question, view: this.#view } = decode(location.hash));
     this.#query = createQueryBar({
       submit: (text) => this.#ask({ text }),
-      cut: (most) => this.#status.toast(`A search has at most ${formatCount(most)} characters; the rest was cut off.`),
+      cut: (most) => this.#status.toast(texts.query.cut(count(most))),
       choose: (files) => void this.#bring([...files]),
       dropPicture: (picture) => this.#ask({ pictures: this.#question.pictures.filter((own) => own !== picture) }),
       dropLike: (tile) => this.#ask({ like: this.#question.like.filter((own) => own !== tile) }),
@@ -138,7 +142,7 @@ export class App {
       why: (on) => this.#opened.setWhy(on),
       locate: (card) => void this.#showPane("map").then(() => this.#map.reveal(card, { closer: true })),
       copyLink: () => this.#copyLink(),
-      copyPosition: (text) => void copyAndSay(text, `Coordinates copied: ${text}`, this.#status),
+      copyPosition: (text) => void copyAndSay(text, texts.detail.copied(text), this.#status),
       step: (by) => this.#opened.step(by),
       day: (scene) => this.#opened.showDay({ day: scene }),
       compare: (comparison) => this.#opened.showDay(comparison),
@@ -171,11 +175,11 @@ export class App {
       ask: (changes: Partial<Question>) => this.#ask(changes),
       showMap: () => this.#showPane("map"),
       open: (tile: string) => this.#opened.select(tile, { focus: false }),
-      trouble: (text: string | null) => this.#results.showTrouble(text === null ? null : { text }),
+      trouble: (text: Said | null) => this.#results.showTrouble(text === null ? null : { text }),
     };
     this.#hand = new Handwork(hands, this.#map, this.#frame, this.#status);
     const theme = createThemeSwitch(() => this.#map.recolour());
-    this.#bar = createBar(this.#query.element, theme, this.#keeping.opener, {
+    this.#bar = createBar(this.#query.element, [this.#keeping.opener], [createLanguageChoice(), theme], {
       help: () => this.#help(),
       filters: () => {
         const open = this.root.classList.toggle("filters-open");
@@ -191,7 +195,7 @@ export class App {
     const skip = h(
       "button",
       { type: "button", class: "skip", onclick: () => this.#grid.focus() || this.#query.input.focus() },
-      "To the results",
+      texts.bar.toResults,
     );
     this.root.append(
       skip,
@@ -200,7 +204,7 @@ export class App {
       h(
         "main",
         { class: "panes" },
-        h("h1", { class: "visually-hidden" }, "Search imagery"),
+        h("h1", { class: "visually-hidden" }, texts.bar.heading),
         this.#keeping.element,
         this.#results.element,
         this.#frame.element,
@@ -291,7 +295,7 @@ export class App {
         this.#remember("replace");
       },
       drawn: (drawn: Drawn | null) => this.#hand.drawn(drawn),
-      refused: (reason: string) => this.#status.toast(reason),
+      refused: (reason: Said) => this.#status.toast(reason),
       cursor: (at: Position) => this.#frame.showCursor(at),
       measured: (text: string | null) => this.#frame.showMeasured(text),
       split: (percent: number) => {
@@ -304,7 +308,7 @@ export class App {
     try {
       await this.#map.load(this.#frame.canvas, actions, this.#view, this.#info);
     } catch {
-      this.#frame.showFailure("The map needs WebGL 2, which this browser does not offer. Searching works without it.");
+      this.#frame.showFailure(texts.map.noMap);
       return;
     }
     await this.#showScenes();
@@ -342,6 +346,11 @@ export class App {
   /** Whether there is something to search for, or finds to show. */
   get #isAsked(): boolean {
     return isAsked(this.#question) || this.#view.finds !== "";
+  }
+
+  /** What the results are found for, in words. */
+  get #asked(): string {
+    return this.#view.finds ? this.#keeping.asked : describe(this.#question);
   }
 
   /** The question as its results are shown: finds are all told at once, tile by tile. */
@@ -419,21 +428,21 @@ export class App {
     const [result, question] = [this.#result, this.#asShown];
     if (!result) return;
     this.#results.showResult(result, this.#shown(), question, this.#info);
+    const asked = this.#asked;
     this.#grid.mark(question.right, question.wrong);
-    document.title = `${result.query.described || "Search"} – rsitr`;
+    document.title = `${asked || texts.bar.title} – rsitr`;
     const best = formatRelevance(result.relevance);
-    const found = summarise(result, this.#cards, question);
-    this.#status.say(
-      result.matches ? `${found}${best && `, the best with relevance ${best}`}` : explainMisses(result, this.#cards),
-    );
+    const found = summarise(this.#cards, question, asked);
+    const sure = [found, best && texts.results.best(best)].filter(Boolean).join(texts.comma);
+    this.#status.say(result.matches ? sure : explainMisses(result, this.#cards, asked));
     if (this.#view.selected) await this.#opened.select(this.#view.selected, { focus: false, keep: true });
     if (this.#view.review) void this.#review.start(this.#view.selected);
     else void this.#review.load();
     await this.#showOnMap({ still });
   }
 
-  #shown(): { cards: Card[]; found: Card[]; least: number } {
-    return { cards: this.#cards, found: this.#found, least: this.#view.least };
+  #shown(): Shown {
+    return { cards: this.#cards, found: this.#found, least: this.#view.least, asked: this.#asked };
   }
 
   /** Shows results of at least so many percent: in the grid, on the map, in files. */
@@ -474,7 +483,8 @@ export class App {
     this.#grid.mark(this.#question.right, this.#question.wrong);
     this.#map.mark(this.#question.right, this.#question.wrong);
     this.#opened.update();
-    this.#status.say(taken ? "Mark taken back" : `Marked ${mark}${this.#view.finds ? "" : "; refining"}`);
+    const marked = this.#view.finds ? texts.grid.marked : texts.grid.refining;
+    this.#status.say(taken ? texts.grid.unmarked : marked[mark]);
     clearTimeout(this.#markTimer);
     // Finds stay while they are marked; they change when what was learned is saved.
     if (this.#view.finds) this.#results.showMarks(this.#question, this.#info);
@@ -490,12 +500,12 @@ export class App {
   async #bring(files: File[]): Promise<void> {
     const file = files.find((own) => own.type.startsWith("image/")) ?? files[0];
     if (!file) return;
-    this.#status.say("Sending the picture");
+    this.#status.say(texts.query.sending);
     try {
       const picture = await callWithKey(() => this.#pictures.send(file, this.#info));
       this.#ask({ pictures: [picture], like: [] });
     } catch (error) {
-      this.#results.showTrouble({ text: error instanceof Error ? error.message : "The picture could not be sent." });
+      this.#results.showTrouble({ text: sayError(error, texts.query.unsent) });
     }
   }
 

@@ -1,11 +1,12 @@
 // Asks before something is done that cannot be taken back.
 import { open } from "./dialogs";
 import { button, h } from "./dom";
+import { texts } from "./language";
 
 export function confirm(options: { title: string; text: string; action: string }): Promise<boolean> {
   return new Promise((done) => {
     let sure = false;
-    const cancel = button({ label: "Cancel" }, () => dialog.close());
+    const cancel = button({ label: texts.cancel }, () => dialog.close());
     const act = button({ label: options.action, className: "primary" }, () => {
       sure = true;
       dialog.close();

@@ -5,6 +5,8 @@ import { unwrap } from "./card";
 import { h } from "./dom";
 import type { Drawn } from "./draw";
 import { crossesItself, wrap } from "./draw";
+import { texts } from "./language";
+import { count } from "./numbers";
 import type { Question } from "./state";
 import type { BBox, Position } from "./types";
 
@@ -68,10 +70,10 @@ export class Corners {
   toggle(area: Area): boolean {
     if (this.stop()) return false;
     const polygons = ringsOf(area);
-    const count = polygons.flat(2).length;
-    if (!count) return false;
-    if (count > MOST) {
-      this.actions.refused(`This area has ${count} corners; up to ${MOST} can be moved by hand.`);
+    const total = polygons.flat(2).length;
+    if (!total) return false;
+    if (total > MOST) {
+      this.actions.refused(texts.map.manyCorners(count(total), count(MOST)));
       return false;
     }
     this.#active = true;
@@ -109,14 +111,15 @@ export class Corners {
     let number = 0;
     const total = this.#polygons.flat(2).length;
     const middles: (() => void)[] = [];
+    const nameCorner = this.#isBox ? texts.map.corner : texts.map.outlineCorner;
     for (const ring of this.#polygons.flat()) {
       for (const [i, at] of ring.entries()) {
         number += 1;
-        this.#handle(ring, i, at, `Corner ${number} of ${total}: arrow keys move it${this.#isBox ? "" : ", Delete removes it"}`);
+        this.#handle(ring, i, at, nameCorner(number, total));
         if (this.#isBox) continue;
         const next = ring[(i + 1) % ring.length]!;
         const middle: Position = [(at[0] + next[0]) / 2, (at[1] + next[1]) / 2];
-        const name = `Add a corner after corner ${number}`;
+        const name = texts.map.addCorner(number);
         middles.push(() => this.#middle(ring, i + 1, middle, name));
       }
     }
@@ -172,7 +175,7 @@ export class Corners {
 
   #press(event: KeyboardEvent, ring: Position[], i: number): boolean {
     if ((event.key === "Delete" || event.key === "Backspace") && !this.#isBox) {
-      if (ring.length <= 3) this.actions.refused("An outline has at least three corners.");
+      if (ring.length <= 3) this.actions.refused(texts.map.fewCorners);
       else {
         ring.splice(i, 1);
         this.#commit();
@@ -207,7 +210,7 @@ export class Corners {
     this.#timer = 0;
     const rings = this.#polygons.flat();
     if (rings.some(crossesItself)) {
-      this.actions.refused("There the outline would cross itself.");
+      this.actions.refused(texts.map.wouldCross);
       this.actions.changed(null);
       return;
     }

@@ -6,13 +6,14 @@ import { button, h, replace } from "./dom";
 import {
   formatDay,
   formatGsd,
-  formatNumber,
   formatPosition,
   formatRelevance,
   plainPosition,
   shortName,
 } from "./format";
 import type { Mark } from "./grid";
+import { texts } from "./language";
+import { fixed } from "./numbers";
 import { drawTimeline } from "./timeline";
 import type { Comparison } from "./state";
 import { NO_DAY } from "./state";
@@ -80,9 +81,9 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
   const heatNote = h("p", { class: "note", hidden: true });
   const other = h("img", { class: "other", alt: "", hidden: true });
   const figure = h("div", { class: "figure" }, image, other, heat);
-  const why = button({ icon: "heat", label: "Why" }, () => actions.why(!state.why));
+  const why = button({ icon: "heat", label: texts.detail.why }, () => actions.why(!state.why));
   why.id = "why";
-  const around = button({ icon: "fit", label: "Surroundings" }, () => {
+  const around = button({ icon: "fit", label: texts.detail.surroundings }, () => {
     surroundings = !surroundings;
     drawPicture();
     drawOther();
@@ -92,7 +93,7 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
     min: 0,
     max: 100,
     value: 65,
-    "aria-label": "Strength of the heat map",
+    "aria-label": texts.detail.strength,
     oninput: () => {
       heat.style.opacity = String(strength.valueAsNumber / 100);
     },
@@ -102,7 +103,7 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
   const timeline = h("div", {});
   const vote = (mark: Mark): HTMLButtonElement => {
     const element = button(
-      { icon: mark === "right" ? "up" : "down", label: mark === "right" ? "Right" : "Wrong" },
+      { icon: mark === "right" ? "up" : "down", label: texts.detail[mark] },
       () => {
         if (card) actions.mark(card.key, mark);
       },
@@ -111,21 +112,21 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
     return element;
   };
   const votes = { right: vote("right"), wrong: vote("wrong") };
-  const locate = button({ icon: "pin", label: "On the map" }, () => card && actions.locate(card));
-  const copyPosition = button({ icon: "pin", label: "Copy coordinates" }, () => {
+  const locate = button({ icon: "pin", label: texts.detail.locate }, () => card && actions.locate(card));
+  const copyPosition = button({ icon: "pin", label: texts.detail.copyPosition }, () => {
     if (card?.position) actions.copyPosition(plainPosition(card.position));
   });
   const panel = h(
     "aside",
-    { class: "detail", id: "detail", "aria-label": "Details of the chosen result", hidden: true },
+    { class: "detail", id: "detail", "aria-label": texts.detail.label, hidden: true },
     h(
       "header",
       {},
       title,
       counter,
-      button({ icon: "more", label: "Previous result", iconOnly: true, className: "previous" }, () => actions.step(-1)),
-      button({ icon: "more", label: "Next result", iconOnly: true, className: "next" }, () => actions.step(1)),
-      button({ icon: "close", label: "Close details", iconOnly: true }, actions.close),
+      button({ icon: "more", label: texts.detail.previous, iconOnly: true, className: "previous" }, () => actions.step(-1)),
+      button({ icon: "more", label: texts.detail.next, iconOnly: true, className: "next" }, () => actions.step(1)),
+      button({ icon: "close", label: texts.detail.close, iconOnly: true }, actions.close),
     ),
     h(
       "div",
@@ -137,7 +138,7 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
       h(
         "div",
         { class: "row verdict" },
-        h("span", { class: "ask" }, "Is it what you look for?"),
+        h("span", { class: "ask" }, texts.detail.ask),
         votes.right,
         votes.wrong,
       ),
@@ -146,9 +147,9 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
       h(
         "div",
         { class: "row actions" },
-        button({ icon: "alike", label: "More like this" }, () => shown && actions.alike(shown.tile)),
+        button({ icon: "alike", label: texts.detail.alike }, () => shown && actions.alike(shown.tile)),
         locate,
-        button({ icon: "link", label: "Copy link" }, actions.copyLink),
+        button({ icon: "link", label: texts.copyLink }, actions.copyLink),
         copyPosition,
       ),
     ),
@@ -156,7 +157,7 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
   heat.addEventListener("load", () => figure.classList.remove("busy"));
   heat.addEventListener("error", () => {
     figure.classList.remove("busy");
-    if (!heat.hidden) note("The heat map could not be made for this tile.");
+    if (!heat.hidden) note(texts.detail.noHeat);
     heat.hidden = true;
   });
 
@@ -167,7 +168,7 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
 
   function drawPicture(): void {
     if (!shown || !card) return;
-    image.alt = `Picture of ${shortName(shown.scene)}, ${formatDay(shown.date)}`;
+    image.alt = texts.detail.picture(shortName(shown.scene), formatDay(shown.date));
     void showPicture(image, withQuery(shown.picture, { size: PICTURE_PX, ...(surroundings ? { context: 1 } : {}) }));
     around.setAttribute("aria-pressed", String(surroundings));
     // The heat map belongs to the tile: over its surroundings it takes the middle half.
@@ -178,9 +179,9 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
     heat.hidden = !explains;
     note(
       explains
-        ? `Warm where the picture looks like “${state.words}”.`
+        ? texts.detail.warm(state.words)
         : state.why
-          ? "Why needs words: search with words to see where in the picture they are found."
+          ? texts.detail.needsWords
           : "",
     );
     if (!explains) {
@@ -196,16 +197,17 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
     if (!card || !shown) return;
     // What was found is the tile of one day; of others there is only what was found there as well.
     const found = shown.sceneId === card.sceneId ? card : card.sightings.find((own) => own.scene_id === shown!.sceneId);
+    const names = texts.detail.facts;
     const rows: [string, string][] = [
-      ["Place", card.position ? formatPosition(card.position) : "no place on Earth"],
-      ["Date", formatDay(shown.date)],
-      ["Sensor", shown.sensor ?? ""],
-      ["Relevance", formatRelevance(found?.relevance ?? null)],
-      ["Score", found?.score?.toFixed(4) ?? ""],
-      ["Resolution", formatGsd(shown.gsdM)],
-      ["Extent", card.nTiles > 1 ? formatNumber(card.nTiles, "tile") : ""],
-      ["Scene", shown.scene],
-      ["Tile", shown.tile],
+      [names.place, card.position ? formatPosition(card.position) : texts.units.noPlace],
+      [names.date, formatDay(shown.date)],
+      [names.sensor, shown.sensor ?? ""],
+      [names.relevance, formatRelevance(found?.relevance ?? null)],
+      [names.score, typeof found?.score === "number" ? fixed(found.score, 4) : ""],
+      [names.resolution, formatGsd(shown.gsdM)],
+      [names.extent, card.nTiles > 1 ? texts.tiles(card.nTiles) : ""],
+      [names.scene, shown.scene],
+      [names.tile, shown.tile],
     ];
     const filled = rows.filter(([, value]) => value);
     replace(facts, ...filled.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
@@ -249,7 +251,7 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
     other.dataset.asked = url;
     other.style.clipPath = `inset(0 0 0 ${split}%)`;
     other.style.opacity = String(fade / 100);
-    other.alt = `The same ground, ${formatDay(sight.date)}`;
+    other.alt = texts.detail.other(formatDay(sight.date));
   }
 
   function drawState(): void {
@@ -271,7 +273,7 @@ export function createDetail(review: HTMLElement, actions: Actions): Detail {
       card = next;
       chooseShown();
       panel.hidden = false;
-      title.textContent = next.rank === null ? shortName(next.scene) : `Result ${next.rank}`;
+      title.textContent = next.rank === null ? shortName(next.scene) : texts.grid.result(next.rank);
       locate.hidden = copyPosition.hidden = !isPlaced(next);
       drawPicture();
       drawFacts();

@@ -1,6 +1,9 @@
 // What stands in front of the page: asking for a key, naming a detector, and the help.
 import { setKey } from "./api";
 import { button, h } from "./dom";
+import { texts } from "./language";
+import type { Said } from "./said";
+import { join } from "./said";
 
 export function open(dialog: HTMLDialogElement): void {
   document.body.append(dialog);
@@ -14,7 +17,7 @@ export function open(dialog: HTMLDialogElement): void {
 /** Asks for one line of text; resolves to null when it was closed without. */
 export function ask(options: {
   title: string;
-  text: string;
+  text: Said;
   label: string;
   type: string;
   action: string;
@@ -52,7 +55,7 @@ export function ask(options: {
         h(
           "div",
           { class: "row end" },
-          button({ label: "Cancel" }, () => dialog.close()),
+          button({ label: texts.cancel }, () => dialog.close()),
           h("button", { type: "submit", class: "button primary" }, options.action),
         ),
       ),
@@ -65,21 +68,21 @@ export function ask(options: {
 }
 
 /** What names of detectors and saved searches are like. */
-export const NAME_RULE = {
+export const nameRule = (): { pattern: RegExp; text: string } => ({
   pattern: /^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$/,
-  text: "A name has at most 64 letters, digits, spaces, - and _, and begins with a letter or a digit.",
-};
+  text: texts.detector.rule,
+});
 
 let asking: Promise<boolean> | null = null;
 
 /** Asks for the service's key, once however many requests were refused; whether one was given. */
-export function askForKey(text: string): Promise<boolean> {
+export function askForKey(text: Said): Promise<boolean> {
   asking ??= ask({
-    title: "This service asks for a key",
-    text: `${text} The key stays in this tab and is forgotten when it closes.`,
-    label: "Key",
+    title: texts.key.title,
+    text: join(text, " ", texts.key.stays),
+    label: texts.key.label,
     type: "password",
-    action: "Use this key",
+    action: texts.key.use,
   }).then((key) => {
     asking = null;
     if (key) setKey(key);
@@ -91,36 +94,37 @@ export function askForKey(text: string): Promise<boolean> {
 /** `known` is the detector that was gone on with. */
 export function askForName(right: number, wrong: number, known: string): Promise<string | null> {
   return ask({
-    title: "Save as a detector",
-    text: `A detector is learned from this search and its ${right} right and ${wrong} wrong marks. It can be used for later searches and for new scenes.${known && ` Under the name “${known}” these marks take the place of its earlier ones.`}`,
-    label: "Name",
+    title: texts.detector.title,
+    text: [texts.detector.text(right, wrong), ...(known ? [texts.detector.replaces(known)] : [])].join(texts.space),
+    label: texts.detector.name,
     type: "text",
-    action: "Save",
+    action: texts.detector.save,
     value: known,
-    rule: NAME_RULE,
+    rule: nameRule(),
   });
 }
 
-const SHORTCUTS: [string, string][] = [
-  ["/", "to the search box"],
-  ["↓", "from the search box to the results"],
-  ["← ↑ → ↓", "from result to result"],
-  ["Enter", "open a result"],
-  ["y, n", "mark the chosen result right or wrong"],
-  ["y, n, u, e", "in a review: yes, no, unsure, a note"],
-  ["w", "why: show where the words are found"],
-  ["l", "more like the chosen result"],
-  [", .", "the day before, the day after, of the open result"],
-  ["k", "saved searches and detectors"],
-  ["m", "list or map (on a small screen)"],
-  ["Esc", "stop drawing, close details"],
-  ["?", "this help"],
+const shortcuts = ({ help } = texts): [string, string][] => [
+  ["/", help.toQuery],
+  ["↓", help.toResults],
+  ["← ↑ → ↓", help.walk],
+  [help.enter, help.open],
+  ["y, n", help.mark],
+  ["y, n, u, e", help.review],
+  ["w", help.why],
+  ["l", help.alike],
+  [", .", help.days],
+  ["k", help.kept],
+  ["m", help.pane],
+  [help.esc, help.escape],
+  ["?", help.help],
 ];
 
 const LETTERS = "rsitr-letters";
 export const usesLetters = (): boolean => localStorage.getItem(LETTERS) !== "off";
 
 export function showHelp(about: string): void {
+  const { help } = texts;
   const letters = h("input", {
     type: "checkbox",
     id: "letters",
@@ -130,40 +134,40 @@ export function showHelp(about: string): void {
   const dialog: HTMLDialogElement = h(
     "dialog",
     { "aria-labelledby": "dialog-title", class: "dialog help" },
-    h("h2", { id: "dialog-title" }, "How to search"),
+    h("h2", { id: "dialog-title" }, help.title),
     h(
       "p",
       {},
-      "Say what a place looks like: “storage tanks beside a river”. Or drop, paste or choose a picture of such a place. Words and pictures go together.",
+      help.words,
     ),
     h(
       "p",
       {},
-      "Thumbs up and down on results refine the search at once. A box or an outline drawn on the map limits it. The address of the page holds the whole search, except for pictures of your own.",
+      help.marks,
     ),
     h(
       "p",
       {},
-      "The percentage is how likely it is that the place shows what you asked for, whatever else there is in the index. From half on it counts as a match; where nothing reaches that, the page says so, and what is closest is shown all the same. It is measured on pictures like aerial photographs: on other imagery look before you trust it.",
+      help.percentage,
     ),
-    h("h3", {}, "Keys"),
+    h("h3", {}, help.keys),
     h(
       "dl",
       { class: "keys" },
-      ...SHORTCUTS.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]),
+      ...shortcuts().flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]),
     ),
-    h("label", { class: "check" }, letters, "Single letters are shortcuts"),
+    h("label", { class: "check" }, letters, help.letters),
     h(
       "p",
       { class: "about" },
       about,
       " ",
-      h("a", { href: "static/licenses.txt", target: "_blank", rel: "noopener" }, "Licences"),
+      h("a", { href: "static/licenses.txt", target: "_blank", rel: "noopener" }, help.licences),
     ),
     h(
       "div",
       { class: "row end" },
-      button({ label: "Close" }, () => dialog.close()),
+      button({ label: texts.close }, () => dialog.close()),
     ),
   );
   open(dialog);

@@ -1,5 +1,6 @@
 // Drawing a box or an outline on the map by hand.
 import type { GeoJSONSource, Map as MapLibre, MapMouseEvent } from "maplibre-gl";
+import { texts } from "./language";
 import type { BBox, Geometry, Position } from "./types";
 
 export type Drawing = "box" | "polygon";
@@ -114,7 +115,7 @@ export class Draw {
     if (this.#kind !== "polygon" || this.#corners.length < 3) return;
     const ring = this.#corners;
     if (crossesItself(ring)) {
-      this.refuse("The outline crosses itself. Take corners back with Backspace, or Esc to start again.");
+      this.refuse(texts.map.crossesItself);
       return;
     }
     this.#end({ area: { type: "Polygon", coordinates: [[...ring, ring[0]!]] } });

@@ -1,6 +1,7 @@
 // The row of filters: area, days, sensor, words to leave out, detector.
 import { button, h, icon, replace } from "./dom";
-import { formatBox, formatNumber } from "./format";
+import { formatBox } from "./format";
+import { texts } from "./language";
 import type { Question } from "./state";
 import { isBox, isFiltered } from "./state";
 import type { BBox, Detector, Geometry, IndexInfo } from "./types";
@@ -19,7 +20,7 @@ interface Actions {
   bringArea: (files: FileList) => void;
 }
 
-const SIDES = ["West", "South", "East", "North"] as const;
+const SIDES = ["west", "south", "east", "north"] as const;
 
 export function createFilters(actions: Actions): Filters {
   const area = createArea(actions);
@@ -30,51 +31,51 @@ export function createFilters(actions: Actions): Filters {
       "aria-label": label,
       onchange: (event: Event) => actions.change({ [name]: (event.target as HTMLInputElement).value }),
     });
-  const since = day("since", "Acquired on or after");
-  const until = day("until", "Acquired on or before");
+  const since = day("since", texts.filters.since);
+  const until = day("until", texts.filters.until);
   const sensor = h("select", {
     id: "sensor",
-    "aria-label": "Sensor",
+    "aria-label": texts.filters.sensor,
     onchange: () => actions.change({ sensor: sensor.value }),
   });
   const detector = h("select", {
     id: "detector",
-    "aria-label": "Detector",
+    "aria-label": texts.filters.detector,
     hidden: true,
     onchange: () => actions.change({ detector: detector.value }),
   });
   const without = h("input", {
     type: "text",
     id: "without",
-    placeholder: "e.g. clouds, snow",
+    placeholder: texts.filters.withoutHint,
     autocomplete: "off",
     maxlength: 300,
-    "aria-label": "Without: words to leave out, separated by commas",
+    "aria-label": texts.filters.withoutLabel,
     onchange: () =>
       actions.change({
         not: without.value
-          .split(",")
+          .split(/[,，、]/)
           .map((word) => word.trim())
           .filter(Boolean),
       }),
   });
-  const clear = button({ icon: "close", label: "Clear filters" }, () =>
+  const clear = button({ icon: "close", label: texts.filters.clear }, () =>
     actions.change({ bbox: null, area: null, since: "", until: "", sensor: "", not: [], detector: "" }),
   );
   clear.classList.add("quiet");
   clear.hidden = true;
   const field = (label: string, ...children: Node[]): HTMLElement =>
     h("div", { class: "field" }, h("span", { class: "field-label", "aria-hidden": "true" }, label), ...children);
-  const detectorField = field("Detector", detector);
+  const detectorField = field(texts.filters.detector, detector);
   detectorField.hidden = true;
   const panel = h(
     "div",
-    { class: "filters", id: "filters", role: "group", "aria-label": "Filters" },
+    { class: "filters", id: "filters", role: "group", "aria-label": texts.filters.label },
     area.element,
-    field("From", since),
-    field("to", until),
-    field("Sensor", sensor),
-    field("Without", without),
+    field(texts.filters.from, since),
+    field(texts.filters.to, until),
+    field(texts.filters.sensor, sensor),
+    field(texts.filters.without, without),
     detectorField,
     clear,
   );
@@ -90,17 +91,17 @@ export function createFilters(actions: Actions): Filters {
     replace(select, h("option", { value: "" }, any), ...values.map((value) => h("option", { value }, value)));
     choose(select, chosen);
   };
-  fill(sensor, "Any", []);
-  fill(detector, "None", []);
+  fill(sensor, texts.filters.any, []);
+  fill(detector, texts.filters.none, []);
 
   return {
     element: panel,
     closeArea: area.close,
     offer: (info, detectors) => {
-      fill(sensor, "Any", info.sensors);
+      fill(sensor, texts.filters.any, info.sensors);
       fill(
         detector,
-        "None",
+        texts.filters.none,
         detectors.map((known) => known.name),
       );
       detector.hidden = detectorField.hidden = detectors.length === 0 && !detector.value;
@@ -132,11 +133,11 @@ export function createFilters(actions: Actions): Filters {
 }
 
 function nameArea(area: Geometry): string {
-  return area.type === "Polygon" ? "Drawn outline" : formatNumber(area.coordinates.length, "outline");
+  return area.type === "Polygon" ? texts.filters.drawn : texts.filters.outlines(area.coordinates.length);
 }
 
 function createArea(actions: Actions): { element: HTMLElement; update: (q: Question) => void; close: () => boolean } {
-  const label = h("span", {}, "Anywhere");
+  const label = h("span", {}, texts.filters.anywhere);
   const opener = h(
     "button",
     {
@@ -152,14 +153,14 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
     icon("more"),
   );
   const sides = SIDES.map((side) =>
-    h("input", { type: "number", step: "any", id: `area-${side.toLowerCase()}`, required: true, inputmode: "decimal" }),
+    h("input", { type: "number", step: "any", id: `area-${side}`, required: true, inputmode: "decimal" }),
   );
   const problem = h("p", { class: "problem", role: "alert" });
   const apply = (event: Event): void => {
     event.preventDefault();
     const box = sides.map((input) => input.valueAsNumber);
     if (!isBox(box)) {
-      problem.textContent = "West and east are within ±180, south lies below north, both within ±90.";
+      problem.textContent = texts.filters.noBox;
       return;
     }
     close();
@@ -175,14 +176,14 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
     accept: ".geojson,.json,.kml,.gpx,.gpkg,.wkt,.txt",
     class: "hidden-input",
     tabindex: -1,
-    "aria-label": "A file with an area to search in",
+    "aria-label": texts.filters.fileLabel,
     onchange: () => {
       if (file.files?.length) actions.bringArea(file.files);
       file.value = "";
     },
   });
   const anywhere = button(
-    { icon: "close", label: "Anywhere" },
+    { icon: "close", label: texts.filters.anywhere },
     act(() => actions.change({ bbox: null, area: null })),
   );
   const panel = h(
@@ -192,16 +193,16 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
       "div",
       { class: "stack" },
       button(
-        { icon: "box", label: "Draw a box on the map" },
+        { icon: "box", label: texts.filters.drawBox },
         act(() => actions.draw("box")),
       ),
       button(
-        { icon: "polygon", label: "Draw an outline on the map" },
+        { icon: "polygon", label: texts.filters.drawOutline },
         act(() => actions.draw("polygon")),
       ),
-      button({ icon: "view", label: "What the map shows" }, act(actions.useView)),
+      button({ icon: "view", label: texts.filters.view }, act(actions.useView)),
       button(
-        { icon: "file", label: "Open a file", title: "GeoJSON, KML, GPX, GeoPackage, WKT; or drop or paste it" },
+        { icon: "file", label: texts.filters.file, title: texts.filters.fileHint },
         act(() => file.click()),
       ),
       file,
@@ -210,10 +211,10 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
     h(
       "form",
       { class: "coordinates", onsubmit: apply, novalidate: true },
-      h("p", { class: "hint-text" }, "Or in degrees:"),
-      ...sides.map((input, i) => h("label", {}, SIDES[i] ?? "", input)),
+      h("p", { class: "hint-text" }, texts.filters.degrees),
+      ...sides.map((input, i) => h("label", {}, texts.filters.sides[SIDES[i]!], input)),
       problem,
-      h("button", { type: "submit", class: "button primary" }, "Apply"),
+      h("button", { type: "submit", class: "button primary" }, texts.filters.apply),
     ),
   );
 
@@ -237,7 +238,7 @@ function createArea(actions: Actions): { element: HTMLElement; update: (q: Quest
     element,
     close,
     update: ({ bbox, area }) => {
-      label.textContent = bbox ? `Box ${formatBox(bbox)}` : area ? nameArea(area) : "Anywhere";
+      label.textContent = bbox ? texts.filters.box(formatBox(bbox)) : area ? nameArea(area) : texts.filters.anywhere;
       opener.classList.toggle("set", Boolean(bbox || area));
       anywhere.hidden = !bbox && !area;
       for (const [i, input] of sides.entries()) input.value = bbox ? String(bbox[i]) : "";

@@ -1,6 +1,9 @@
 // What is found by a detector or a saved search, or by one of two, as the answer to a search that the page can show.
 import { search } from "./api";
 import * as kept from "./keptapi";
+import { texts } from "./language";
+import type { Texts } from "./languages/en";
+import { en } from "./languages/en";
 import type { Hit, SearchResult } from "./types";
 
 /** The answer, and how many finds there are, of which it may hold the best alone. */
@@ -15,27 +18,23 @@ export async function find(finds: string, signal: AbortSignal): Promise<Found> {
   if (part === "all") return { result: await search((await kept.getSavedSearch(kept.split(first)[1])).search, signal), total: 0 };
   if (part === "new") {
     const found = await kept.getFinds(first);
-    const about = { described: found.query, ...found, message: found.note || "Nothing is new here." };
+    const about = { described: found.query, ...found, message: texts.kept.noneNew };
     return { result: answer(found.new, about), total: found.n_new };
   }
   const found = await kept.compare(first, second);
   const hits = { both: found.both, first: found.only_first, second: found.only_second }[part] ?? [];
   const total = { both: found.n_both, first: found.n_first, second: found.n_second }[part] ?? 0;
-  return { result: answer(hits, { ...found, described: says(finds), message: "Nothing is left of these finds." }), total };
+  return { result: answer(hits, { ...found, described: says(finds, en), message: texts.kept.noneLeft }), total };
 }
 
-/** Whose finds they are, in words. */
-export function says(finds: string): string {
+/** Whose finds they are, in words; in English where they name what is kept of reviews, which all languages share. */
+export function says(finds: string, { kept: said }: Texts = texts): string {
   const [part = "", ...of] = finds.split(",");
-  const [first, second] = of.map((reference) => `“${kept.split(reference)[1]}”`);
-  const texts: Record<string, string> = {
-    all: `All that ${first} finds`,
-    new: `New finds of ${first}`,
-    both: `What both ${first} and ${second} find`,
-    first: `What only ${first} finds, not ${second}`,
-    second: `What only ${second} finds, not ${first}`,
-  };
-  return texts[part] ?? "";
+  const [first = "", second = ""] = of.map((reference) => kept.split(reference)[1]);
+  if (part === "all") return said.allOf(first);
+  if (part === "new") return said.newOf(first);
+  if (part === "both") return said.ofBoth(first, second);
+  return part === "first" ? said.onlyOf(first, second) : said.onlyOf(second, first);
 }
 
 function answer(
@@ -54,6 +53,8 @@ function answer(
     n_tiles: about.n_tiles,
     took_ms: 0,
     refined: false,
+    unknown: [],
+    is_foreign: false,
     hits,
     places: [],
   };

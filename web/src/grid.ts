@@ -4,7 +4,9 @@ import type { Card } from "./card";
 import { isPlaced } from "./card";
 import { button, h, icon, replace } from "./dom";
 import type { Verdict } from "./types";
-import { formatDay, formatNumber, formatRelevance, shortName } from "./format";
+import { formatDay, formatRelevance, shortName } from "./format";
+import { texts } from "./language";
+import { fixed } from "./numbers";
 
 export type Mark = "right" | "wrong";
 
@@ -31,7 +33,7 @@ const PICTURE_PX = 256;
 const SKELETONS = 12;
 
 export function createGrid(actions: Actions): Grid {
-  const list = h("ul", { class: "grid", id: "grid", "aria-label": "Results", onkeydown: walk });
+  const list = h("ul", { class: "grid", id: "grid", "aria-label": texts.grid.label, onkeydown: walk });
   let shown = new Map<string, HTMLElement>();
   let current = "";
 
@@ -83,23 +85,26 @@ export function createGrid(actions: Actions): Grid {
     image.addEventListener("load", () => image.closest(".picture")?.classList.add("loaded"));
     void showPicture(image, withQuery(card.picture, { size: PICTURE_PX }));
     const relevance = formatRelevance(card.relevance);
-    const seen = card.dates.length > 1 ? `seen on ${card.dates.length} days` : "";
-    const tiles = card.nTiles > 1 ? formatNumber(card.nTiles, "tile") : "";
+    const seen = card.dates.length > 1 ? texts.grid.seen(card.dates.length) : "";
+    const tiles = card.nTiles > 1 ? texts.tiles(card.nTiles) : "";
     const name = [
-      card.rank === null ? "" : `Result ${card.rank}`,
+      card.rank === null ? "" : texts.grid.result(card.rank),
       shortName(card.scene),
       formatDay(card.date),
-      relevance && `relevance ${relevance}`,
+      relevance && texts.grid.relevance(relevance),
       seen,
-      isPlaced(card) ? "" : "no place on Earth",
-    ];
+      isPlaced(card) ? "" : texts.units.noPlace,
+    ]
+      .filter(Boolean)
+      .join(texts.comma);
     const open = h(
       "button",
       {
         type: "button",
         class: "open",
         tabindex: -1,
-        "aria-label": name.filter(Boolean).join(", "),
+        "aria-label": name,
+        "data-name": name,
         onclick: () => {
           makeCurrent(card.key);
           actions.select(card.key);
@@ -115,17 +120,16 @@ export function createGrid(actions: Actions): Grid {
       h(
         "span",
         { class: "badges" },
-        seen && h("span", { class: "badge" }, `${card.dates.length} days`),
-        !isPlaced(card) && h("span", { class: "badge" }, "no place on Earth"),
+        seen && h("span", { class: "badge" }, texts.grid.days(card.dates.length)),
+        !isPlaced(card) && h("span", { class: "badge" }, texts.units.noPlace),
       ),
     );
     const bar = h("span", { class: "meter", "aria-hidden": "true" }, h("span", {}));
     bar.hidden = card.relevance === null;
-    (bar.firstElementChild as HTMLElement).style.width = relevance;
+    (bar.firstElementChild as HTMLElement).style.width = `${100 * (card.relevance ?? 0)}%`;
     bar.classList.toggle("low", card.relevance !== null && card.relevance < threshold);
     const vote = (mark: Mark): HTMLButtonElement => {
-      const label = mark === "right" ? "This is right: find more like it" : "This is wrong: find less like it";
-      const element = button({ icon: mark === "right" ? "up" : "down", label, iconOnly: true }, () =>
+      const element = button({ icon: mark === "right" ? "up" : "down", label: texts.grid[mark], iconOnly: true }, () =>
         actions.mark(card.key, mark),
       );
       element.classList.add("vote", mark);
@@ -153,7 +157,7 @@ export function createGrid(actions: Actions): Grid {
           h("span", { class: "what", title: card.scene }, shortName(card.scene)),
           h("span", { class: "when" }, [formatDay(card.date), tiles].filter(Boolean).join(" · ")),
         ),
-        h("div", { class: "relevance" }, bar, h("span", { class: "number" }, relevance || card.score?.toFixed(3))),
+        h("div", { class: "relevance" }, bar, h("span", { class: "number" }, relevance || (card.score === null ? "" : fixed(card.score, 3)))),
       ),
     );
   }
@@ -199,8 +203,11 @@ export function createGrid(actions: Actions): Grid {
         if (verdict) item.dataset.verdict = verdict;
         else delete item.dataset.verdict;
         const open = opener(item);
-        const name = open?.getAttribute("aria-label")?.replace(/, reviewed: \w+$/, "") ?? "";
-        open?.setAttribute("aria-label", verdict ? `${name}, reviewed: ${verdict}` : name);
+        if (!open) return;
+        const said = verdict && texts.review.badges[verdict];
+        const name = open.dataset.name ?? "";
+        if (said) open.dataset.said = said;
+        open.setAttribute("aria-label", said ? `${name}${texts.comma}${texts.grid.reviewed(said)}` : name);
       }),
     mark: (right, wrong) =>
       each((item, key) => {
@@ -228,14 +235,14 @@ export function drawScene(
     {},
     h(
       "button",
-      { type: "button", class: "scene", onclick, disabled: !placed, title: placed ? "Show it on the map" : null },
+      { type: "button", class: "scene", onclick, disabled: !placed, title: placed ? texts.start.locate : null },
       h("span", { class: "thumb" }, image),
       h(
         "span",
         { class: "facts" },
         h("span", { class: "what" }, shortName(scene.scene)),
-        h("span", { class: "when" }, `${formatDay(scene.date)} · ${formatNumber(scene.n_tiles, "tile")}`),
-        !placed && h("span", { class: "when" }, "no place on Earth"),
+        h("span", { class: "when" }, `${formatDay(scene.date)} · ${texts.tiles(scene.n_tiles)}`),
+        !placed && h("span", { class: "when" }, texts.units.noPlace),
       ),
       placed && icon("pin"),
     ),

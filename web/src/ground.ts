@@ -1,6 +1,7 @@
 // What lies under the scenes: the coasts of the world, lines of longitude and latitude, and map tiles of one's own.
 import type { GeoJSONSource, Map as MapLibre } from "maplibre-gl";
 import { h, replace } from "./dom";
+import { formatDegrees } from "./format";
 import type { Background } from "./state";
 import type { Position } from "./types";
 
@@ -83,8 +84,8 @@ export class Ground {
     source?.setData({ type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines } });
     replace(
       this.#labels,
-      ...longitudes.map((x) => this.#label(sayDegrees(wrapDegrees(x), "E", "W"), { left: this.map.project([x, south]).x })),
-      ...latitudes.map((y) => this.#label(sayDegrees(y, "N", "S"), { top: this.map.project([west, y]).y })),
+      ...longitudes.map((x) => this.#label(formatDegrees(wrapDegrees(x), "longitude"), { left: this.map.project([x, south]).x })),
+      ...latitudes.map((y) => this.#label(formatDegrees(y, "latitude"), { top: this.map.project([west, y]).y })),
     );
   }
 
@@ -97,9 +98,6 @@ export class Ground {
 }
 
 const wrapDegrees = (longitude: number): number => Number((((((longitude + 180) % 360) + 360) % 360) - 180).toFixed(6));
-
-const sayDegrees = (value: number, positive: string, negative: string): string =>
-  `${Math.abs(value)}°${value ? ` ${value < 0 ? negative : positive}` : ""}`;
 
 function unpack(ring: number[], steps: number): Position[] {
   const found: Position[] = [];

@@ -2,9 +2,13 @@
 import { callWithKey } from "./access";
 import * as api from "./api";
 import type { Drawing, Drawn } from "./draw";
-import { formatNumber, formatPosition } from "./format";
+import { formatPosition } from "./format";
+import { texts } from "./language";
 import type { MapFrame } from "./layout";
 import type { MapView } from "./mapview";
+import { fixed } from "./numbers";
+import type { Said } from "./said";
+import { join, quoteService, sayError } from "./said";
 import type { Question } from "./state";
 import { isAsked } from "./state";
 import type { Status } from "./status";
@@ -18,7 +22,7 @@ export interface Handling {
   showMap(): Promise<void>;
   open(tile: string): Promise<void>;
   /** Something stands in the way; null: no longer. */
-  trouble(text: string | null): void;
+  trouble(text: Said | null): void;
 }
 
 export class Handwork {
@@ -34,7 +38,7 @@ export class Handwork {
     await this.act.showMap();
     if (!this.map.toggleDrawing(kind)) return;
     this.frame.showDrawing(kind);
-    this.status.say("Drawing on the map");
+    this.status.say(texts.map.drawing);
   }
 
   /** What was drawn; null where it was given up. */
@@ -56,7 +60,7 @@ export class Handwork {
     const on = this.map.toggleCorners(this.act.question());
     if (on) void this.act.showMap();
     this.frame.showEditing(on);
-    this.status.say(on ? "Move the corners of the area" : "The corners stay where they are");
+    this.status.say(on ? texts.map.movingCorners : texts.map.cornersStay);
   }
 
   stopEditing(): boolean {
@@ -74,23 +78,23 @@ export class Handwork {
   /** Takes an area to search in, as a file or as text. */
   async bringArea(content: File | string | undefined): Promise<void> {
     if (content === undefined) return;
-    const name = typeof content === "string" ? "The pasted area" : content.name;
-    this.status.say("Reading the area");
+    const name = typeof content === "string" ? texts.map.pastedArea : content.name;
+    this.status.say(texts.map.readingArea);
     try {
       const most = this.act.info()?.limits.max_area_bytes;
       if (most && typeof content !== "string" && content.size > most) {
-        throw new Error(`it has ${(content.size / 1e6).toFixed(1)} MB; the service takes up to ${(most / 1e6).toFixed(1)} MB.`);
+        throw new Error(texts.map.tooLarge(fixed(content.size / 1e6, 1), fixed(most / 1e6, 1)));
       }
       const given = await callWithKey(() => api.sendArea(content));
       this.map.fit(given.bbox);
       this.act.ask({ bbox: null, area: given.geometry });
       this.act.trouble(null);
-      const outlines = formatNumber(given.n_outlines, "outline");
-      const note = given.note && ` (${given.note})`;
-      const next = isAsked(this.act.question()) ? "" : " Say what to look for in it.";
-      this.status.toast(`${name}: ${outlines}, ${formatNumber(given.n_corners, "corner")}${note}.${next}`);
+      const what = texts.map.given(given.n_outlines, given.n_corners);
+      const note = given.note ? [" (", quoteService(given.note), ")"] : [];
+      const next = isAsked(this.act.question()) ? "" : texts.space + texts.map.sayWhat;
+      this.status.toast(join(texts.named(name), what, ...note, ".", next));
     } catch (error) {
-      this.act.trouble(`${name}: ${error instanceof Error ? error.message : "it cannot be read."}`);
+      this.act.trouble(join(texts.named(name), sayError(error, texts.map.unread)));
     }
   }
 
@@ -100,9 +104,9 @@ export class Handwork {
       const tiles = await callWithKey(() => api.getTilesAt(at));
       const tile = tiles.find((own) => own.scene_id === this.map.top) ?? tiles[0];
       if (tile) await this.act.open(tile.tile);
-      else this.status.toast(`No tile of this index lies at ${formatPosition(at)}.`);
+      else this.status.toast(texts.map.noTile(formatPosition(at)));
     } catch (error) {
-      this.status.toast(error instanceof Error ? error.message : "The service did not answer.");
+      this.status.toast(sayError(error, texts.trouble.unanswered));
     }
   }
 }

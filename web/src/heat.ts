@@ -1,9 +1,12 @@
 // How well everything in view fits what was asked: every tile in its colour, or hexagons of many where they are small.
 import type { GeoJSONSource, Map as MapLibre } from "maplibre-gl";
-import { ApiError, getHeat } from "./api";
+import { getHeat } from "./api";
 import { h, replace } from "./dom";
-import { formatCount } from "./format";
+import { texts } from "./language";
 import { NOTHING } from "./mapstyle";
+import { count, percent } from "./numbers";
+import type { Said } from "./said";
+import { sayError } from "./said";
 import type { BBox, Heat, SearchBody } from "./types";
 
 const PAUSE_MS = 150;
@@ -25,7 +28,7 @@ export class HeatLayer {
 
   constructor(
     readonly map: MapLibre,
-    readonly options: { above: string; bounds: () => BBox; failed: (text: string) => void },
+    readonly options: { above: string; bounds: () => BBox; failed: (text: Said) => void },
   ) {
     map.getContainer().append(this.#legend);
     map.on("moveend", () => this.#body && this.#plan());
@@ -64,7 +67,7 @@ export class HeatLayer {
     } catch (error) {
       if (abort.signal.aborted) return;
       this.#stop();
-      this.options.failed(error instanceof ApiError ? error.message : "The map could not be coloured.");
+      this.options.failed(sayError(error, texts.layers.uncoloured));
     }
   }
 
@@ -96,12 +99,12 @@ export class HeatLayer {
   #explain(heat: Heat, isJudged: boolean): void {
     const ramp = h("span", { class: "ramp", "aria-hidden": "true" });
     ramp.style.background = `linear-gradient(to right, ${RAMP.map(([at, colour]) => `${colour} ${100 * at}%`).join(", ")})`;
-    const [low, high] = isJudged ? ["0%", "100%"] : ["least alike here", "most alike here"];
+    const [low, high] = isJudged ? [percent(0), percent(1)] : [texts.layers.least, texts.layers.most];
     const shown =
       heat.n_shown < heat.n_tiles
-        ? `the best ${formatCount(heat.n_shown)} of ${formatCount(heat.n_tiles)} tiles in view`
-        : `${formatCount(heat.n_tiles)} tiles in view`;
-    const joined = heat.joined ? ", joined in hexagons, each as its best tile" : "";
+        ? texts.layers.bestInView(count(heat.n_shown), heat.n_tiles)
+        : texts.layers.inView(heat.n_tiles);
+    const joined = heat.joined ? `${texts.comma}${texts.layers.joined}` : "";
     replace(this.#legend, h("div", { class: "row" }, low, ramp, high), h("p", { class: "note" }, `${shown}${joined}`));
     this.#legend.hidden = false;
   }

@@ -1,5 +1,6 @@
 // What a person drops on the page or pastes into it: pictures to search by, and areas to search in.
 import { h, icon } from "./dom";
+import { texts } from "./language";
 
 /** Text that looks like an area: GeoJSON, KML, GPX, or well-known text. */
 const AREA = /^\uFEFF?\s*(\{[^]*"(type|coordinates)"|<(\?xml|kml|gpx|!--)|(SRID\s*=\s*\d+\s*;\s*)?(MULTI)?(POLYGON|LINESTRING|POINT)\s*Z?\s*\(|GEOMETRYCOLLECTION\s*\()/i;
@@ -19,7 +20,7 @@ export function acceptAll(bring: { files: (files: File[]) => void; area: (text: 
       "div",
       {},
       icon("picture"),
-      "Drop a picture to find places like it, or an area to search in (GeoJSON, KML, GPX, GeoPackage, WKT)",
+      texts.query.drop,
     ),
   );
   const carries = (event: DragEvent, type: string): boolean => event.dataTransfer?.types.includes(type) ?? false;

@@ -4,6 +4,8 @@ import * as api from "./api";
 import { askForName } from "./dialogs";
 import { button, h } from "./dom";
 import type { Panel } from "./kept";
+import { texts } from "./language";
+import { sayError } from "./said";
 import type { Question, View } from "./state";
 import { toBody } from "./state";
 import type { Status } from "./status";
@@ -24,14 +26,15 @@ export interface Keeper {
 }
 
 export class Keeping {
-  readonly element = h("section", { class: "kept", id: "kept", "aria-label": "Saved searches and detectors", hidden: true });
+  readonly element = h("section", { class: "kept", id: "kept", "aria-label": texts.kept.label, hidden: true });
   /** Says of what the results are the finds. */
   readonly bar = h("div", { class: "finds-bar", hidden: true });
   readonly opener: HTMLButtonElement;
   #panel: Promise<Panel> | null = null;
+  #asked = "";
 
   constructor(readonly host: Keeper) {
-    this.opener = button({ icon: "bookmark", label: "Saved searches and detectors", iconOnly: true }, () => this.toggle());
+    this.opener = button({ icon: "bookmark", label: texts.kept.label, iconOnly: true }, () => this.toggle());
     this.opener.id = "open-kept";
     this.opener.setAttribute("aria-controls", "kept");
     this.opener.setAttribute("aria-expanded", "false");
@@ -66,7 +69,15 @@ export class Keeping {
 
   /** What is found by what the view names, as the answer to a search. */
   async find(signal: AbortSignal): Promise<SearchResult> {
-    return (await this.#load()).find(this.host.view().finds, signal);
+    const { finds } = this.host.view();
+    const panel = await this.#load();
+    this.#asked = panel.says(finds);
+    return panel.find(finds, signal);
+  }
+
+  /** Whose finds were found last, in words. */
+  get asked(): string {
+    return this.#asked;
   }
 
   /** Says above the results whose finds they are, where they are any. */
@@ -88,13 +99,13 @@ export class Keeping {
       await callWithKey(() => api.saveDetector(name, toBody(question), name === view.saveAs));
       await this.offer();
     } catch (error) {
-      this.host.status.toast(error instanceof Error ? error.message : "The detector could not be saved.");
+      this.host.status.toast(sayError(error, texts.detector.unsaved));
       return;
     }
     view.saveAs = name;
     this.host.remember("replace");
     await this.#use((panel) => panel.saved(`detectors:${name}`));
-    this.host.status.toast(`Saved as detector “${name}”.`);
+    this.host.status.toast(texts.detector.saved(name));
   }
 
   /** Tells the filters which detectors there are. */
@@ -114,7 +125,7 @@ export class Keeping {
     try {
       await act(await this.#load());
     } catch (error) {
-      this.host.status.toast(error instanceof Error ? error.message : "The service did not answer.");
+      this.host.status.toast(sayError(error, texts.trouble.unanswered));
     }
   }
 }

@@ -2,14 +2,16 @@
 import { callWithKey } from "./access";
 import { getDetectors } from "./api";
 import { confirm } from "./confirm";
-import { ask, NAME_RULE } from "./dialogs";
+import { ask, nameRule } from "./dialogs";
 import { button, h, replace } from "./dom";
 import { find, says } from "./finds";
-import { formatCount } from "./format";
 import * as kept from "./keptapi";
 import type { Shown } from "./keptrow";
 import { createRow, idOf } from "./keptrow";
 import type { Keeping } from "./keeping";
+import { texts } from "./language";
+import { count } from "./numbers";
+import { quoteService, sayError } from "./said";
 import { fromBody, goOn, saysAll } from "./takeup";
 import type { Question } from "./state";
 import { EMPTY, toBody } from "./state";
@@ -19,10 +21,10 @@ import sheet from "./styles/kept.lazy.css";
 const AT_ONCE = 2;
 
 export class Panel {
-  readonly #list = h("ul", { class: "kept-list", "aria-label": "Saved searches and detectors" });
+  readonly #list = h("ul", { class: "kept-list", "aria-label": texts.kept.label });
   readonly #told = h("p", { class: "note", role: "status" });
   readonly #damaged = h("div", {});
-  readonly #comparison = h("section", { class: "comparison-of-two", "aria-label": "Comparison", hidden: true });
+  readonly #comparison = h("section", { class: "comparison-of-two", "aria-label": texts.kept.comparison, hidden: true });
   #rows = new Map<string, Shown>();
   readonly #whose = h("span", {});
   readonly #counts = new Map<string, string>();
@@ -33,9 +35,9 @@ export class Panel {
     const style = new CSSStyleSheet();
     style.replaceSync(sheet as string);
     document.adoptedStyleSheets.push(style);
-    const close = button({ icon: "close", label: "Close", iconOnly: true, className: "quiet" }, () => keeping.close());
+    const close = button({ icon: "close", label: texts.close, iconOnly: true, className: "quiet" }, () => keeping.close());
     keeping.element.append(
-      h("header", {}, h("h2", { tabindex: -1 }, "Saved"), close),
+      h("header", {}, h("h2", { tabindex: -1 }, texts.kept.heading), close),
       this.#told,
       this.#comparison,
       this.#damaged,
@@ -60,8 +62,8 @@ export class Panel {
         h(
           "p",
           { class: "row problem" },
-          `The saved search “${name}” cannot be read.`,
-          this.#canWrite && button({ label: `Delete “${name}”` }, () => void this.#remove(`saved:${name}`)),
+          texts.kept.unreadable(name),
+          this.#canWrite && button({ label: texts.kept.deleteNamed(name) }, () => void this.#remove(`saved:${name}`)),
         ),
       ),
     );
@@ -95,7 +97,7 @@ export class Panel {
       return [reference, same ? known : make(reference, query, facts)];
     };
     this.#rows = new Map([
-      ...detectors.map((one) => row(`detectors:${one.name}`, one.query, `${one.n_right} right, ${one.n_wrong} wrong`)),
+      ...detectors.map((one) => row(`detectors:${one.name}`, one.query, texts.kept.marks(one.n_right, one.n_wrong))),
       ...searches.map((one) => row(`saved:${one.name}`, one.query, "")),
     ]);
     const elements = [...this.#rows.values()].map((shown) => shown.element);
@@ -105,7 +107,7 @@ export class Panel {
     for (const element of elements) element.setAttribute("aria-busy", "true");
     this.#told.textContent = this.#rows.size
       ? ""
-      : "Nothing is saved yet. “Save search” above results keeps a search; with results marked right, “Save as detector” keeps what was learned.";
+      : texts.kept.empty;
     this.#told.hidden = this.#rows.size > 0;
     this.#check();
     if (focused) document.getElementById(focused)?.focus();
@@ -119,7 +121,7 @@ export class Panel {
       if (detector) row.learned(detector);
       row.found(await kept.getFinds(reference), { withPictures: !detector?.right.length });
     } catch (error) {
-      row.fail(error instanceof Error ? error.message : "The service did not answer.");
+      row.fail(sayError(error, texts.trouble.unanswered));
     }
     row.element.removeAttribute("aria-busy");
   }
@@ -128,7 +130,7 @@ export class Panel {
     try {
       await callWithKey(action);
     } catch (error) {
-      this.#host.status.toast(error instanceof Error ? error.message : "The service did not answer.");
+      this.#host.status.toast(sayError(error, texts.trouble.unanswered));
     }
   }
 
@@ -158,30 +160,31 @@ export class Panel {
   async #setSeen(reference: string): Promise<void> {
     const row = this.#rows.get(reference);
     await kept.setSeen(reference, row?.version);
-    this.#host.status.say(`All that “${kept.split(reference)[1]}” finds has been looked at.`);
+    this.#host.status.say(texts.kept.seen(kept.split(reference)[1]));
     if (row) await this.#fill(reference, row);
   }
 
   async #rename(reference: string): Promise<void> {
     const [kind, name] = kept.split(reference);
-    const title = kind === "detectors" ? "Rename the detector" : "Rename the saved search";
-    const other = await ask({ title, text: `“${name}” gets another name.`, label: "Name", type: "text", action: "Rename", value: name, rule: NAME_RULE });
+    const title = kind === "detectors" ? texts.kept.renameDetector : texts.kept.renameSearch;
+    const [text, label, action] = [texts.kept.getsOther(name), texts.detector.name, texts.kept.rename];
+    const other = await ask({ title, text, label, type: "text", action, value: name, rule: nameRule() });
     if (!other || other === name) return;
     await kept.rename(reference, other);
     this.#follow(reference, `${kind}:${other}`);
-    await this.#changed(`Renamed to “${other}”.`);
+    await this.#changed(texts.kept.renamed(other));
     document.getElementById(idOf(`${kind}:${other}`))?.focus();
   }
 
   async #remove(reference: string): Promise<void> {
     const [kind, name] = kept.split(reference);
-    const what = kind === "detectors" ? "detector, with its marks," : "saved search";
-    const sure = await confirm({ title: `Delete “${name}”?`, text: `The ${what} is deleted for everybody, and cannot be brought back.`, action: "Delete" });
+    const text = kind === "detectors" ? texts.kept.deleteDetector : texts.kept.deleteSearch;
+    const sure = await confirm({ title: texts.kept.sureDelete(name), text, action: texts.kept.delete });
     if (!sure) return;
     await this.#act(async () => {
       await kept.remove(reference);
       this.#follow(reference, null);
-      await this.#changed(`“${name}” is deleted.`);
+      await this.#changed(texts.kept.deleted(name));
       this.keeping.element.querySelector("h2")?.focus();
     });
   }
@@ -232,26 +235,26 @@ export class Panel {
     try {
       const told = await callWithKey(() => kept.compare(first, second));
       if (this.#compared !== open) return;
-      const part = (which: "both" | "first" | "second", label: string, count: number): HTMLElement => {
-        const show = button({ label: `${label}: ${formatCount(count)}` }, () => this.#host.take({ ...EMPTY }, { finds: `${which},${open}` }));
-        show.disabled = !count;
+      const part = (which: "both" | "first" | "second", label: string, n: number): HTMLElement => {
+        const show = button({ label: texts.named(label) + count(n) }, () => this.#host.take({ ...EMPTY }, { finds: `${which},${open}` }));
+        show.disabled = !n;
         return show;
       };
       replace(
         this.#comparison,
-        h("h3", {}, `“${told.first}” and “${told.second}” find`),
+        h("h3", {}, texts.kept.find(told.first, told.second)),
         h(
           "div",
           { class: "row" },
-          part("both", "Both", told.n_both),
-          part("first", `Only ${told.first}`, told.n_first),
-          part("second", `Only ${told.second}`, told.n_second),
+          part("both", texts.kept.both, told.n_both),
+          part("first", texts.kept.only(told.first), told.n_first),
+          part("second", texts.kept.only(told.second), told.n_second),
         ),
-        told.note && h("p", { class: "note" }, told.note),
+        told.note && h("p", { class: "note" }, quoteService(told.note)),
       );
-      this.#host.status.say(`Both find ${told.n_both}, only ${told.first} ${told.n_first}, only ${told.second} ${told.n_second}`);
+      this.#host.status.say(texts.kept.compared(count(told.n_both), told.first, count(told.n_first), told.second, count(told.n_second)));
     } catch (error) {
-      replace(this.#comparison, h("p", { class: "problem" }, error instanceof Error ? error.message : "They cannot be compared."));
+      replace(this.#comparison, h("p", { class: "problem" }, sayError(error, texts.kept.uncompared)));
     }
   }
 
@@ -259,13 +262,19 @@ export class Panel {
   async find(finds: string, signal: AbortSignal): Promise<SearchResult> {
     const { result, total } = await find(finds, signal);
     const shown = result.hits.length;
-    this.#counts.set(finds, total > shown ? `: the best ${formatCount(shown)} of ${formatCount(total)}` : "");
+    this.#counts.set(finds, total > shown ? texts.kept.bestOf(count(shown), count(total)) : "");
     if (finds === this.#host.view().finds) this.#whose.textContent = this.#say(finds);
     return result;
   }
 
   #say(finds: string): string {
-    return says(finds) + (this.#counts.get(finds) ?? "");
+    const best = this.#counts.get(finds);
+    return best ? texts.named(says(finds)) + best : says(finds);
+  }
+
+  /** Whose finds they are, in words. */
+  says(finds: string): string {
+    return says(finds);
   }
 
   /** Says of what the results are the finds, and what can be done with them. */
@@ -278,13 +287,13 @@ export class Panel {
       this.keeping.bar,
       this.#whose,
       h("span", { class: "spring" }),
-      part === "new" && this.#canWrite && button({ icon: "check", label: "All looked at" }, () => void this.#act(async () => {
+      part === "new" && this.#canWrite && button({ icon: "check", label: texts.kept.allSeen }, () => void this.#act(async () => {
         await kept.setSeen(reference);
-        this.#host.status.toast("These finds are no longer new.");
+        this.#host.status.toast(texts.kept.noLonger);
         this.#back("1");
       })),
-      part === "new" && button({ label: "Show all it finds" }, () => void this.#act(() => this.#run(reference))),
-      button({ icon: "bookmark", label: "Back to what is saved" }, () => this.#back(of.length > 1 ? of.join(",") : "1")),
+      part === "new" && button({ label: texts.kept.showAll }, () => void this.#act(() => this.#run(reference))),
+      button({ icon: "bookmark", label: texts.kept.back }, () => this.#back(of.length > 1 ? of.join(",") : "1")),
     );
   }
 
@@ -299,21 +308,21 @@ export class Panel {
   async saveSearch(): Promise<void> {
     const search = toBody(this.#host.question());
     const name = await ask({
-      title: "Save this search",
-      text: "The words, examples, marks and filters are saved for everybody who uses this index. What is found later is told as new.",
-      label: "Name",
+      title: texts.kept.saveTitle,
+      text: texts.kept.saveText,
+      label: texts.detector.name,
       type: "text",
-      action: "Save",
-      rule: NAME_RULE,
+      action: texts.detector.save,
+      rule: nameRule(),
     });
     if (!name) return;
     const { searches, damaged } = await callWithKey(() => kept.getSavedSearches());
     const isTaken = [...searches.map((one) => one.name), ...damaged].includes(name);
-    const text = "There is a saved search of this name already.";
-    if (isTaken && !(await confirm({ title: `Replace “${name}”?`, text, action: "Replace" }))) return;
+    const [title, text, action] = [texts.kept.sureReplace(name), texts.kept.taken, texts.kept.replace];
+    if (isTaken && !(await confirm({ title, text, action }))) return;
     await callWithKey(() => kept.saveSearch(name, search, isTaken));
     await this.saved(`saved:${name}`);
-    this.#host.status.toast(`Saved as “${name}”.`);
+    this.#host.status.toast(texts.kept.saved(name));
   }
 
   /** What was just saved was looked at by whoever saved it. */

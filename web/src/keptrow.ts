@@ -1,8 +1,12 @@
 // A detector or a saved search in the list: its words, pictures of what is meant, how well it does, what it finds.
 import { resolve, showPicture, withQuery } from "./api";
 import { button, h, replace } from "./dom";
-import { formatCount, formatDay, formatNumber } from "./format";
+import { formatDay } from "./format";
 import { split } from "./keptapi";
+import { texts } from "./language";
+import { percent } from "./numbers";
+import type { Said } from "./said";
+import { quoteService } from "./said";
 import type { DetectorWithMarks, Finds, Tile } from "./types";
 
 export interface Shown {
@@ -14,7 +18,7 @@ export interface Shown {
   readonly isChosen: boolean;
   learned: (detector: DetectorWithMarks) => void;
   found: (finds: Finds, options: { withPictures: boolean }) => void;
-  fail: (text: string) => void;
+  fail: (text: Said) => void;
   choose: (on: boolean) => void;
 }
 
@@ -47,18 +51,18 @@ export function createRow(
   const badge = h("span", { class: "new-badge", hidden: true });
   const facts = h("p", { class: "facts-line" }, about.facts);
   const estimate = h("p", { class: "note", hidden: true });
-  const told = h("p", { class: "facts-line" }, "Looking for what it finds …");
+  const told = h("p", { class: "facts-line" }, texts.kept.looking);
   const problem = h("p", { class: "problem" });
   // Names in labels: a list of buttons that are all called Run tells nobody which is which.
   const act = (label: string, action: () => void, className = ""): HTMLButtonElement => {
     const element = button({ label, className }, action);
-    element.setAttribute("aria-label", `${label}: ${name}`);
+    element.setAttribute("aria-label", texts.named(label) + name);
     return element;
   };
-  const run = act("Run", actions.run, "primary");
+  const run = act(texts.kept.run, actions.run, "primary");
   run.id = id;
-  const showNew = act("Show new", actions.showNew);
-  const seen = act("All looked at", actions.seen);
+  const showNew = act(texts.kept.showNew, actions.showNew);
+  const seen = act(texts.kept.allSeen, actions.seen);
   showNew.disabled = true;
   seen.hidden = true;
   const box = h("input", { type: "checkbox", id: `${id}-compare`, onchange: () => actions.compare(box.checked) });
@@ -69,12 +73,12 @@ export function createRow(
       "div",
       { class: "row" },
       h("h3", {}, name),
-      h("span", { class: "kind" }, isDetector ? "Detector" : "Saved search"),
+      h("span", { class: "kind" }, isDetector ? texts.kept.detector : texts.kept.search),
       badge,
       h("span", { class: "spring" }),
-      h("label", { class: "check" }, box, h("span", {}, "Compare", h("span", { class: "visually-hidden" }, ` ${name}`))),
+      h("label", { class: "check" }, box, h("span", {}, texts.kept.compare, h("span", { class: "visually-hidden" }, ` ${name}`))),
     ),
-    h("p", { class: "words" }, about.query),
+    h("p", { class: "words" }, quoteService(about.query)),
     pictures,
     about.facts ? facts : null,
     estimate,
@@ -85,10 +89,10 @@ export function createRow(
       { class: "row" },
       run,
       showNew,
-      isDetector && act("Go on marking", actions.goOn),
+      isDetector && act(texts.kept.goOn, actions.goOn),
       about.canWrite && seen,
-      about.canWrite && act("Rename", actions.rename, "quiet"),
-      about.canWrite && act("Delete", actions.remove, "quiet"),
+      about.canWrite && act(texts.kept.rename, actions.rename, "quiet"),
+      about.canWrite && act(texts.kept.delete, actions.remove, "quiet"),
     ),
   );
 
@@ -113,28 +117,30 @@ export function createRow(
       return box.checked;
     },
     learned: (detector) => {
-      const precision = detector.precision === null ? "" : `precision ${Math.round(detector.precision * 100)}%`;
-      const gone = detector.n_gone ? `${formatNumber(detector.n_gone, "mark")} let go` : "";
+      const precision = detector.precision === null ? "" : texts.kept.precision(percent(detector.precision));
+      const gone = detector.n_gone ? texts.kept.letGo(detector.n_gone) : "";
       facts.textContent = [about.facts, precision, gone].filter(Boolean).join(" · ");
       estimate.hidden = false;
-      estimate.textContent = detector.estimate;
+      replace(estimate, quoteService(detector.estimate));
       show(detector.right);
     },
     found: (finds, { withPictures }) => {
       version = finds.version;
-      const when = finds.seen ? `since ${formatDay(finds.seen.slice(0, 10))}` : "never looked at";
-      const count = `${formatNumber(finds.n_finds, "find")}${finds.is_cut ? " or more" : ""}`;
-      told.textContent = finds.n_finds || finds.seen ? `${count}, ${formatCount(finds.n_new)} new · ${when}` : "Finds nothing here";
+      const when = finds.seen ? texts.kept.since(formatDay(finds.seen.slice(0, 10))) : texts.kept.never;
+      const { finds: say, findsOrMore, none } = texts.kept;
+      const nFound = (finds.is_cut ? findsOrMore : say)(finds.n_finds);
+      const isNew = texts.kept.badge(finds.n_new);
+      told.textContent = finds.n_finds || finds.seen ? `${nFound}${texts.comma}${isNew} · ${when}` : none;
       badge.hidden = !finds.n_new;
-      badge.textContent = `${formatCount(finds.n_new)} new`;
+      badge.textContent = isNew;
       showNew.disabled = !finds.n_new;
       seen.hidden = !finds.n_new && finds.seen !== null;
-      problem.textContent = finds.note;
+      replace(problem, finds.note && quoteService(finds.note));
       if (withPictures) show(finds.best);
     },
     fail: (text) => {
       told.textContent = "";
-      problem.textContent = text;
+      problem.replaceChildren(text);
     },
     choose: (on) => {
       box.checked = on;

@@ -1,6 +1,7 @@
 // What is drawn on the map: the scenes one by one, and what lies under them.
 import { button, h, replace } from "./dom";
-import { formatDay, formatNumber, shortName } from "./format";
+import { formatDay, shortName } from "./format";
+import { texts } from "./language";
 import type { Background, View } from "./state";
 import type { IndexInfo, Scene } from "./types";
 
@@ -14,7 +15,6 @@ export interface Layers {
 
 const MOST = 200;
 const MANY = 8;
-const NAMES: Record<Exclude<Background, "">, string> = { none: "Nothing", graticule: "Longitude and latitude", tiles: "Map tiles" };
 
 export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void; locate: (scene: Scene) => void }): Layers {
   let [scenes, drawn]: [Scene[], Drawn] = [[], { background: "", heat: false, off: [], opacity: {} }];
@@ -26,12 +26,12 @@ export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void;
   const search = h("input", {
     type: "text",
     id: "scene-name",
-    placeholder: "Name or day",
+    placeholder: texts.layers.search,
     autocomplete: "off",
-    "aria-label": "Only scenes whose name or day has this",
+    "aria-label": texts.layers.searchLabel,
     oninput: () => draw(),
   });
-  const list = h("ul", { class: "layer-list", "aria-label": "Scenes on the map" });
+  const list = h("ul", { class: "layer-list", "aria-label": texts.layers.list });
   const note = h("p", { class: "note" });
   const setAll = (off: boolean): void => {
     const named = new Set(matching().map((scene) => scene.id));
@@ -40,21 +40,21 @@ export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void;
   };
   const panel = h(
     "div",
-    { class: "popover layers-panel", id: "layers-panel", role: "group", "aria-label": "Layers of the map", hidden: true },
-    h("label", { class: "field" }, h("span", { class: "field-label" }, "Under the scenes"), background),
-    h("label", { class: "check" }, heat, h("span", {}, "Colour all tiles by how well they fit")),
+    { class: "popover layers-panel", id: "layers-panel", role: "group", "aria-label": texts.layers.label, hidden: true },
+    h("label", { class: "field" }, h("span", { class: "field-label" }, texts.layers.under), background),
+    h("label", { class: "check" }, heat, h("span", {}, texts.layers.heat)),
     h(
       "div",
       { class: "row" },
       search,
       h("span", { class: "spring" }),
-      button({ label: "Show all", className: "quiet" }, () => setAll(false)),
-      button({ label: "Hide all", className: "quiet" }, () => setAll(true)),
+      button({ label: texts.layers.showAll, className: "quiet" }, () => setAll(false)),
+      button({ label: texts.layers.hideAll, className: "quiet" }, () => setAll(true)),
     ),
     list,
     note,
   );
-  const opener = button({ icon: "layers", label: "Layers of the map", iconOnly: true }, () => toggle());
+  const opener = button({ icon: "layers", label: texts.layers.label, iconOnly: true }, () => toggle());
   opener.id = "layers";
   opener.setAttribute("aria-expanded", "false");
   opener.setAttribute("aria-controls", "layers-panel");
@@ -85,7 +85,7 @@ export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void;
       max: 100,
       step: 5,
       value: drawn.opacity[scene.id] ?? 100,
-      "aria-label": `Opacity of ${name}`,
+      "aria-label": texts.layers.opacity(name),
       oninput: () => {
         const { [scene.id]: _, ...others } = drawn.opacity;
         const percent = opacity.valueAsNumber;
@@ -103,7 +103,7 @@ export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void;
         h("span", { class: "when" }, formatDay(scene.date)),
       ),
       opacity,
-      button({ icon: "pin", label: `Show all of ${name}`, iconOnly: true }, () => actions.locate(scene)),
+      button({ icon: "pin", label: texts.layers.locate(name), iconOnly: true }, () => actions.locate(scene)),
     );
   }
 
@@ -111,7 +111,7 @@ export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void;
     const named = matching();
     search.hidden = scenes.length <= MANY;
     replace(list, ...named.slice(0, MOST).map(drawRow));
-    note.textContent = named.length > MOST ? `and ${formatNumber(named.length - MOST, "more scene", "more scenes")}` : "";
+    note.textContent = named.length > MOST ? texts.start.more(named.length - MOST) : "";
     note.hidden = !note.textContent;
   }
 
@@ -132,7 +132,7 @@ export function createLayers(actions: { change: (drawn: Partial<Drawn>) => void;
       const kinds = (["none", "graticule", ...(info?.background ? ["tiles"] : [])] as const) as Exclude<Background, "">[];
       replace(
         background,
-        ...kinds.map((kind) => h("option", { value: kind }, kind === "tiles" ? info?.background?.credit || NAMES.tiles : NAMES[kind])),
+        ...kinds.map((kind) => h("option", { value: kind }, (kind === "tiles" && info?.background?.credit) || texts.layers.grounds[kind])),
       );
       heat.checked = now.heat;
       background.value = now.background || (info?.background ? "tiles" : "none");

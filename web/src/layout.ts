@@ -2,6 +2,7 @@
 import { button, h, icon } from "./dom";
 import type { Drawing } from "./draw";
 import { formatPosition } from "./format";
+import { texts } from "./language";
 import { isEmbedded, wholeAddress } from "./sharing";
 import type { Position } from "./types";
 
@@ -15,12 +16,6 @@ export interface MapFrame {
   showCursor: (at: Position) => void;
   showFailure: (text: string) => void;
 }
-
-const HINTS = {
-  box: "Drag from corner to corner. Esc stops.",
-  corners: "Drag a corner, or the middle of a side for a new one; Delete removes one. Esc ends.",
-  polygon: "Click corner after corner; Enter or a click on the first one closes the outline. Esc stops.",
-};
 
 export function createMapFrame(
   layers: HTMLElement,
@@ -41,32 +36,32 @@ export function createMapFrame(
     element.setAttribute("aria-pressed", "false");
     return element;
   };
-  const tools = { box: tool("box", "Search in a box"), polygon: tool("polygon", "Search in an outline") };
-  const clear = button({ icon: "close", label: "Search anywhere" }, actions.clearArea);
+  const tools = { box: tool("box", texts.map.box), polygon: tool("polygon", texts.map.outline) };
+  const clear = button({ icon: "close", label: texts.map.anywhere }, actions.clearArea);
   clear.hidden = true;
-  const corners = button({ icon: "corners", label: "Move the corners", iconOnly: true }, actions.corners);
+  const corners = button({ icon: "corners", label: texts.map.corners, iconOnly: true }, actions.corners);
   corners.id = "move-corners";
   corners.setAttribute("aria-pressed", "false");
   corners.hidden = true;
-  const measure = button({ icon: "ruler", label: "Measure", iconOnly: true }, actions.measure);
+  const measure = button({ icon: "ruler", label: texts.map.measure, iconOnly: true }, actions.measure);
   measure.id = "measure";
   measure.setAttribute("aria-pressed", "false");
   const measured = h("output", { class: "map-hint measured", hidden: true });
-  const cursor = h("output", { class: "map-cursor", "aria-label": "Coordinates of the cursor", "aria-live": "off" });
-  const view = button({ icon: "view", label: "Search this view" }, actions.useView);
+  const cursor = h("output", { class: "map-cursor", "aria-label": texts.map.cursor, "aria-live": "off" });
+  const view = button({ icon: "view", label: texts.map.view }, actions.useView);
   const element = h(
     "section",
-    { class: "map-pane", id: "map-pane", "aria-label": "Map" },
+    { class: "map-pane", id: "map-pane", "aria-label": texts.map.label },
     canvas,
     h(
       "div",
-      { class: "map-tools", role: "group", "aria-label": "Area to search" },
+      { class: "map-tools", role: "group", "aria-label": texts.map.area },
       tools.box,
       tools.polygon,
       view,
       corners,
       clear,
-      button({ icon: "fit", label: "Show the whole index", iconOnly: true }, actions.fit),
+      button({ icon: "fit", label: texts.map.fit, iconOnly: true }, actions.fit),
       measure,
     ),
     layers,
@@ -79,7 +74,7 @@ export function createMapFrame(
     canvas,
     showDrawing: (kind) => {
       hint.hidden = kind === null;
-      hint.textContent = kind ? HINTS[kind] : "";
+      hint.textContent = kind ? { box: texts.map.boxHint, polygon: texts.map.outlineHint }[kind] : "";
       for (const name of ["box", "polygon"] as const) tools[name].setAttribute("aria-pressed", String(kind === name));
     },
     showArea: (limited) => {
@@ -87,7 +82,7 @@ export function createMapFrame(
     },
     showEditing: (on) => {
       hint.hidden = !on;
-      hint.textContent = on ? HINTS.corners : "";
+      hint.textContent = on ? texts.map.cornersHint : "";
       corners.setAttribute("aria-pressed", String(on));
     },
     showMeasured: (text) => {
@@ -107,8 +102,8 @@ export function createMapFrame(
 
 export function createBar(
   query: HTMLElement,
-  theme: HTMLElement,
-  kept: HTMLElement,
+  tools: HTMLElement[],
+  choices: HTMLElement[],
   actions: { help: () => void; filters: () => void },
 ): {
   element: HTMLElement;
@@ -117,19 +112,19 @@ export function createBar(
 } {
   const name = h("span", { class: "index-name" });
   const filters = button(
-    { icon: "filter", label: "Filters", iconOnly: true, className: "filters-toggle" },
+    { icon: "filter", label: texts.bar.filters, iconOnly: true, className: "filters-toggle" },
     actions.filters,
   );
   filters.setAttribute("aria-controls", "filters");
   filters.setAttribute("aria-expanded", "false");
-  const whole = h("a", { class: "brand", href: "./", title: "Open this in a tab of its own", target: "_blank", rel: "noopener" });
+  const whole = h("a", { class: "brand", href: "./", title: texts.bar.whole, target: "_blank", rel: "noopener" });
   whole.addEventListener("pointerdown", () => whole.setAttribute("href", wholeAddress()));
   whole.addEventListener("focus", () => whole.setAttribute("href", wholeAddress()));
-  const home = isEmbedded() ? whole : h("a", { class: "brand", href: "./", title: "Start again" });
+  const home = isEmbedded() ? whole : h("a", { class: "brand", href: "./", title: texts.bar.home });
   home.append(createMark(), h("span", {}, "rsitr"), name);
-  const help = button({ icon: "help", label: "Help and keys", iconOnly: true }, actions.help);
+  const help = button({ icon: "help", label: texts.bar.help, iconOnly: true }, actions.help);
   return {
-    element: h("header", { class: "bar" }, home, query, h("div", { class: "tools" }, filters, kept, help, theme)),
+    element: h("header", { class: "bar" }, home, query, h("div", { class: "tools" }, filters, ...tools, help, ...choices)),
     name,
     filters,
   };
@@ -157,10 +152,10 @@ export function createSwitch(show: (pane: "list" | "map") => void): {
   element: HTMLElement;
   set: (pane: "list" | "map") => void;
 } {
-  const list = button({ icon: "list", label: "List" }, () => show("list"));
-  const map = button({ icon: "map", label: "Map" }, () => show("map"));
+  const list = button({ icon: "list", label: texts.bar.list }, () => show("list"));
+  const map = button({ icon: "map", label: texts.bar.map }, () => show("map"));
   return {
-    element: h("nav", { class: "switch", "aria-label": "List or map" }, list, map),
+    element: h("nav", { class: "switch", "aria-label": texts.bar.listOrMap }, list, map),
     set: (pane) => {
       list.setAttribute("aria-pressed", String(pane === "list"));
       map.setAttribute("aria-pressed", String(pane === "map"));

@@ -11,10 +11,12 @@ import { thin } from "./crowd";
 import { h, reducesMotion } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import { Draw } from "./draw";
+import { texts } from "./language";
 import { makeStyle, NOTHING, token } from "./mapstyle";
 import { Ground } from "./ground";
 import { HeatLayer } from "./heat";
 import { Measure } from "./measure";
+import type { Said } from "./said";
 import type { Shown } from "./scenery";
 import { Scenery } from "./scenery";
 import type { Background, Question } from "./state";
@@ -30,7 +32,7 @@ export interface MapActions {
   select: (key: string) => void;
   moved: (centre: Position, zoom: number) => void;
   drawn: (drawn: Drawn | null) => void;
-  refused: (reason: string) => void;
+  refused: (reason: Said) => void;
   /** A click where no result is. */
   ground: (at: Position) => void;
   /** Where the cursor is, or the middle of the map where there is none. */
@@ -87,12 +89,19 @@ export class MapPane {
       fadeDuration: 0,
       maxZoom: MAX_ZOOM,
       transformRequest: withKey,
+      locale: {
+        "NavigationControl.ZoomIn": texts.map.zoomIn,
+        "NavigationControl.ZoomOut": texts.map.zoomOut,
+        "ScaleControl.Meters": texts.map.m,
+        "ScaleControl.Kilometers": texts.map.km,
+        "Map.Title": texts.map.label,
+      },
     });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.keyboard.disableRotation();
     this.#map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
     this.#map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-left");
-    this.#map.getCanvas().setAttribute("aria-label", "Map of the indexed scenes and the results; arrow keys move it");
+    this.#map.getCanvas().setAttribute("aria-label", texts.map.canvas);
     this.#draw = new Draw(this.#map, actions.drawn, actions.refused);
     this.#corners = new Corners(this.#map, {
       changed: actions.drawn,

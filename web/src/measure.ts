@@ -1,6 +1,7 @@
 // Measuring on the map: how long a way is, and how much ground an outline has, on a sphere as large as the Earth.
 import type { GeoJSONSource, Map as MapLibre, MapMouseEvent } from "maplibre-gl";
 import { formatArea, formatLength } from "./format";
+import { texts } from "./language";
 import type { Position } from "./types";
 
 const RADIUS_M = 6_371_008.8;
@@ -29,11 +30,11 @@ export function area(ring: Position[]): number {
 
 /** What has been measured, in words. */
 export function sayMeasured(way: Position[]): string {
-  if (way.length < 2) return "Click on the map, place after place; Backspace takes one back, Esc ends.";
+  if (way.length < 2) return texts.map.measureHint;
   const long = formatLength(length(way));
   if (way.length < 3) return long;
   const around = formatLength(length([...way, way[0]!]));
-  return `${long} · closed ${around} around ${formatArea(area(way))}`;
+  return texts.map.measured(long, around, formatArea(area(way)));
 }
 
 export class Measure {

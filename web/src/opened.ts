@@ -5,6 +5,7 @@ import { fromTile, inScene } from "./card";
 import type { Detail, DetailState } from "./detail";
 import { isNarrow } from "./dom";
 import type { Grid } from "./grid";
+import { texts } from "./language";
 import type { MapView } from "./mapview";
 import { markOf } from "./marks";
 import type { Reviewing } from "./review";
@@ -118,7 +119,7 @@ export class Opened {
     this.around.view().why = on;
     this.around.remember("replace");
     this.update();
-    if (!this.#card && on) this.parts.status.toast("Open a result to see why it was found.");
+    if (!this.#card && on) this.parts.status.toast(texts.detail.openFirst);
     this.lay();
   }
 
@@ -187,7 +188,7 @@ export class Opened {
       why: view.why,
       words: question.text,
       mark: markOf(question, card.key),
-      position: at < 0 ? "" : `of ${cards.length}`,
+      position: at < 0 ? "" : texts.detail.of(cards.length),
       sights: this.#sights,
       day: view.day,
       playing: this.#playing > 0,

@@ -1,5 +1,7 @@
 // Pictures that a person brings, sent to the service.
 import { sendPicture } from "./api";
+import { texts } from "./language";
+import { fixed } from "./numbers";
 import type { IndexInfo } from "./types";
 
 /** Sends a picture to the service; returns its id. A small copy stays here, to be shown in the search box. */
@@ -11,10 +13,10 @@ export class Pictures {
   }
 
   async send(file: File, info: IndexInfo | null): Promise<string> {
-    if (file.type && !file.type.startsWith("image/")) throw new Error(`${file.name} is not a picture.`);
+    if (file.type && !file.type.startsWith("image/")) throw new Error(texts.query.noPicture(file.name));
     const most = info?.limits.max_upload_bytes;
     if (most && file.size > most) {
-      throw new Error(`${file.name} has ${megabytes(file.size)} MB; the service takes up to ${megabytes(most)} MB.`);
+      throw new Error(texts.query.tooLarge(file.name, megabytes(file.size), megabytes(most)));
     }
     const picture = await sendPicture(file);
     this.#shown.set(picture, URL.createObjectURL(file));
@@ -22,4 +24,4 @@ export class Pictures {
   }
 }
 
-const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
+const megabytes = (bytes: number): string => fixed(bytes / 1e6, 1);

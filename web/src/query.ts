@@ -1,6 +1,9 @@
 // The search box: words, and the pictures and tiles that stand beside them.
 import { picturePath, resolve, showPicture } from "./api";
 import { button, h, icon, isTouched, replace } from "./dom";
+import { formatBox, formatDay } from "./format";
+import { texts } from "./language";
+import { list } from "./numbers";
 import type { Question } from "./state";
 
 export interface QueryBar {
@@ -24,8 +27,8 @@ interface Actions {
 const LONGEST = 1000;
 
 const placeholder = (knowsWords: boolean): string => {
-  if (!knowsWords) return "This index knows no words: open a tile, and look for more like it";
-  return isTouched() ? "Describe a place" : "Describe a place, or drop a picture";
+  if (!knowsWords) return texts.query.noWords;
+  return isTouched() ? texts.query.describe : texts.query.describeOrDrop;
 };
 
 export function createQueryBar(actions: Actions): QueryBar {
@@ -43,7 +46,7 @@ export function createQueryBar(actions: Actions): QueryBar {
     oninput: () => {
       if (input.value.length >= LONGEST) actions.cut(LONGEST);
     },
-    "aria-label": "What to look for, in words",
+    "aria-label": texts.query.label,
     "aria-keyshortcuts": "/",
   });
   const file = h("input", {
@@ -51,14 +54,14 @@ export function createQueryBar(actions: Actions): QueryBar {
     accept: "image/*",
     class: "hidden-input",
     tabindex: -1,
-    "aria-label": "A picture to search by",
+    "aria-label": texts.query.file,
     id: "picture-file",
     onchange: () => {
       if (file.files?.length) actions.choose(file.files);
       file.value = "";
     },
   });
-  const choose = button({ icon: "picture", label: "Search by picture", iconOnly: true }, () => file.click());
+  const choose = button({ icon: "picture", label: texts.query.choose, iconOnly: true }, () => file.click());
   choose.id = "choose-picture";
   const form = h(
     "form",
@@ -76,10 +79,10 @@ export function createQueryBar(actions: Actions): QueryBar {
     h("kbd", { "aria-hidden": "true", class: "hint" }, "/"),
     file,
     choose,
-    h("button", { type: "submit", class: "button primary" }, "Search"),
+    h("button", { type: "submit", class: "button primary" }, texts.query.search),
   );
 
-  const chip = (label: string, url: string | undefined, remove: () => void): HTMLElement => {
+  const chip = (label: string, url: string | undefined, name: string, remove: () => void): HTMLElement => {
     const image = url ? h("img", { alt: "" }) : null;
     if (image && url) void showPicture(image, url);
     return h(
@@ -87,7 +90,7 @@ export function createQueryBar(actions: Actions): QueryBar {
       { class: "chip" },
       image ?? icon("picture"),
       h("span", { class: "chip-label" }, label),
-      button({ icon: "close", label: `Remove ${label.toLowerCase()}`, iconOnly: true }, remove),
+      button({ icon: "close", label: name, iconOnly: true }, remove),
     );
   };
 
@@ -100,14 +103,36 @@ export function createQueryBar(actions: Actions): QueryBar {
       replace(
         chips,
         ...question.pictures.map((picture) =>
-          chip("Your picture", actions.thumbnail(picture), () => actions.dropPicture(picture)),
+          chip(texts.query.yourPicture, actions.thumbnail(picture), texts.query.removePicture, () => actions.dropPicture(picture)),
         ),
         ...question.like.map((tile) =>
-          chip("Like this tile", resolve(`${picturePath(tile)}?size=64`), () => actions.dropLike(tile)),
+          chip(texts.query.likeTile, resolve(`${picturePath(tile)}?size=64`), texts.query.removeTile, () => actions.dropLike(tile)),
         ),
       );
       const more = question.pictures.length + question.like.length > 0;
-      input.placeholder = more && knowsWords ? "Add words" : placeholder(knowsWords);
+      input.placeholder = more && knowsWords ? texts.query.addWords : placeholder(knowsWords);
     },
   };
+}
+
+/** What is asked, in words of the page; empty where it is nothing but marks. */
+export function describe(question: Question): string {
+  const { asked } = texts;
+  const wanted = [
+    ...(question.text ? [asked.words(question.text)] : []),
+    ...question.pictures.map(() => asked.picture),
+    ...question.like.map(asked.tile),
+    ...(question.detector ? [asked.detector(question.detector)] : []),
+  ];
+  const without = question.not.map(asked.words);
+  const parts = [
+    wanted.length ? list(wanted) : "",
+    without.length ? asked.without(list(without)) : "",
+    question.bbox ? asked.inBox(formatBox(question.bbox)) : "",
+    question.since ? asked.since(formatDay(question.since)) : "",
+    question.until ? asked.until(formatDay(question.until)) : "",
+    question.sensor ? asked.sensor(question.sensor) : "",
+    question.area ? asked.inArea : "",
+  ];
+  return asked.whole(parts.filter(Boolean));
 }

@@ -1,7 +1,8 @@
 // How sure the results are, as a histogram, and from where on they are shown.
 import type { Card } from "./card";
 import { h, replace } from "./dom";
-import { formatNumber } from "./format";
+import { texts } from "./language";
+import { count, percent as sayPercent } from "./numbers";
 
 const BINS = 20;
 
@@ -27,7 +28,7 @@ export function createGauge(change: (least: number) => void): Gauge {
     min: 0,
     max: 100,
     step: 1,
-    "aria-label": "Least relevance that is shown",
+    "aria-label": texts.gauge.label,
     oninput: () => change(slider.valueAsNumber),
   });
   const element = h("div", { class: "gauge", hidden: true }, bars, slider, label);
@@ -51,7 +52,7 @@ export function createGauge(change: (least: number) => void): Gauge {
       );
       const shown = atLeast(found, least).length;
       slider.value = String(least);
-      const said = least ? `${least}% or more: ${formatNumber(shown, "result")} of ${found.length}` : "any relevance";
+      const said = least ? texts.gauge.from(sayPercent(least / 100), shown, count(found.length)) : texts.gauge.any;
       slider.setAttribute("aria-valuetext", said);
       label.textContent = said;
     },

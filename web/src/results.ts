@@ -1,10 +1,15 @@
 // The pane of results: what was found in words, what can be done with all of it, and the grid; before a search, the index.
 import type { Card } from "./card";
 import { button, h, isTouched, replace } from "./dom";
-import { formatNumber, formatRelevance } from "./format";
+import { formatRelevance } from "./format";
 import type { Grid } from "./grid";
-import { createGauge } from "./relevance";
 import { drawScene } from "./grid";
+import { createHint, speaksOtherwise } from "./hint";
+import { texts } from "./language";
+import { count, percent } from "./numbers";
+import { createGauge } from "./relevance";
+import type { Said } from "./said";
+import { join, quoteService } from "./said";
 import type { Question } from "./state";
 import type { IndexInfo, Scene, SearchResult } from "./types";
 
@@ -25,10 +30,12 @@ export interface Shown {
   cards: Card[];
   found: Card[];
   least: number;
+  /** What it was found for, in words. */
+  asked: string;
 }
 
 export interface Trouble {
-  text: string;
+  text: Said;
   action?: string;
   act?: () => void;
 }
@@ -57,13 +64,13 @@ export function createResults(grid: Grid, finds: HTMLElement, actions: Actions):
   const detail = h("p", { class: "took" });
   const group = (label: string, places: boolean): HTMLButtonElement =>
     h("button", { type: "button", onclick: () => actions.group(places) }, label);
-  const [asPlaces, asTiles] = [group("Places", true), group("Tiles", false)];
-  const review = button({ icon: "check", label: "Review", title: "Say yes or no to one result after the other" }, actions.review);
+  const [asPlaces, asTiles] = [group(texts.results.places, true), group(texts.results.tiles, false)];
+  const review = button({ icon: "check", label: texts.results.review, title: texts.results.reviewHint }, actions.review);
   review.id = "review";
   review.hidden = true;
-  const save = button({ icon: "bookmark", label: "Save search", title: "Save this search by a name" }, actions.keep);
+  const save = button({ icon: "bookmark", label: texts.results.saveSearch, title: texts.results.saveSearchHint }, actions.keep);
   save.id = "save-search";
-  const shownAs = h("div", { class: "segmented", role: "group", "aria-label": "Show results as" }, asPlaces, asTiles);
+  const shownAs = h("div", { class: "segmented", role: "group", "aria-label": texts.results.showAs }, asPlaces, asTiles);
   const toolbar = h(
     "div",
     { class: "toolbar", hidden: true },
@@ -72,42 +79,44 @@ export function createResults(grid: Grid, finds: HTMLElement, actions: Actions):
     h(
       "div",
       { class: "exports" },
-      button({ icon: "download", label: "GeoJSON", title: "Save what is shown as GeoJSON" }, () =>
+      button({ icon: "download", label: "GeoJSON", title: texts.results.geojson }, () =>
         actions.save("geojson"),
       ),
-      button({ icon: "download", label: "CSV", title: "Save what is shown as a table" }, () => actions.save("csv")),
-      button({ icon: "link", label: "Copy link", iconOnly: true }, actions.copyLink),
+      button({ icon: "download", label: "CSV", title: texts.results.csv }, () => actions.save("csv")),
+      button({ icon: "link", label: texts.copyLink, iconOnly: true }, actions.copyLink),
       save,
       review,
     ),
   );
   const gauge = createGauge(actions.least);
+  const hint = createHint(actions.suggest);
   const refinedText = h("span", {});
-  const keep = button({ icon: "save", label: "Save as detector" }, actions.saveDetector);
+  const keep = button({ icon: "save", label: texts.results.saveDetector }, actions.saveDetector);
   const refined = h(
     "div",
     { class: "refined", hidden: true },
     refinedText,
     h("span", { class: "spring" }),
-    button({ icon: "undo", label: "Undo" }, actions.undoMark),
-    button({ icon: "close", label: "Clear marks" }, actions.clearMarks),
+    button({ icon: "undo", label: texts.results.undo }, actions.undoMark),
+    button({ icon: "close", label: texts.results.clearMarks }, actions.clearMarks),
     keep,
   );
   const banner = h("div", { class: "banner", hidden: true });
   const trouble = h("div", { class: "banner trouble", role: "alert", hidden: true });
   const start = h("div", { class: "start" });
-  const more = button({ icon: "more", label: "Show more" }, actions.more);
+  const more = button({ icon: "more", label: texts.results.more }, actions.more);
   more.classList.add("more");
   more.hidden = true;
   const element = h(
     "section",
-    { class: "results", id: "results", "aria-label": "Results" },
+    { class: "results", id: "results", "aria-label": texts.results.label },
     toolbar,
     finds,
     gauge.element,
     refined,
     trouble,
     banner,
+    hint.element,
     start,
     grid.element,
     more,
@@ -117,7 +126,7 @@ export function createResults(grid: Grid, finds: HTMLElement, actions: Actions):
     const [right, wrong] = [question.right.length, question.wrong.length];
     refined.hidden = right + wrong === 0;
     keep.hidden = !canWrite || right === 0;
-    refinedText.textContent = `Refined by ${[right && `${right} right`, wrong && `${wrong} wrong`].filter(Boolean).join(", ")}`;
+    refinedText.textContent = texts.results.refined(right, wrong);
   }
 
   return {
@@ -127,14 +136,14 @@ export function createResults(grid: Grid, finds: HTMLElement, actions: Actions):
       element.setAttribute("aria-busy", "true");
       if (!first) return;
       start.hidden = true;
-      banner.hidden = true;
+      banner.hidden = hint.element.hidden = true;
       more.hidden = true;
       grid.element.hidden = false;
       grid.showSkeletons();
     },
     clear: () => {
       toolbar.hidden = gauge.element.hidden = refined.hidden = true;
-      banner.hidden = more.hidden = start.hidden = true;
+      banner.hidden = hint.element.hidden = more.hidden = start.hidden = true;
       grid.element.hidden = true;
     },
     showTrouble: (now) => {
@@ -146,24 +155,25 @@ export function createResults(grid: Grid, finds: HTMLElement, actions: Actions):
     showStart: (info, scenes) => {
       element.removeAttribute("aria-busy");
       toolbar.hidden = gauge.element.hidden = refined.hidden = true;
-      banner.hidden = more.hidden = true;
+      banner.hidden = hint.element.hidden = more.hidden = true;
       grid.element.hidden = true;
       start.hidden = false;
       if (!info) return;
-      const held = `${formatNumber(info.n_tiles, "tile")} of ${formatNumber(info.n_scenes, "scene")}`;
       replace(
         start,
-        h("h2", {}, "Find places in imagery"),
+        h("h2", {}, texts.start.heading),
         h(
           "p",
           { class: "lead" },
-          `${invite(info)} ${held} are ready to be searched.`,
+          [invite(info), speaksOtherwise(info) && texts.words.inEnglish, texts.start.held(info.n_tiles, info.n_scenes)]
+            .filter(Boolean)
+            .join(texts.space),
         ),
         info.examples.length > 0 &&
           h(
             "div",
             { class: "suggestions" },
-            h("h3", {}, "Begin with what is like"),
+            h("h3", {}, texts.start.begin),
             h(
               "ul",
               {},
@@ -176,36 +186,37 @@ export function createResults(grid: Grid, finds: HTMLElement, actions: Actions):
           h(
             "div",
             { class: "suggestions" },
-            h("h3", {}, "For example"),
+            h("h3", {}, texts.start.examples),
             h(
               "ul",
               {},
               ...info.suggestions
                 .slice(0, SUGGESTED)
                 .map((text) =>
-                  h("li", {}, h("button", { type: "button", onclick: () => actions.suggest(text) }, text)),
+                  h("li", {}, h("button", { type: "button", lang: info.language, onclick: () => actions.suggest(text) }, text)),
                 ),
             ),
           ),
-        scenes.length > 0 && h("h3", {}, "In this index"),
+        scenes.length > 0 && h("h3", {}, texts.start.scenes),
         h(
           "ul",
           { class: "scenes" },
           ...scenes.slice(0, SCENES_SHOWN).map((scene) => drawScene(scene, () => actions.locateScene(scene))),
         ),
         scenes.length > SCENES_SHOWN &&
-          h("p", { class: "note" }, `and ${formatNumber(scenes.length - SCENES_SHOWN, "more scene", "more scenes")}`),
+          h("p", { class: "note" }, texts.start.more(scenes.length - SCENES_SHOWN)),
       );
     },
-    showResult: (result, { cards, found, least }, question, info) => {
+    showResult: (result, { cards, found, least, asked }, question, info) => {
       element.removeAttribute("aria-busy");
       start.hidden = true;
       toolbar.hidden = false;
       grid.element.hidden = false;
       trouble.hidden = true;
-      summary.textContent = count(cards, question);
-      const took = finds.hidden ? ` searched in ${Math.max(1, Math.round(result.took_ms))} ms` : " in the index";
-      detail.textContent = `${countSure(cards, result.threshold)}${formatNumber(result.n_tiles, "tile")}${took}`;
+      summary.textContent = sayCount(cards, question);
+      const ms = count(Math.max(1, Math.round(result.took_ms)));
+      const among = finds.hidden ? texts.results.searched(result.n_tiles, ms) : texts.results.held(result.n_tiles);
+      detail.textContent = `${countSure(cards, result.threshold)}${among}`;
       asPlaces.setAttribute("aria-pressed", String(question.places));
       asTiles.setAttribute("aria-pressed", String(!question.places));
       gauge.show(found, least, result.threshold);
@@ -217,54 +228,58 @@ export function createResults(grid: Grid, finds: HTMLElement, actions: Actions):
       const hidden = found.length > 0 && !cards.length;
       replace(
         banner,
-        h("p", {}, hidden ? `None of ${formatNumber(found.length, "result")} has ${least}% or more.` : explainMisses(result, cards)),
+        h("p", {}, hidden ? texts.results.noneAbove(found.length, percent(least / 100)) : explainMisses(result, cards, asked)),
       );
+      hint.show(result, question, info);
       grid.show(cards, { weak: !result.matches, threshold: result.threshold });
-      const asked = result.hits.length >= question.k || result.places.length >= question.k;
-      more.hidden = !asked || question.k >= (info?.limits.max_k ?? question.k);
+      const mayBeMore = result.hits.length >= question.k || result.places.length >= question.k;
+      more.hidden = !mayBeMore || question.k >= (info?.limits.max_k ?? question.k);
     },
   };
 }
 
 /** How a search of this index begins. */
 function invite(info: IndexInfo): string {
-  if (!info.knows_words) return "The embeddings of this index were made elsewhere: it knows places like a tile, and no words.";
-  return isTouched()
-    ? "Describe what to look for, or choose a picture of it."
-    : "Describe what to look for, or drop a picture of it anywhere on this page.";
+  if (!info.knows_words) return texts.start.wordless;
+  return isTouched() ? texts.start.touched : texts.start.pointed;
 }
 
 /** How many of the results are likely right, where not all of them are. */
 function countSure(cards: Card[], threshold: number): string {
   const sure = cards.filter((card) => (card.relevance ?? 0) >= threshold).length;
-  return sure > 0 && sure < cards.length ? `${sure} of them above ${formatRelevance(threshold)} · ` : "";
+  return sure > 0 && sure < cards.length ? `${texts.results.sure(count(sure), formatRelevance(threshold))} · ` : "";
 }
 
-function count(cards: Card[], question: Question): string {
-  return formatNumber(cards.length, question.places ? "place" : "tile");
+function sayCount(cards: Card[], question: Question): string {
+  return question.places ? texts.places(cards.length) : texts.tiles(cards.length);
 }
 
 /** One line: how much was found, for what. */
-export function summarise(result: SearchResult, cards: Card[], question: Question): string {
-  const wanted = result.query.described ? ` for ${result.query.described}` : "";
-  return `${count(cards, question)}${wanted}`;
+export function summarise(cards: Card[], question: Question, asked: string): string {
+  const what = sayCount(cards, question);
+  return asked ? texts.results.found(what, asked) : what;
 }
+
+const LIMITS = /^no tile lies within these limits(: )?/;
 
 /** Why nothing is shown, or why what is shown is not what was asked for. */
-export function explainMisses(result: SearchResult, cards: Card[]): string {
-  if (!cards.length && result.state === "unsure") return capitalise(result.message);
-  if (!cards.length) return `No tile passes the filters: ${result.message.replace(/^no tile lies within these limits: /, "")}.`;
-  const [best, least] = [formatRelevance(result.relevance), formatRelevance(result.threshold)];
-  const asked = result.query.described || "this search";
-  if (result.state === "unsure") {
-    return best && (result.relevance ?? 0) < result.threshold
-      ? `No confident match for ${asked}. The best is at ${best}; a match has ${least} or more.`
-      : capitalise(result.message);
+export function explainMisses(result: SearchResult, cards: Card[], described: string): Said {
+  const said = texts.results;
+  const asked = described || texts.asked.nothing;
+  if (!cards.length && result.state !== "unsure") {
+    if (result.message === "this index holds no tiles yet") return said.empty;
+    if (!LIMITS.test(result.message)) return result.message;
+    const which = result.message.replace(LIMITS, "");
+    return which ? join(texts.named(said.filtered), quoteService(`${which}.`)) : `${said.filtered}.`;
   }
-  const nothing = `Nothing here matches ${asked}.`;
-  return best
-    ? `${nothing} Below is what comes closest, at ${best}; a match has ${least} or more.`
-    : `${nothing} Below is what comes closest.`;
+  const [best, least] = [formatRelevance(result.relevance), formatRelevance(result.threshold)];
+  if (result.state === "unsure") return said.unsure(asked) + texts.space + whyUnsure(result, best, least);
+  return said.nothing(asked) + texts.space + (best ? said.closestAt(best, least) : said.closest);
 }
 
-const capitalise = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+function whyUnsure(result: SearchResult, best: string, least: string): string {
+  const said = texts.results;
+  if (result.is_foreign) return said.foreign;
+  if (!best) return said.unsuitable;
+  return (result.relevance ?? 0) < result.threshold ? said.bestAt(best, least) : said.partly;
+}

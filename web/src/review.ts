@@ -4,11 +4,13 @@ import * as api from "./api";
 import type { Card } from "./card";
 import { button, h } from "./dom";
 import { saveFile } from "./export";
+import { texts } from "./language";
+import type { Said } from "./said";
+import { sayError } from "./said";
 import type { Review, SearchResult, Verdict } from "./types";
 
 const NAME = "rsitr-reviewer";
 const FORMS = { geojson: "GeoJSON", csv: "CSV", gpkg: "GeoPackage", kml: "KML" } as const;
-const LABELS: Record<Verdict, string> = { yes: "Yes", no: "No", unsure: "Unsure" };
 
 interface Host {
   cards: () => Card[];
@@ -17,7 +19,7 @@ interface Host {
   /** Shows on the results what was said of them. */
   show: (verdicts: Map<string, Verdict>) => void;
   say: (text: string) => void;
-  fail: (text: string) => void;
+  fail: (text: Said) => void;
   end: () => void;
 }
 
@@ -27,14 +29,14 @@ export class Reviewing {
   #query = "";
   #tile = "";
   #isOn = false;
-  readonly #progress = h("progress", { max: 1, value: 0, "aria-label": "Reviewed so far" });
+  readonly #progress = h("progress", { max: 1, value: 0, "aria-label": texts.review.progress });
   readonly #told = h("p", { class: "note", id: "review-told" });
   readonly #note = h("input", {
     type: "text",
     id: "review-note",
     maxlength: 2000,
-    placeholder: "Note",
-    "aria-label": "Note on this result",
+    placeholder: texts.review.note,
+    "aria-label": texts.review.noteLabel,
     autocomplete: "off",
     onkeydown: (event: KeyboardEvent) => {
       if (event.key !== "Enter") return;
@@ -46,8 +48,8 @@ export class Reviewing {
     type: "text",
     id: "reviewer",
     maxlength: 80,
-    placeholder: "Your name",
-    "aria-label": "Your name, kept with what you say",
+    placeholder: texts.review.name,
+    "aria-label": texts.review.nameLabel,
     autocomplete: "name",
     onchange: () => localStorage.setItem(NAME, this.#name.value.trim()),
   });
@@ -57,7 +59,7 @@ export class Reviewing {
   constructor(readonly host: Host) {
     this.#name.value = localStorage.getItem(NAME) ?? "";
     const choice = (verdict: Verdict, key: string): HTMLButtonElement => {
-      const element = button({ label: LABELS[verdict], title: `Key ${key}` }, () => void this.decide(verdict));
+      const element = button({ label: texts.review.verdicts[verdict], title: texts.review.key(key) }, () => void this.decide(verdict));
       element.append(h("kbd", { "aria-hidden": "true" }, key));
       element.setAttribute("aria-keyshortcuts", key);
       element.classList.add("choice", verdict);
@@ -70,20 +72,20 @@ export class Reviewing {
         {
           type: "button",
           class: "button",
-          "aria-label": `Save the confirmed as ${FORMS[form]}`,
+          "aria-label": texts.review.save(FORMS[form]),
           onclick: () => void this.#save(form),
         },
         FORMS[form],
       );
-    this.#files = h("div", { class: "row" }, h("span", { class: "field-label" }, "Confirmed:"), ...(Object.keys(FORMS) as (keyof typeof FORMS)[]).map(save));
+    this.#files = h("div", { class: "row" }, h("span", { class: "field-label" }, texts.review.confirmed), ...(Object.keys(FORMS) as (keyof typeof FORMS)[]).map(save));
     this.element = h(
       "section",
-      { class: "review", "aria-label": "Review", hidden: true },
+      { class: "review", "aria-label": texts.review.label, hidden: true },
       h("div", { class: "row" }, this.#progress, this.#told),
       h("div", { class: "row choices" }, this.#verdicts.yes, this.#verdicts.no, this.#verdicts.unsure),
       h("div", { class: "row" }, this.#note, this.#name),
       this.#files,
-      button({ label: "End the review", className: "quiet" }, () => this.host.end()),
+      button({ label: texts.review.end, className: "quiet" }, () => this.host.end()),
     );
   }
 
@@ -138,18 +140,18 @@ export class Reviewing {
       if (before?.verdict === verdict && before.note === note) {
         await callWithKey(() => api.removeReview(this.#query, tile));
         this.#reviews.delete(tile);
-        this.host.say("Taken back");
+        this.host.say(texts.review.takenBack);
         this.#draw();
         return;
       }
       await this.#keep(tile, verdict, note);
     } catch (error) {
-      this.host.fail(error instanceof Error ? error.message : "It could not be kept.");
+      this.host.fail(sayError(error, texts.review.unkept));
       return;
     }
     this.#draw();
     const next = this.#next(tile);
-    this.host.say(`${LABELS[verdict]}; ${next ? "on to the next" : "all are reviewed"}`);
+    this.host.say(`${texts.review.verdicts[verdict]}; ${next ? texts.review.next : texts.review.done}`);
     if (next) this.host.open(next.key);
   }
 
@@ -162,10 +164,10 @@ export class Reviewing {
   async #keepNote(): Promise<void> {
     const said = this.#reviews.get(this.#tile);
     if (said) {
-      await this.#keep(this.#tile, said.verdict, this.#note.value.trim()).catch((error: Error) => this.host.fail(error.message));
+      await this.#keep(this.#tile, said.verdict, this.#note.value.trim()).catch((error: unknown) => this.host.fail(sayError(error, texts.review.unkept)));
     }
     this.#note.blur(); // its letters are verdicts again
-    this.host.say(said ? "Note kept" : "The note is kept with your verdict");
+    this.host.say(said ? texts.review.noteKept : texts.review.noteWaits);
   }
 
   #next(tile: string): Card | undefined {
@@ -180,7 +182,7 @@ export class Reviewing {
     const count = (verdict: Verdict): number => said.filter((review) => review.verdict === verdict).length;
     this.#progress.max = Math.max(1, cards.length);
     this.#progress.value = said.length;
-    this.#told.textContent = `${said.length} of ${cards.length} reviewed: ${count("yes")} yes, ${count("no")} no, ${count("unsure")} unsure`;
+    this.#told.textContent = texts.review.told(said.length, cards.length, count("yes"), count("no"), count("unsure"));
     for (const [verdict, element] of Object.entries(this.#verdicts)) {
       element.setAttribute("aria-pressed", String(this.#reviews.get(this.#tile)?.verdict === verdict));
     }
@@ -193,7 +195,7 @@ export class Reviewing {
       const file = await callWithKey(() => api.exportReviews(form, this.#query));
       saveFile(`confirmed.${form}`, file.type, file);
     } catch (error) {
-      this.host.fail(error instanceof Error ? error.message : "It could not be saved.");
+      this.host.fail(sayError(error, texts.review.unsaved));
     }
   }
 }

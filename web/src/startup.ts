@@ -1,5 +1,7 @@
 import { getHealth } from "./api";
+import { texts } from "./language";
 import type { Trouble } from "./results";
+import { sayError } from "./said";
 
 const PAUSE_MS = 1000;
 
@@ -11,12 +13,9 @@ export async function waitUntilReady(say: (trouble: Trouble | null) => void): Pr
       say(null);
       return health.version;
     }
-    say({ text: health instanceof Error ? health.message : WORDS[health.status === "failed" ? "failed" : "warming"] });
+    const { failed, warming, unanswered } = texts.trouble;
+    const waits = !(health instanceof Error) && (health.status === "failed" ? failed : warming);
+    say({ text: waits || sayError(health, unanswered) });
     await new Promise((done) => setTimeout(done, PAUSE_MS));
   }
 }
-
-const WORDS = {
-  failed: "The service could not load its model; its log says why.",
-  warming: "The service is loading its model; this takes a few seconds.",
-};

@@ -2,6 +2,7 @@
 import { showPicture, withQuery } from "./api";
 import { button, h } from "./dom";
 import { formatDay, shortName } from "./format";
+import { texts } from "./language";
 import type { Comparison } from "./state";
 import type { Sight } from "./types";
 
@@ -26,7 +27,7 @@ interface Actions {
 /** What names a day among others: its date, and its scene where others have the same. */
 export function nameSight(sight: Sight, all: Sight[]): string {
   const alone = all.filter((other) => other.date === sight.date).length === 1;
-  return alone && sight.date ? formatDay(sight.date) : `${formatDay(sight.date)}, ${shortName(sight.scene)}`;
+  return alone && sight.date ? formatDay(sight.date) : `${formatDay(sight.date)}${texts.comma}${shortName(sight.scene)}`;
 }
 
 /** The time line of some ground; nothing where one scene alone shows it. */
@@ -69,7 +70,7 @@ export function drawTimeline(
     h(
       "div",
       { class: "row" },
-      h("h3", {}, days > 1 ? `Seen on ${days} days` : `Seen in ${sights.length} scenes`),
+      h("h3", {}, days > 1 ? texts.days.seenOn(days) : texts.days.seenIn(sights.length)),
       h("span", { class: "spring" }),
       drawPlay(playing, actions),
     ),
@@ -80,7 +81,7 @@ export function drawTimeline(
 }
 
 function drawPlay(playing: boolean, actions: Actions): HTMLElement {
-  const label = playing ? "Stop playing the days" : "Play the days";
+  const label = playing ? texts.days.stop : texts.days.play;
   const play = button({ icon: playing ? "pause" : "play", label, iconOnly: true, className: "quiet" }, () => actions.play(!playing));
   play.id = "play";
   play.setAttribute("aria-pressed", String(playing));
@@ -107,7 +108,7 @@ function drawComparison(sights: Sight[], shown: string, now: Comparison, actions
   const other = h(
     "select",
     { id: "against", onchange: () => actions.compare({ against: other.value }) },
-    h("option", { value: "" }, "nothing"),
+    h("option", { value: "" }, texts.days.nothing),
     ...others.map((sight) => h("option", { value: sight.scene_id }, nameSight(sight, sights))),
   );
   other.value = others.some((sight) => sight.scene_id === now.against) ? now.against : "";
@@ -125,8 +126,8 @@ function drawComparison(sights: Sight[], shown: string, now: Comparison, actions
   return h(
     "div",
     { class: "comparison" },
-    h("label", { class: "field" }, h("span", { class: "field-label" }, "Compare with"), other),
-    other.value !== "" && slider("split", "Border"),
-    other.value !== "" && slider("fade", "Opacity of the other"),
+    h("label", { class: "field" }, h("span", { class: "field-label" }, texts.days.compare), other),
+    other.value !== "" && slider("split", texts.days.border),
+    other.value !== "" && slider("fade", texts.days.opacity),
   );
 }

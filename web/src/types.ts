@@ -35,6 +35,7 @@ export interface IndexInfo {
   knows_words: boolean;
   examples: string[];
   background: { url: string; credit: string } | null;
+  language: string | null;
 }
 
 export interface Scene {
@@ -115,6 +116,12 @@ export interface SearchBody {
   places: boolean;
 }
 
+/** A word that the model does not know, and the nearest to it that it knows. */
+export interface UnknownWord {
+  word: string;
+  nearest: string[];
+}
+
 export interface SearchResult {
   query: { described: string };
   matches: boolean;
@@ -126,6 +133,8 @@ export interface SearchResult {
   n_tiles: number;
   took_ms: number;
   refined: boolean;
+  unknown: UnknownWord[];
+  is_foreign: boolean;
   hits: Hit[];
   places: Place[];
 }

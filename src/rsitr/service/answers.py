@@ -24,7 +24,7 @@ from rsitr.formats import (
     round_score,
     say_suitability,
 )
-from rsitr.search import Corners, Glimpse, Spread
+from rsitr.search import Corners, Glimpse, SearchResult, Spread
 from rsitr.service.replies import (
     CellReply,
     HeatReply,
@@ -37,6 +37,7 @@ from rsitr.service.replies import (
     SightingReply,
     StageReply,
     TileReply,
+    UnknownWordReply,
     ViewReply,
 )
 from rsitr.types import Hit, SceneEntry, Tile
@@ -109,9 +110,18 @@ def show_glimpse(glimpse: Glimpse, *, of: Tile) -> ViewReply:
     )
 
 
-def show_search(answer: Answer, *, message: str, refined: bool, took_s: float, explain: bool) -> SearchReply:
+def show_search(
+    result: SearchResult,
+    *,
+    places: tuple[Place, ...] | None,
+    message: str,
+    refined: bool,
+    took_s: float,
+    explain: bool,
+) -> SearchReply:
     """The answer to a search; without places, it has none."""
-    places = answer.places or ()
+    answer = result.to_answer(places=places)
+    places = places or ()
     place_of = {hit.tile.tile: place.rank for place in places for sighting in place.sightings for hit in sighting.hits}
     return SearchReply(
         query=_show_query(answer),
@@ -124,6 +134,8 @@ def show_search(answer: Answer, *, message: str, refined: bool, took_s: float, e
         n_tiles=answer.n_tiles,
         took_ms=round(1e3 * took_s, 2),
         refined=refined,
+        unknown=[UnknownWordReply(word=word, nearest=list(near)) for word, near in result.unknown.items()],
+        is_foreign=result.is_foreign,
         hits=[show_hit(hit, place=place_of.get(hit.tile.tile)) for hit in answer.hits],
         places=[_show_place(place) for place in places],
         stages=[_show_stage(stage) for stage in answer.stages] if explain else None,

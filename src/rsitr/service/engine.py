@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from rsitr.catalogue import CATALOGUE
 from rsitr.errors import RsitrError
 from rsitr.formats import Place
 from rsitr.search import Index, Mark, SearchResult, WordlessEncoder
@@ -22,6 +23,7 @@ from rsitr.service.metrics import Metrics
 from rsitr.service.rendering import ByteCache
 from rsitr.service.settings import ServiceSettings
 from rsitr.service.uploads import PictureStore
+from rsitr.types import Encoder
 
 __all__ = ["WARMING", "Engine", "Found", "wait_until_ready"]
 
@@ -63,6 +65,7 @@ class Engine:
         self._warming: threading.Thread | None = None
         self.suggestions = tuple(settings.suggestions)
         self.knows_words = True
+        self.language: str | None = None
         self.examples: tuple[str, ...] = ()
 
     def start(self) -> None:
@@ -128,6 +131,7 @@ class Engine:
         try:
             loaded = self.index.encoder
             self.knows_words = not isinstance(loaded, WordlessEncoder)
+            self.language = _find_language(loaded)
             encoder = RememberingEncoder(loaded)
             index = self.index.with_encoder(encoder)
             if not self.knows_words:
@@ -166,3 +170,11 @@ async def wait_until_ready(engine: Engine, *, timeout_s: float = 60.0) -> None:
     while engine.status == "warming" and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
     engine.require_ready()
+
+
+def _find_language(encoder: Encoder) -> str | None:
+    """The language that a model's words are of (ISO 639); None where it understands several, or nobody knows."""
+    if getattr(encoder, "lexicon", None) is not None:
+        return "en"  # which the captions are that it has its words of
+    known = CATALOGUE.get(encoder.name)
+    return None if known is None else known.language

@@ -53,6 +53,7 @@ __all__ = [
     "StageReply",
     "TileReply",
     "TilesReply",
+    "UnknownWordReply",
     "ViewReply",
 ]
 
@@ -144,6 +145,9 @@ class IndexReply:
     knows_words: Annotated[bool, Field(description="Else searches begin with a tile, a mark or a detector.")]
     examples: Annotated[list[str], Field(description="Tiles to begin with, where no words can be searched for.")]
     background: BackgroundReply | None
+    language: Annotated[
+        str | None, Field(description="Of the words that the model understands (ISO 639); null: several, or not known.")
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +261,14 @@ class QueryReply(QueryRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnknownWordReply:
+    """A word that the model does not know."""
+
+    word: str
+    nearest: Annotated[list[str], Field(description="Words that it knows, the nearest first.")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchReply(Verdict):
     """The answer to a search; `stages` where it was asked to explain its ranking."""
 
@@ -265,6 +277,8 @@ class SearchReply(Verdict):
     model: str
     took_ms: float
     refined: bool
+    unknown: list[UnknownWordReply]
+    is_foreign: Annotated[bool, Field(description="Whether the model knows none of the words that are wanted.")]
     hits: list[HitReply]
     places: list[PlaceReply]
     stages: list[StageReply] | None = None

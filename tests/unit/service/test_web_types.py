@@ -23,6 +23,7 @@ SCHEMAS = {
     "Place": "PlaceReply",
     "SearchBody": "SearchBody",
     "SearchResult": "SearchReply",
+    "UnknownWord": "UnknownWordReply",
     "Detector": "DetectorReply",
     "DetectorWithMarks": "DetectorWithMarksReply",
     "SavedSearch": "SavedReply",

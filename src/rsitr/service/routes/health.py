@@ -71,6 +71,7 @@ async def get_index(request: Request, engine: EngineOf) -> Response:
         "examples": list(engine.examples),
         "background": settings.background_url
         and {"url": settings.background_url, "credit": settings.background_credit},
+        "language": engine.language,
     }
     return json_response(content)
 

@@ -69,15 +69,20 @@ async def _answer(engine: Engine, body: SearchBody, *, form: Form) -> Response:
 
 def _show(engine: Engine, asked: Asked, found: Found, *, form: Form) -> Response:
     result = found.result
-    answer = result.to_answer(places=found.places)
     if form == "json":
-        message = engine.index.say_result(result)
-        reply = plain(
-            show_search(answer, message=message, refined=bool(asked.marks), took_s=found.took_s, explain=asked.explain)
+        shown = show_search(
+            result,
+            places=found.places,
+            message=engine.index.say_result(result),
+            refined=bool(asked.marks),
+            took_s=found.took_s,
+            explain=asked.explain,
         )
+        reply = plain(shown)
         if not asked.explain:
             del reply["stages"]
         return json_response(reply)
+    answer = result.to_answer(places=found.places)
     text = to_geojson(answer) if form == "geojson" else to_csv(answer)
     headers = {"Content-Disposition": f'attachment; filename="places.{form}"'}
     return Response(text, media_type=MEDIA_TYPES[form], headers=headers)
