@@ -44,8 +44,9 @@ export async function loadLanguage(): Promise<void> {
   if (!loaded) return;
   chosen = name;
   texts = loaded.texts;
-  // Mexico writes numbers otherwise than Spain.
-  setLocale(navigator.languages.find((tag) => tag.startsWith(`${name}-`)) ?? language.locale);
+  // Mexico writes numbers otherwise than Spain. Of English, browsers name a region that nobody has chosen.
+  const regional = name === "en" ? undefined : navigator.languages.find((tag) => tag.startsWith(`${name}-`));
+  setLocale(regional ?? language.locale);
   document.documentElement.lang = language.tag;
 }
 
