@@ -82,6 +82,7 @@ export function createQueryBar(actions: Actions): QueryBar {
     h("button", { type: "submit", class: "button primary" }, texts.query.search),
   );
 
+  let asked: string | null = null;
   const chip = (label: string, url: string | undefined, name: string, remove: () => void): HTMLElement => {
     const image = url ? h("img", { alt: "" }) : null;
     if (image && url) void showPicture(image, url);
@@ -99,7 +100,9 @@ export function createQueryBar(actions: Actions): QueryBar {
     input,
     update: (question, knowsWords) => {
       choose.hidden = !knowsWords;
-      if (document.activeElement !== input || question.text !== input.value.trim()) input.value = question.text;
+      // What is being typed stays while the rest of the page arrives.
+      if (document.activeElement !== input || question.text !== asked) input.value = question.text;
+      asked = question.text;
       replace(
         chips,
         ...question.pictures.map((picture) =>
