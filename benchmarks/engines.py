@@ -93,7 +93,7 @@ def recall(data: Path) -> tuple[float, float]:
     from rsitr.models import load_encoder, load_model
 
     models = (load_encoder("lookout", device="cpu"), load_model("lookout", device="cpu"))
-    without, with_torch = (evaluate(model, data=f"rsicd:{data}", split="val").result.mR for model in models)
+    without, with_torch = (evaluate(model, data=f"rsicd:{data}", split="val").mR for model in models)
     return without, with_torch
 
 
