@@ -40,7 +40,7 @@ TRAINS = {"mtgfe": "fusion", "lookout": "lookout"}
 OTHERS = {
     "ebaker": ("mtgfe", "model.init_text", "options", "lookout"),
     "lookout": (
-        *("loss", "ker", "keywords", "eba", "mtgfe", "adapter", "options", "chunk_size"),
+        *("loss", "ker", "keywords", "eba", "mtgfe", "adapter", "options"),
         *("data.crop_scale", "data.symmetries", "data.workers", "data.captions_per_image"),
         *("model.init_text", "model.init_sha256"),
     ),
@@ -99,8 +99,9 @@ class TrainConfig(Settings):
     """`mixed`, forward passes in bf16 where the device computes in it, `mixed_gpu`, on GPUs alone, or `fp32`
     everywhere, which takes longer."""
     chunk_size: int | None = Field(default=None, ge=1)
-    """Of `ebaker`: so many pictures and texts pass the encoders at once, twice in a step, while the loss is that of the
-    whole batch: gradient caching (Gao et al. 2021), for batches beyond the memory; null encodes a batch at once."""
+    """Of `ebaker` and `lookout`: so many pictures and texts pass the encoders at once, twice in a step, while the loss
+    is that of the whole batch: gradient caching (Gao et al. 2021), for batches beyond the memory; null encodes a batch
+    at once."""
     activation_checkpointing: bool = False
     """Activations inside the blocks of the model are computed again for the way back rather than kept: less memory, at
     the price of a second pass through them."""

@@ -344,13 +344,13 @@ class Trainer:
 
     def _image_features(self, inputs: Tensor, *, cached: bool, size_px: int) -> Features:
         """Features of a batch's pictures, view by view, one per row: a picture passes once for all its rows."""
-        draw = self.inputs.draw
+        if self.inputs.draw is not None and not cached:  # of the whole batch, in whatever chunks it is encoded
+            inputs = self.inputs.draw(inputs.float() / 255, size_px)
 
         def look(chunk: Tensor) -> Features:
             if cached:
                 return self.model.image(chunk.float())  # type: ignore[operator, no-any-return]
-            pictures = chunk.float() / 255
-            return self.model.image_features(pictures if draw is None else draw(pictures, size_px))
+            return self.model.image_features(chunk if chunk.is_floating_point() else chunk.float() / 255)
 
         features = encode_in_chunks(look, inputs, chunk_size=self.chunk_size)
         if self.data.per_image in (None, 1):

@@ -38,6 +38,7 @@ from rsitr.models.preparing import SEP_ID, Interpolation, Resize, cut_padding
 from rsitr.models.wordpiece import VOCABULARY_FILE, WordPieceVocabulary
 from rsitr.similarity import score_local
 from rsitr.training.cache import cache_pixels
+from rsitr.training.chunks import encode_in_chunks
 from rsitr.training.course import Course, Hooks, Inputs
 from rsitr.training.exporting import Exporter
 from rsitr.training.loop import Trainer
@@ -240,7 +241,7 @@ class LookoutRecipe(nn.Module):
     """Everything of the training that is not the model: which texts a picture is shown with, a head, a temperature.
 
     Args:
-        config: its section `lookout`, that of each phase, and `seed`.
+        config: its section `lookout`, that of each phase, `chunk_size` and `seed`.
         table: training rows.
         wording: what can be said of their pictures.
         ids: (n_texts, M) of every text.
@@ -287,7 +288,7 @@ class LookoutRecipe(nn.Module):
         drawn = self.wording.draw(numbers, count=self.config.lookout.captions, named=phase.named, rng=rng)
         texts = torch.from_numpy(drawn)
         ids = cut_padding(self.ids[texts], end_id=SEP_ID).to(device)
-        features = model.text_features(ids)
+        features = encode_in_chunks(model.text_features, ids, chunk_size=self.config.chunk_size)
         # As in EBAKER, half precision has too few digits for a softmax over scaled cosines.
         with torch.autocast(device.type, enabled=False):
             likeness = self.likeness(texts, device=device)
