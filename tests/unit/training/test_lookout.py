@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import re
 from collections.abc import Callable
@@ -245,6 +246,18 @@ def test_the_packaged_config_is_registered_and_has_these_values() -> None:
     first, second = config.phases
     assert (first.lookout.sizes_px, first.lookout.named, second.lookout.named) == ((128, 160, 176, 192), 0.05, 0.0)
     assert (first.epochs, first.batch_size, first.beta2, first.average) == (14, 256, 0.98, 0.998)
+
+
+def test_the_reference_of_the_documentation_has_its_settings() -> None:
+    spec = importlib.util.spec_from_file_location("hooks", Path(__file__).parents[3] / "docs" / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    sections = dict(re.findall(r"^## `([\w.]+)`\n(.*?)(?=^## |\Z)", hooks.describe_config(), re.DOTALL | re.MULTILINE))
+    for section, place in ((LookoutTrainConfig, "lookout"), (LookoutPhase, "phases.lookout")):
+        for key, field in section.model_fields.items():
+            assert f"| `{key}` | {' '.join((field.description or '?').split())} |" in sections[place]
 
 
 def image(name: str, *captions: str, label: str | None = None) -> CaptionedImage:
