@@ -38,36 +38,35 @@ LAST = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Length:
-    """How long a run is, and what it should come to.
+    """How long a run is.
 
     Attributes:
-        steps: of the first phase's settings.
-        batch_size: pictures.
-        size_px: their side.
-        most_loss: mean over the last steps.
-        least_mR: on the validation subsets.
+        epochs: of the first phase's settings.
+        steps: of each.
+        size_px: side of the pictures.
     """
 
+    epochs: int
     steps: int
-    batch_size: int
     size_px: int
-    most_loss: float
-    least_mR: float  # the field's name for it
 
 
-SHORT = Length(steps=24, batch_size=64, size_px=96, most_loss=5.3, least_mR=5.0)
-LONG = Length(steps=200, batch_size=128, size_px=128, most_loss=4.6, least_mR=20.0)
+SHORT, LONG = Length(epochs=1, steps=24, size_px=96), Length(epochs=8, steps=24, size_px=128)
+BATCH = 64
+MOST_LOSS, LEAST_MR = 5.1, 30.0
+"""What either comes to at least. The short one's loss went from 6.84 to 4.74, and mR on both subsets to 40.29."""
 
 
 def shorten(config: TrainConfig, length: Length) -> TrainConfig:
-    """One epoch of so many steps, with the settings of the first phase."""
+    """The settings of the first phase for so many steps."""
     phase = config.phases[0]
     return config.replace(
         phases=(
             phase.replace(
-                epochs=1,
+                epochs=length.epochs,
                 max_steps=length.steps,
-                batch_size=length.batch_size,
+                validate_every=length.epochs,
+                batch_size=BATCH,
                 warmup_steps=length.steps // 4,
                 lookout=phase.lookout.replace(sizes_px=(length.size_px,)),
             ),
@@ -89,7 +88,7 @@ def main() -> int:
     length = LONG if arguments.long else SHORT
     print(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, commit {commit[:12]}, "
-        f"{length.steps} steps of {length.batch_size} pictures, {length.size_px} px, seed 4, "
+        f"{length.epochs * length.steps} steps of {BATCH} pictures, {length.size_px} px, seed 4, "
         f"freed memory {'kept' if keep_freed_memory() else 'as the C library has it'}"
     )
     losses: list[float] = []
@@ -107,14 +106,14 @@ def main() -> int:
             config, specs=specs, root=root, folder=folder, device="cpu", provenance={"commit": commit}, report=note
         )
         position = run.trainer.run(resume=False)
-    rate = length.batch_size * (len(stepped) - 1) / (stepped[-1] - stepped[0])
+    rate = BATCH * (len(stepped) - 1) / (stepped[-1] - stepped[0])
     print("loss by step:", " ".join(f"{loss:.2f}" for loss in losses))
     last = float(np.mean(losses[-LAST:]))
     print(
-        f"loss {last:.2f} over the last {LAST} steps, at most {length.most_loss:.2f}; mR {position.best:.2f}, at least "
-        f"{length.least_mR:.2f}; {rate:.1f} pictures per second of the processor"
+        f"loss {last:.2f} over the last {LAST} steps, at most {MOST_LOSS:.2f}; mR {position.best:.2f}, at least "
+        f"{LEAST_MR:.2f}; {rate:.1f} pictures per second of the processor"
     )
-    return int(last > length.most_loss or position.best < length.least_mR)
+    return int(last > MOST_LOSS or position.best < LEAST_MR)
 
 
 if __name__ == "__main__":
