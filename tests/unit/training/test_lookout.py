@@ -60,6 +60,7 @@ def tiny_config(init: Path | str | None, **changes: Any) -> TrainConfig:
         "data": DataConfig(sets=("ucm",), rows="images"),
         "model": ModelConfig(kind="lookout", settings=SIZES, init=None if init is None else str(init)),
         "precision": "mixed_gpu",
+        "tune": False,
         "phases": (
             Phase(epochs=1, **PHASE, lookout=GROWING),
             Phase(epochs=1, **PHASE, lookout=LookoutPhase(sizes_px=(32,))),
