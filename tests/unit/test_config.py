@@ -18,6 +18,8 @@ from rsitr.config import (
     DataConfig,
     EbaConfig,
     KerConfig,
+    LookoutPhase,
+    LookoutTrainConfig,
     LossConfig,
     ModelConfig,
     MtgfeConfig,
@@ -181,6 +183,13 @@ def test_a_mistake_is_one_line_that_says_where(tmp_path: Path, change: tuple[str
         (EbaConfig, {"drop_ratio": 1.0}),
         (EbaConfig, {"drop_ratio": -0.01}),
         (EbaConfig, {"drop_epoch": 0}),
+        (LookoutTrainConfig, {"captions": 0}),
+        (LookoutTrainConfig, {"zoom": 0.0}),
+        (LookoutTrainConfig, {"sensor": 1.1}),
+        (LookoutPhase, {"sizes_px": (128, 150)}),
+        (LookoutPhase, {"repeats": {"ucm": 0}}),
+        (LookoutPhase, {"named": 1.5}),
+        (LookoutPhase, {"alike": -0.1}),
     ],
 )
 def test_values_that_make_no_sense_are_refused(kind: type, change: dict[str, float]) -> None:
@@ -264,6 +273,10 @@ def test_a_packaged_config_is_built(name: str, tmp_path: Path) -> None:
     if config.recipe == "mtgfe":
         assert run.trainer.recipe.settings == config.mtgfe
         return
+    if config.recipe == "lookout":
+        assert run.trainer.recipe.config.lookout == config.lookout
+        assert not run.folder.exists()
+        return
     assert run.trainer.recipe.config.eba == config.eba
     assert (run.trainer.recipe.reasoner is not None) is (config.ker.weight > 0)
     assert not run.folder.exists()  # nothing is written before it runs
@@ -309,6 +322,8 @@ def test_every_setting_is_documented(section: type[Settings]) -> None:
 
 FUSION = {"name": "f", "recipe": "mtgfe", "data": DataConfig(sets=("ucm",)), "phases": (Phase(),)}
 EBAKER = {**FUSION, "recipe": "ebaker"}
+LOOKOUT = {**FUSION, "recipe": "lookout"}
+PHASES = (Phase(), Phase(lookout=LookoutPhase(named=0.1)))
 
 
 @pytest.mark.parametrize(
@@ -321,6 +336,11 @@ EBAKER = {**FUSION, "recipe": "ebaker"}
         (FUSION, "fusion", {"init_sha256": "0" * 64}, "model.init_sha256"),
         (EBAKER | {"mtgfe": MtgfeConfig(mlm_weight=0.5)}, "compact", {}, "mtgfe"),
         (EBAKER, "compact", {"init_text": "bert"}, "model.init_text"),
+        (EBAKER | {"lookout": LookoutTrainConfig(zoom=1.0)}, "compact", {}, "lookout"),
+        (EBAKER | {"phases": PHASES}, "compact", {}, "phases[1].lookout"),
+        (FUSION | {"phases": PHASES}, "fusion", {}, "phases[1].lookout"),
+        (LOOKOUT | {"ker": KerConfig(weight=0.1)}, "lookout", {}, "ker"),
+        (LOOKOUT | {"data": DataConfig(sets=("ucm",), symmetries=True)}, "lookout", {}, "data.symmetries"),
     ],
 )
 def test_what_a_recipe_would_not_heed_is_refused(

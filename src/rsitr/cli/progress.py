@@ -49,8 +49,8 @@ class TrainingProgress:
         logging.captureWarnings(False)
 
     def cached(self, done: int, total: int) -> None:
-        """The feature cache has `done` of `total` pictures."""
-        self._show("features of the frozen trunk", done, total, note="", unit="pictures")
+        """Of so many of `total` pictures is kept what is computed once: features of a frozen trunk, or pixels."""
+        self._show("what is computed once", done, total, note="", unit="pictures")
 
     def hashed(self, done: int, total: int) -> None:
         """The search for damaged or duplicate pictures has seen `done` of `total` pictures."""

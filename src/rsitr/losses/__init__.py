@@ -5,6 +5,7 @@ from rsitr.losses.distillation import distillation_loss
 from rsitr.losses.ebaker import RELEASED_SCALE, EbakerLoss, MaskedWords, ebaker_loss, keep_above, word_loss
 from rsitr.losses.itm import Negatives, draw_negatives, itm_loss
 from rsitr.losses.mvjrc import mvjrc_loss, output_deviation
+from rsitr.losses.shares import Shares, class_loss, share_loss, share_targets
 
 __all__ = [
     "LOSSES",
@@ -13,7 +14,9 @@ __all__ = [
     "EbakerLoss",
     "MaskedWords",
     "Negatives",
+    "Shares",
     "Targets",
+    "class_loss",
     "distillation_loss",
     "draw_negatives",
     "ebaker_loss",
@@ -22,5 +25,7 @@ __all__ = [
     "keep_above",
     "mvjrc_loss",
     "output_deviation",
+    "share_loss",
+    "share_targets",
     "word_loss",
 ]

@@ -26,6 +26,7 @@ from rsitr.models.dual import DualEncoder
 from rsitr.models.encoder import DualModule
 from rsitr.models.lexicon import Lexicon
 from rsitr.models.lookout import LookoutConfig, LookoutDualEncoder
+from rsitr.models.packages import PACKAGES, start_from_packages
 from rsitr.models.preparing import EOS_ID, SEP_ID
 from rsitr.models.start import find_checkpoint, take_weights
 from rsitr.models.weight_files import require_fit
@@ -93,7 +94,7 @@ def build_model(
     """
     start = KINDS[config.kind].start
     if start is None:
-        raise ConfigError(f"a model of kind {config.kind} is not trained by recipe ebaker; use compact or open_clip")
+        raise ConfigError(f"a model of kind {config.kind} is not trained; use compact, lookout or open_clip")
     return cast("DualModule", start(config, root, on_note))
 
 
@@ -150,6 +151,20 @@ def _start_compact(config: ModelConfig, root: Path | None, on_note: Callable[[st
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{path} does not hold the weights of trunk {settings.trunk} ({reason})") from error
+    return model
+
+
+def _start_lookout(config: ModelConfig, _root: Path | None, on_note: Callable[[str], None]) -> nn.Module:
+    trained = _find_trained(config)
+    model = LookoutDualEncoder(parse(LookoutConfig, config.settings, where="model.settings"))
+    if trained is not None:
+        on_note(take_weights(model, trained, kind=config.kind))
+    elif config.init == PACKAGES:
+        on_note(start_from_packages(model))
+    elif config.init is not None:
+        raise ModelError(
+            f"model.init {config.init!r} is no trained model of kind lookout: name the folder of one, or {PACKAGES}"
+        )
     return model
 
 
@@ -220,7 +235,12 @@ KINDS.register(
 )
 KINDS.register(
     "lookout",
-    Kind(restore=lambda settings: LookoutDualEncoder(LookoutConfig(**settings)), read=_read_word_pieces),
+    Kind(
+        restore=lambda settings: LookoutDualEncoder(LookoutConfig(**settings)),
+        read=_read_word_pieces,
+        start=_start_lookout,
+        record=lambda model, _config: dataclasses.asdict(cast("LookoutDualEncoder", model).config),
+    ),
 )
 KINDS.register(
     "open_clip",

@@ -33,6 +33,7 @@ class BatchReader:
         patches: cached trunk features (n_images, N, C), one array or several of differently augmented pictures.
         views: pictures of a row that a step sees, each augmented on its own; of cached features, different arrays.
         augment: further augmentation of a training picture, uint8 (3, S, S); cached features have had theirs.
+        pixels: gives the pictures decoded, uint8 (n_images, 3, S, S); None where files are read.
         ranks: the processes that train together.
         pin_memory: for the way to a GPU.
     """
@@ -43,6 +44,7 @@ class BatchReader:
     patches: Callable[[], Sequence[NDArray[np.float16]]] | None
     views: int
     augment: Callable[[Tensor], Tensor] | None
+    pixels: Callable[[], NDArray[np.uint8]] | None
     ranks: Ranks
     pin_memory: bool
 
@@ -62,6 +64,20 @@ class BatchReader:
         loader = DataLoader(pictures, batch_sampler=shares, num_workers=self.data.workers, pin_memory=self.pin_memory)
         for (inputs, _), batch in zip(loader, batches, strict=True):
             yield inputs.transpose(0, 1).flatten(0, 1), torch.tensor(batch)
+
+    def stored(self, batches: EpochBatches) -> Iterator[tuple[Tensor, Tensor]]:
+        """Decoded pictures as they are, uint8 (share, 3, S, S).
+
+        Raises:
+            ConfigError: there are none.
+        """
+        if self.pixels is None:
+            raise ConfigError("there are no decoded pictures: hand in what decodes them")
+        pixels = self.pixels()
+        for rows in batches:
+            batch = torch.from_numpy(pixels[self.table.row_image[np.array(rows[self._own(batches)])]])
+            batch = batch.pin_memory() if self.pin_memory else batch
+            yield batch, torch.tensor(rows)
 
     def cached(self, batches: EpochBatches, *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Features, fp16 (views * share, N, C).

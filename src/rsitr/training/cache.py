@@ -1,4 +1,4 @@
-"""Features of a frozen image trunk, computed once and kept on disk, resumable."""
+"""What is computed once of every picture and kept on disk, resumable: features of a frozen trunk, decoded pixels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image
 from torch.nn import functional as F
 
 from rsitr.data import CaptionedImage
@@ -22,12 +23,15 @@ from rsitr.models.compact import CompactDualEncoder, CompactImageEncoder
 from rsitr.models.fusion import FusionModel
 from rsitr.training.rows import read_picture
 
-__all__ = ["VIEW_SEED", "cache_patches", "open_patches", "patches_key"]
+__all__ = ["VIEW_SEED", "cache_patches", "cache_pixels", "open_patches", "patches_key"]
 
 BATCH = 16
 VIEW_SEED = 0
 """Of cached pictures' augmentation, whatever a run's seed: runs with several seeds share the features."""
-ARRAY_FILE, STATE_FILE = "patches.npy", "patches.json"
+PATCHES, PIXELS = "patches", "pixels"
+"""What their files are called: `.npy` for the array, `.json` for how much of it is done for which pictures."""
+NOTED_EVERY = 20
+"""Batches."""
 
 
 def cache_patches(
@@ -56,33 +60,88 @@ def cache_patches(
     """
     side = cast("CompactImageEncoder", model.image)
     key = patches_key(model, images, augment=augment, seed=seed, half=half)
-    folder.mkdir(parents=True, exist_ok=True)
-    array_file, state_file = folder / ARRAY_FILE, folder / STATE_FILE
-    shape = (len(images), side.grid**2, side.trunk.out_channels)
-    done = _done(state_file, array_file, key=key, shape=shape)
-    if done == 0:
-        # First the note goes, so that no interruption leaves it beside another array than it speaks of.
-        state_file.unlink(missing_ok=True)
-        array = np.lib.format.open_memmap(array_file, mode="w+", dtype=np.float16, shape=shape)
-    else:
-        array = np.lib.format.open_memmap(array_file, mode="r+")
     device = next(side.trunk.parameters()).device
     dtype = torch.bfloat16 if half else torch.float32
     encoder = copy.deepcopy(side).to(dtype) if half else side
     size = (model.image_size_px, model.image_size_px)
-    for start in range(done, len(images), BATCH):
-        pictures = [_resize(read_picture(image), size) for image in images[start : start + BATCH]]
+
+    def compute(start: int, batch: Sequence[CaptionedImage]) -> NDArray[np.float32]:
+        pictures = [_resize(read_picture(image), size) for image in batch]
         if augment is not None:
             pictures = [
                 _augmented(picture, augment, seed=(*seed, start + place)) for place, picture in enumerate(pictures)
             ]
         with torch.inference_mode():
-            batch = torch.stack(pictures).to(device).float() / 255
-            array[start : start + BATCH] = encoder.patches(batch.to(dtype)).float().cpu().numpy()
+            stacked = torch.stack(pictures).to(device).float() / 255
+            found: NDArray[np.float32] = encoder.patches(stacked.to(dtype)).float().cpu().numpy()
+        return found
+
+    shape = (len(images), side.grid**2, side.trunk.out_channels)
+    return _fill(folder / PATCHES, images, compute, key=key, shape=shape, dtype=np.float16, progress=progress)
+
+
+def cache_pixels(
+    images: Sequence[CaptionedImage],
+    *,
+    size_px: int,
+    folder: Path,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> NDArray[np.uint8]:
+    """Pictures, decoded and squashed to a square, read-only memory map (n, 3, size_px, size_px) uint8.
+
+    Args:
+        images: in the order of the result.
+        size_px: side of the square; Pillow resizes, bicubic.
+        folder: where the array is kept; what was done before an interruption counts, as with :func:`cache_patches`.
+        progress: called with the number of pictures done.
+
+    Raises:
+        DataError: a picture cannot be decoded.
+    """
+
+    def compute(_start: int, batch: Sequence[CaptionedImage]) -> NDArray[np.uint8]:
+        return np.stack([_square(read_picture(image), size_px) for image in batch])
+
+    digest = hashlib.sha256(f"{size_px}\n".encode())
+    _add_pictures(digest, images)
+    shape = (len(images), 3, size_px, size_px)
+    key = digest.hexdigest()
+    return _fill(folder / PIXELS, images, compute, key=key, shape=shape, dtype=np.uint8, progress=progress)
+
+
+def _square(picture: torch.Tensor, size_px: int) -> NDArray[np.uint8]:
+    if tuple(picture.shape[-2:]) == (size_px, size_px):
+        return np.asarray(picture.numpy())
+    whole = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    return np.asarray(whole.resize((size_px, size_px), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+
+
+def _fill(
+    stem: Path,
+    images: Sequence[CaptionedImage],
+    compute: Callable[[int, Sequence[CaptionedImage]], NDArray[Any]],
+    *,
+    key: str,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    progress: Callable[[int], None],
+) -> NDArray[Any]:
+    """The array beside its note, of which is computed what is not there: batches, from the place of their first."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    array_file, state_file = stem.with_suffix(".npy"), stem.with_suffix(".json")
+    done = _done(state_file, array_file, key=key, shape=shape)
+    if done == 0:
+        # First the note goes, so that no interruption leaves it beside another array than it speaks of.
+        state_file.unlink(missing_ok=True)
+        array = np.lib.format.open_memmap(array_file, mode="w+", dtype=dtype, shape=shape)
+    elif done < len(images):
+        array = np.lib.format.open_memmap(array_file, mode="r+")
+    for start in range(done, len(images), BATCH):
+        array[start : start + BATCH] = compute(start, images[start : start + BATCH])
         progress(min(len(images), start + BATCH))
-        if start // BATCH % 20 == 19:
+        if start // BATCH % NOTED_EVERY == NOTED_EVERY - 1:
             array.flush()
-            write_json(state_file, {"key": key, "done": start + BATCH})
+            write_json(state_file, {"key": key, "done": min(len(images), start + BATCH)})
     if done < len(images):
         array.flush()
         write_json(state_file, {"key": key, "done": len(images)})
@@ -102,9 +161,10 @@ def open_patches(
     side = cast("CompactImageEncoder", model.image)
     key = patches_key(model, images, augment=augment, seed=seed, half=half)
     shape = (len(images), side.grid**2, side.trunk.out_channels)
-    if _done(folder / STATE_FILE, folder / ARRAY_FILE, key=key, shape=shape) < len(images):
+    array_file, state_file = (folder / f"{PATCHES}{suffix}" for suffix in (".npy", ".json"))
+    if _done(state_file, array_file, key=key, shape=shape) < len(images):
         return None
-    return np.load(folder / ARRAY_FILE, mmap_mode="r")  # type: ignore[no-any-return]
+    return np.load(array_file, mmap_mode="r")  # type: ignore[no-any-return]
 
 
 def _done(state_file: Path, array_file: Path, *, key: str, shape: tuple[int, ...]) -> int:
@@ -143,14 +203,18 @@ def patches_key(
     drawn = "" if augment is None else f"augmented {augment.count} {augment.magnitude} {seed}\n"
     drawn += "bf16\n" if half else ""
     digest = hashlib.sha256(f"{model.image_size_px} {side.grid}\n{drawn}".encode())
-    for image in images:
-        stat = image.path.stat()
-        content = _fingerprint(image.path, stat.st_size, stat.st_mtime_ns)
-        digest.update(f"{image.image_id} {content}\n".encode())
+    _add_pictures(digest, images)
     for name, value in side.trunk.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _add_pictures(digest: hashlib._Hash, images: Sequence[CaptionedImage]) -> None:
+    for image in images:
+        stat = image.path.stat()
+        content = _fingerprint(image.path, stat.st_size, stat.st_mtime_ns)
+        digest.update(f"{image.image_id} {content}\n".encode())
 
 
 @functools.cache

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -26,47 +26,18 @@ from rsitr.models.precision import has_bf16
 from rsitr.training.batches import BatchReader
 from rsitr.training.checkpointing import checkpoint_blocks
 from rsitr.training.chunks import encode_in_chunks
+from rsitr.training.course import Course, Hooks, Inputs
 from rsitr.training.eliminated import ELIMINATED_FOLDER
 from rsitr.training.interruption import Interrupted, StopRequest
 from rsitr.training.journal import BOARD_FOLDER, LOG_FILE, Journal
-from rsitr.training.optim import build_optimizer, learning_rate
-from rsitr.training.place import Place, Report
+from rsitr.training.optim import Groups, build_optimizer
+from rsitr.training.place import Place
 from rsitr.training.recipe import Recipe, RecipeModule, StepOutcome, TrainedModel
 from rsitr.training.rows import EpochBatches, RowTable
 from rsitr.training.state import STATE_FILE, Position, read_state, write_state
 from rsitr.training.weights import TrainedWeights
 
-__all__ = ["Hooks", "Inputs", "Trainer"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """How the pictures of a batch reach the model.
-
-    Attributes:
-        patches: cached trunk features, called for when a phase freezes the trunk; see :class:`BatchReader`.
-        views: pictures of a row that a step sees, each augmented on its own.
-        augment: further augmentation of a training picture.
-    """
-
-    patches: Callable[[], Sequence[NDArray[np.float16]]] | None = None
-    views: int = 1
-    augment: Callable[[Tensor], Tensor] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hooks:
-    """What is called in the course of a training.
-
-    Attributes:
-        on_best: when validation improved.
-        on_epoch_end: after an epoch, before the thresholds move on.
-        report: after each step with the position, steps of the epoch, and the loss.
-    """
-
-    on_best: Callable[[Position], None] = lambda _position: None
-    on_epoch_end: Callable[[Position], None] = lambda _position: None
-    report: Report = lambda _position, _steps, _loss: None
+__all__ = ["Trainer"]
 
 
 class Trainer:
@@ -81,6 +52,7 @@ class Trainer:
             its share of every batch; the first one validates, saves and reports. The recipe must be of the same ranks.
         validate: called after each epoch with whether the trunk is frozen; returns named results, `mR` among them.
         inputs: how pictures reach the model.
+        course: how its phases are gone through.
         hooks: what is called.
         identity: digest of what is trained on what; the state of another run is refused.
         save_every_s: seconds between saved states.
@@ -100,6 +72,7 @@ class Trainer:
         place: Place,
         validate: Callable[[bool], dict[str, float]],
         inputs: Inputs = Inputs(),
+        course: Course = Course(),
         hooks: Hooks = Hooks(),
         identity: str = "",
         save_every_s: float = 300.0,
@@ -108,10 +81,11 @@ class Trainer:
         self.recipe = cast("RecipeModule", recipe)
         self.data, self.seed, self.chunk_size = config.data, config.seed, config.chunk_size
         self.folder, self.ranks, self.device = place.folder, place.ranks, torch.device(place.device)
-        self.validate, self.hooks = validate, hooks
+        self.validate, self.inputs, self.course, self.hooks = validate, inputs, course, hooks
         self.model.to(self.device)
         self.recipe.to(self.device)
-        mixed = config.precision == "mixed" and has_bf16(self.device)
+        wanted = config.precision == "mixed" or (config.precision == "mixed_gpu" and self.device.type == "cuda")
+        mixed = wanted and has_bf16(self.device)
         self.autocast_dtype = torch.bfloat16 if mixed else None
         self.save_every_s = save_every_s
         self.identity = identity
@@ -127,6 +101,7 @@ class Trainer:
             patches=inputs.patches,
             views=inputs.views,
             augment=inputs.augment,
+            pixels=inputs.pixels,
             ranks=place.ranks,
             pin_memory=self.device.type == "cuda",
         )
@@ -253,9 +228,13 @@ class Trainer:
             for parameter in (*self.model.parameters(), *self.recipe.parameters())
             if parameter.requires_grad and id(parameter) not in in_trunk
         ]
-        groups = [(rest, phase.lr)]
+        groups: Groups = [(rest, phase.lr)]
         if trunk and phase.trunk_lr is not None:
-            groups.append((trunk, phase.trunk_lr))
+            groups = [(rest, phase.lr), (trunk, phase.trunk_lr)]
+        if self.course.groups is not None:
+            groups = self.course.groups(phase)
+        if self.course.averages_start and phase.average is not None:
+            self.weights.start_average()
         self.optimizer = build_optimizer(
             groups, name=phase.optimizer, weight_decay=phase.weight_decay, beta2=phase.beta2
         )
@@ -273,7 +252,9 @@ class Trainer:
 
     def _run_epoch(self, phase: Phase, journal: Journal | None) -> None:
         position = self.position
-        rows = self.table.epoch_rows(epoch=position.epoch, seed=self.seed, per_image=self.data.per_image)
+        rows = self.table.epoch_rows(
+            epoch=position.epoch, seed=self.seed, per_image=self.data.per_image, repeats=self.course.repeats(phase)
+        )
         if self.data.batches == "by_set":
             rows = self.table.by_set(rows, batch_size=phase.batch_size, epoch=position.epoch, seed=self.seed)
         steps = len(rows) // phase.batch_size
@@ -333,7 +314,7 @@ class Trainer:
         position = self.position
         inputs, row_tensor = batch
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(
+            group["lr"] = self.course.rate(
                 position.phase_step, peak=group["peak_lr"], warmup_steps=phase.warmup_steps, total_steps=total
             )
         # What is left of chance inside the model (dropout) follows from the step, too, and is another on each rank.
@@ -344,7 +325,8 @@ class Trainer:
         with torch.autocast(
             self.device.type, dtype=self.autocast_dtype or torch.bfloat16, enabled=self.autocast_dtype is not None
         ):
-            images = self._image_features(inputs, cached=self._is_cached(phase))
+            size_px = self._size_px(phase, share=position.phase_step / total)
+            images = self._image_features(inputs, cached=self._is_cached(phase), size_px=size_px)
             result = self.recipe.step(self.model, images=images, rows=rows, epoch=position.epoch, device=self.device)
         self.optimizer.zero_grad(set_to_none=True)
         result.loss.total.backward()  # type: ignore[no-untyped-call]
@@ -353,15 +335,22 @@ class Trainer:
         nn.utils.clip_grad_norm_(parameters, phase.clip_norm)
         self.optimizer.step()
         if phase.average is not None:
-            self.weights.update_average(phase.average, step=position.phase_step)
+            # An average that begins with the phase is a step older.
+            self.weights.update_average(phase.average, step=position.phase_step + self.course.averages_start)
         return result
 
-    def _image_features(self, inputs: Tensor, *, cached: bool) -> Features:
+    def _size_px(self, phase: Phase, *, share: float) -> int:
+        return self.course.size_px(phase, share) or self.model.image_size_px
+
+    def _image_features(self, inputs: Tensor, *, cached: bool, size_px: int) -> Features:
         """Features of a batch's pictures, view by view, one per row: a picture passes once for all its rows."""
-        encode = self.model.image if cached else self.model.image_features
+        if self.inputs.draw is not None and not cached:  # of the whole batch, in whatever chunks it is encoded
+            inputs = self.inputs.draw(inputs.float() / 255, size_px)
 
         def look(chunk: Tensor) -> Features:
-            return encode(chunk.float() if cached else chunk.float() / 255)  # type: ignore[operator]
+            if cached:
+                return self.model.image(chunk.float())  # type: ignore[operator, no-any-return]
+            return self.model.image_features(chunk if chunk.is_floating_point() else chunk.float() / 255)
 
         features = encode_in_chunks(look, inputs, chunk_size=self.chunk_size)
         if self.data.per_image in (None, 1):
@@ -378,8 +367,9 @@ class Trainer:
         batches = EpochBatches(rows, batch_size=phase.batch_size, start=position.step)
         if self._is_cached(phase):
             return self.batches.cached(batches, epoch=position.epoch)
-        size_px = phase.image_size_px or self.model.image_size_px
-        return self.batches.decoded(batches, epoch=position.epoch, size_px=size_px)
+        if self.inputs.pixels is not None:
+            return self.batches.stored(batches)
+        return self.batches.decoded(batches, epoch=position.epoch, size_px=self._size_px(phase, share=0.0))
 
     def _note(self, journal: Journal, result: StepOutcome) -> None:
         if self.position.total_step % 10 and self.position.step != 1:

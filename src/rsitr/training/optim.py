@@ -9,10 +9,12 @@ from typing import Literal
 import torch
 from torch import nn
 
-__all__ = ["OptimizerName", "build_optimizer", "learning_rate"]
+__all__ = ["Groups", "OptimizerName", "build_optimizer", "learning_rate", "lingering_rate"]
 
 OptimizerName = Literal["adamw", "adam"]
 Groups = Iterable[tuple[Iterable[nn.Parameter], float]]
+LEFT = 0.02
+"""Share of its peak that a lingering rate never falls below."""
 
 
 def build_optimizer(
@@ -52,3 +54,13 @@ def learning_rate(step: int, *, peak: float, warmup_steps: int, total_steps: int
         return peak * (step + 1) / warmup_steps
     done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def lingering_rate(step: int, *, peak: float, warmup_steps: int, total_steps: int) -> float:
+    """Cosine decay over all steps, to a fiftieth of the peak, during whose first ones it grows linearly.
+
+    >>> [round(lingering_rate(s, peak=1.0, warmup_steps=2, total_steps=6), 3) for s in range(6)]
+    [0.5, 0.934, 0.755, 0.51, 0.265, 0.086]
+    """
+    grown = min(1.0, (step + 1) / max(1, warmup_steps))
+    return peak * grown * ((1 - LEFT) * (1 + math.cos(math.pi * step / max(1, total_steps))) / 2 + LEFT)

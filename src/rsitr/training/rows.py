@@ -80,10 +80,13 @@ class RowTable:
         digest.update(self.row_caption.tobytes())
         return digest.hexdigest()
 
-    def epoch_rows(self, *, epoch: int, seed: int, per_image: int | None) -> NDArray[np.int64]:
+    def epoch_rows(
+        self, *, epoch: int, seed: int, per_image: int | None, repeats: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
         """The rows of an epoch in their order: all of them, or so many per image, the next ones each epoch.
 
         With `per_image`, an image's rows follow each other, so that one pass through the image encoder serves them all.
+        With `repeats` (n_images,) they do so as often as it says.
         """
         rng = np.random.default_rng((seed, epoch))
         if per_image is None:
@@ -92,7 +95,7 @@ class RowTable:
         offset = np.random.default_rng(seed).integers(0, counts)
         turns = offset[:, None] + epoch * per_image + np.arange(per_image)
         rows = self.first_row[:-1, None] + turns % counts[:, None]
-        return rng.permutation(rows).ravel()
+        return rng.permutation(rows if repeats is None else rows.repeat(repeats, axis=0)).ravel()
 
     def by_set(self, rows: NDArray[np.int64], *, batch_size: int, epoch: int, seed: int) -> NDArray[np.int64]:
         """An epoch's rows so that each batch is of one data set, whose pictures are the hardest to tell apart.

@@ -52,6 +52,7 @@ Build = Callable[[TrainConfig, Collection, Place], Run]
 RECIPES: Registry[Build] = Registry("recipe", group="recipes")
 """By the name that a config gives as `recipe`."""
 RECIPES.register("ebaker", "rsitr.training.recipes.ebaker:build")
+RECIPES.register("lookout", "rsitr.training.recipes.lookout:build")
 RECIPES.register("mtgfe", "rsitr.training.recipes.mtgfe:build")
 
 

@@ -14,12 +14,13 @@ from torch.nn import functional as F
 
 from rsitr.data import CaptionedImage
 from rsitr.data.captions import number_captions
-from rsitr.evaluation.protocol import EncodedSplit, encode_captions, encode_split, measure, measure_scores
+from rsitr.evaluation.protocol import EncodedSplit, SplitResult, encode_captions, encode_split, measure, measure_scores
 from rsitr.evaluation.tuning import tune_rerank
 from rsitr.models.compact import CompactDualEncoder
 from rsitr.models.dual import Features
 from rsitr.models.encoder import DualModule, TorchEncoder, inference
 from rsitr.models.fusion import PairScorer
+from rsitr.rerank import Reranker
 from rsitr.training.cache import cache_patches
 from rsitr.training.rows import read_picture
 from rsitr.training.views import CachedViews
@@ -102,6 +103,14 @@ class Validator:
                 encoded[name] = encode_split(self.encoder, images)
             first += len(images)
         return encoded
+
+    def answer(self, asked: Sequence[tuple[Mixture, Reranker | None]], *, frozen: bool) -> list[dict[str, SplitResult]]:
+        """Measure every split, by name, in each of the ways asked; see :class:`rsitr.training.runs.Run`."""
+        encoded, device = self.encode(frozen=frozen), self.encoder.device
+        return [
+            {name: measure(split, mixture=mixture, device=device, rerank=rerank) for name, split in encoded.items()}
+            for mixture, rerank in asked
+        ]
 
     def tuned(self, *, local: bool) -> Validation:
         """The best mixture on what was measured last; without `local` similarity there is but one."""

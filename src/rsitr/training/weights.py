@@ -24,6 +24,10 @@ class TrainedWeights:
         self.best: dict[str, Tensor] = {}
         self._model = model
 
+    def start_average(self) -> None:
+        """Let the average begin with the weights as they are."""
+        self.average = {name: value.detach().clone() for name, value in self._trained()}
+
     def update_average(self, decay: float, *, step: int) -> None:
         """Move the average towards the weights; a young one forgets its start quickly (decay (1 + n) / (10 + n))."""
         decay = min(decay, (1 + step) / (10 + step))

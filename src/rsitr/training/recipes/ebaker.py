@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,24 +17,25 @@ from rsitr.data.collection import Collection
 from rsitr.data.keywords import collect_keywords, read_keywords
 from rsitr.data.masking import CaptionMasker
 from rsitr.errors import ConfigError
-from rsitr.evaluation.protocol import EncodedSplit, SplitResult, measure
 from rsitr.losses import LOSSES, EbakerLoss, MaskedWords, Targets, ebaker_loss, keep_above, word_loss
 from rsitr.losses.ebaker import precise
-from rsitr.models import CheckpointConfig, DualEncoder, Features, KeywordReasoner, TorchEncoder
+from rsitr.models import DualEncoder, Features, KeywordReasoner, TorchEncoder
 from rsitr.models.bpe import clip_tokenizer
-from rsitr.models.kinds import KINDS, build_model, check_phases, model_settings
+from rsitr.models.kinds import KINDS, build_model, check_phases
 from rsitr.models.preparing import Interpolation, Resize, cut_padding, local_mask
 from rsitr.similarity import score_global, score_local
 from rsitr.training.adapting import adapt, save_trained
 from rsitr.training.bank import SimilarityBank
 from rsitr.training.chunks import apply_in_chunks, encode_in_chunks
+from rsitr.training.course import Hooks, Inputs
 from rsitr.training.eliminated import ELIMINATED_FOLDER, write_eliminated
+from rsitr.training.exporting import Exporter
 from rsitr.training.likeness import CaptionLikeness
-from rsitr.training.loop import Hooks, Inputs, Trainer
+from rsitr.training.loop import Trainer
 from rsitr.training.place import Place
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
-from rsitr.training.runs import Asked, Run, identify
+from rsitr.training.runs import Run, identify
 from rsitr.training.state import Position
 from rsitr.training.validation import FeatureCache, Validator
 
@@ -80,32 +80,18 @@ def build(config: TrainConfig, pictures: Collection, place: Place) -> Run:
     cache = FeatureCache(model, pictures.everything, folder=place.cache_folder, on_cache=place.on_cache)
     validator = Validator(encoder, pictures.validation, cache=cache, n_training=len(pictures.training))
 
+    exporter = Exporter(
+        config=config,
+        encoder=encoder,
+        validator=validator,
+        pictures=pictures,
+        table=table,
+        place=place,
+        local=config.loss.local_weight > 0,
+    )
+
     def export(position: Position) -> None:
-        result = validator.tuned(local=config.loss.local_weight > 0) if config.tune else validator.latest
-        described = CheckpointConfig(
-            kind=config.model.kind,
-            name=config.name,
-            model=model_settings(model, config=config.model),
-            inference={
-                "mixture": dataclasses.asdict(result.mixture),
-                "local_tokens": config.model.local_tokens,
-                "resize": encoder.resize,
-                "interpolation": encoder.interpolation,
-                **({"rerank": validator.reranked(config.rerank, result.mixture)} if config.rerank else {}),
-            },
-            training={
-                "config": config.model_dump(),
-                "epoch": position.epoch,
-                "seconds": round(position.seconds, 1),
-                "n_images": len(pictures.training),
-                "n_rows": len(table),
-                "ids_sha256": table.ids_sha256,
-                "data_sha256": pictures.data_sha256,
-                "validation": result.results,
-                **place.provenance,
-            },
-        )
-        save_trained(place.folder / "best", config=described, model=model, adapted=adapted)
+        save_trained(place.folder / "best", config=exporter.describe(position), model=model, adapted=adapted)
 
     def report_eliminated(position: Position) -> None:
         write_eliminated(recipe, epoch=position.epoch, folder=place.folder / ELIMINATED_FOLDER)
@@ -129,7 +115,7 @@ def build(config: TrainConfig, pictures: Collection, place: Place) -> Run:
         table=table,
         sets=pictures.sets,
         folder=place.folder,
-        measure_validation=lambda asked: _measure_vectors(validator.encode(frozen=frozen), asked, device=place.device),
+        measure_validation=lambda asked: validator.answer(asked, frozen=frozen),
     )
 
 
@@ -140,15 +126,6 @@ def _choose_keywords(config: TrainConfig, pictures: Collection) -> list[str]:
     if config.keywords.file is not None:
         return read_keywords(Path(config.keywords.file).expanduser())
     return collect_keywords(pictures.captions_by_set, top_k=config.ker.top_k, rule=config.keywords.rule)
-
-
-def _measure_vectors(
-    encoded: dict[str, EncodedSplit], asked: Sequence[Asked], *, device: str
-) -> list[dict[str, SplitResult]]:
-    return [
-        {name: measure(split, mixture=mixture, device=device, rerank=rerank) for name, split in encoded.items()}
-        for mixture, rerank in asked
-    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ from rsitr.models.fusion import (
 from rsitr.models.fusion.start import start_fusion
 from rsitr.models.layers import Projected
 from rsitr.models.zoo import load_model
-from rsitr.training.loop import Hooks, Inputs, Trainer
+from rsitr.training.course import Hooks, Inputs
+from rsitr.training.loop import Trainer
 from rsitr.training.place import Place
 from rsitr.training.ranks import ALONE, Ranks
 from rsitr.training.rows import RowTable
