@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -98,9 +98,13 @@ class Guard:
             return
         is_embedded = scope["path"] == EMBED_PATH and bool(self._settings.embed_origins)
         headers = self._embedded if is_embedded else self._headers
-        if self._engine.is_draining:
-            headers = {**headers, "Connection": "close"}
-        exchange = _Exchange(scope, send, headers=headers, shared=bool(self._settings.cors_origins))
+        exchange = _Exchange(
+            scope,
+            send,
+            headers=headers,
+            shared=bool(self._settings.cors_origins),
+            ends=lambda: self._engine.is_draining,
+        )
         # What answers to GET answers to HEAD; the server must go on knowing that it is one, and sends no body.
         served = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
@@ -197,7 +201,9 @@ class Guard:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, *, headers: Mapping[str, str], shared: bool) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, *, headers: Mapping[str, str], shared: bool, ends: Callable[[], bool]
+    ) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
         self.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = self.request_id
@@ -207,6 +213,7 @@ class _Exchange:
         self._send = send
         self._headers = headers
         self._shared = shared
+        self._ends = ends
         self._is_head = scope["method"] == "HEAD"
 
     async def send(self, message: Message) -> None:
@@ -220,6 +227,8 @@ class _Exchange:
             if self._shared:
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
             headers.setdefault("Cache-Control", "no-store")
+            if self._ends():  # asked now, not when the request came: the client is not to use this connection again
+                headers["Connection"] = "close"
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

@@ -37,9 +37,12 @@ def run_processes(settings: ServiceSettings, listening: Sequence[socket.socket],
         imports: modules that each imports first, which register models and the like.
 
     Raises:
-        ConfigError: the folder cannot be made; or all of them ended before any was ready.
+        ConfigError: this system cannot hand on sockets, the folder cannot be made, or all of them ended before any was
+            ready.
         StoreError: the index is missing or damaged.
     """
+    if os.name != "posix":
+        raise ConfigError("several processes on one address need a POSIX system; leave --processes out, or run several")
     read_manifest(settings.index)  # what can be told without loading anything is told at once
     try:
         common = Path(tempfile.mkdtemp(prefix="rsitr-"))

@@ -91,10 +91,19 @@ class Server(uvicorn.Server):
         self._engine.is_draining = True
         await self._wait(0.0 if self._hands_over else self._engine.settings.drain_s, while_connected=False)
         if self._hands_over:
-            for server in self.servers:
-                server.close()
+            await self._take_no_more()
             await self._wait(LINGER_S, while_connected=True)
         await super().shutdown(sockets)
+
+    async def _take_no_more(self) -> None:
+        """Stop taking connections; what was taken just now becomes one before its server is closed."""
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for one in server.sockets:
+                loop.remove_reader(one.fileno())
+        await asyncio.sleep(TICK_S)
+        for server in self.servers:
+            server.close()
 
     async def _wait(self, seconds: float, *, while_connected: bool) -> None:
         end = time.monotonic() + seconds
