@@ -17,7 +17,7 @@ ARGS ?=
 ONLY ?= *
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs page browser screenshots plugin wheel dist clean distclean
+.PHONY: help setup demo test check format bench docs page browser redis screenshots plugin wheel dist clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ demo: $(STAMP) ## Draw a scene, index it, search it, and write a report with pic
 
 # A file at a time for each core, so that what the tests of a file share is set up once; in their order, so that those in
 # a browser, which take longest, come first and the small ones fill what is left.
-test: $(STAMP) page browser ## Run the tests on all cores: CPU, offline, minutes
+test: $(STAMP) page browser redis ## Run the tests on all cores: CPU, offline, minutes
 	@$(BIN)/python -m compileall -q src  # or each of the many processes that tests start would compile all of it
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -78,6 +78,13 @@ browser: ## Install Chromium, in which the page is tested, where apt-get can
 			chromium chromium-driver fonts-dejavu-core >/dev/null; \
 	} || echo "The tests of the page need Chromium and its driver; install them as your system does," \
 		"on Debian: apt-get install chromium chromium-driver" >&2
+
+redis: ## Install Redis, with which services on several hosts are tested, where apt-get can
+	@command -v redis-server >/dev/null || { \
+		command -v apt-get >/dev/null && as=$$([ "$$(id -u)" = 0 ] || echo sudo -n) && $$as apt-get update -qq && \
+		$$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	} || echo "The tests of services on several hosts need redis-server; install it as your system does," \
+		"on Debian: apt-get install redis-server" >&2
 
 screenshots: $(STAMP) page browser ## Take the pictures of the page in docs/images
 	RSITR_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/e2e/test_screenshots.py

@@ -50,9 +50,9 @@ COLOURS = ("white", "green", "blue", "grey", "red", "brown", "yellow", "dark", "
 THINGS = ("river", "bridge", "harbour", "roof", "field", "forest", "road", "airport", "pond", "beach", "square", "ship")
 
 
-def make_index(folder: Path, *, rows: int) -> None:
+def make_index(folder: Path, *, rows: int, model: str = MODEL) -> None:
     """An index without scenes' files: nothing but its vectors and outlines is searched."""
-    encoder = load_model(MODEL, device="cpu")
+    encoder = load_model(model, device="cpu")
     folder.mkdir(parents=True)
     store = LanceStore(folder, dim=encoder.dim)
     side = int(np.ceil(np.sqrt(rows)))
@@ -67,14 +67,16 @@ def make_index(folder: Path, *, rows: int) -> None:
 class Server:
     """`rsitr serve` in a process of its own."""
 
-    def __init__(self, index: Path, log: Path) -> None:
+    def __init__(self, index: Path, log: Path, *options: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         command = [sys.executable, "-m", "rsitr", "serve", str(index), "--port", str(self.port), "--rate", "0"]
         with log.open("wb") as written:
             self.process = subprocess.Popen(
-                [*command, "--device", "cpu"], stderr=written, env={**os.environ, "RSITR_LOG_LEVEL": "warning"}
+                [*command, "--device", "cpu", *options],
+                stderr=written,
+                env={**os.environ, "RSITR_LOG_LEVEL": "warning"},
             )
         self.wait()
 

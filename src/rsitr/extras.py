@@ -19,6 +19,7 @@ EXTRAS = {
     "pyogrio": "gis",
     "scipy": "gis",
     "mcp": "mcp",
+    "redis": "redis",
     "onnx": "onnx",
     "onnxscript": "onnx",
     "transformers": "transformers",

@@ -73,6 +73,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
     modules: list[str] = typer.Option(
         [],
@@ -82,6 +83,7 @@ def _root(
         "stores by name. Repeatable.",
     ),
 ) -> None:
+    context.obj = tuple(modules)
     if modules:
         from rsitr.registry import import_named
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import sys
-import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["build_demo", "demo_folder", "listen", "run_serve", "serve"]
 
-KEEP_ALIVE_S = 75
 BACKLOG = 2048
 
 
 def serve(
+    context: typer.Context,
     index: Path | None = typer.Argument(None, metavar="[INDEX]", help="Folder of the index.", show_default=False),
     *,
     demo: bool = typer.Option(False, "--demo", help="Serve the index of a drawn scene, which is made if needed."),
@@ -44,7 +43,12 @@ def serve(
     embed: str | None = typer.Option(
         None, metavar="ORIGINS", help="Sites whose pages may show this one, at /embed, with commas. None else."
     ),
-    workers: int | None = typer.Option(None, metavar="N", help="Searches at a time. [default: the machine's cores]"),
+    processes: int | None = typer.Option(
+        None, metavar="N", help="Processes that serve, each with its own model in memory. [default: 1]"
+    ),
+    workers: int | None = typer.Option(
+        None, metavar="N", help="Searches at a time in each. [default: its share of the cores]"
+    ),
     rate: float | None = typer.Option(None, metavar="N", help="Requests a second per client; 0: any. [default: 50]"),
     background: str | None = typer.Option(
         None, metavar="URL", help="Map tiles under the scenes, as https://host/{z}/{x}/{y}.png; none unless given."
@@ -56,17 +60,23 @@ def serve(
     """Serve an index over HTTP, with a page to search it on: open the address that is printed in a browser.
 
     Every flag is also a variable of the environment, RSITR_HOST, RSITR_PORT, RSITR_KEYS_FILE and so on; the guide on
-    serving lists them all. Listens to this machine alone unless told otherwise. Ctrl-C ends it.
+    serving lists them all. Listens to this machine alone unless told otherwise. Ctrl-C ends it. Of several processes
+    one that dies is started again, and SIGHUP renews them one after the other, without losing a request.
     """
     # Searches run beside each other, one to a core: threads inside one would only wait for those inside another. numpy
     # and torch read this when they are imported, which is later.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)) if workers else "1")
+    os.environ.setdefault("OMP_NUM_THREADS", _threads(processes, workers))
     status = run_serve(
         index, demo=demo, demo_dir=demo_dir, new_key=new_key, keys_file=keys, host=host, port=port, insecure=insecure,
-        cors_origins=cors, embed_origins=embed, workers=workers, rate_per_s=rate,
-        background_url=background, root=root, model=model, device=device,
+        cors_origins=cors, embed_origins=embed, processes=processes, workers=workers, rate_per_s=rate,
+        background_url=background, root=root, model=model, device=device, imports=context.obj or (),
     )  # fmt: skip
     raise typer.Exit(status)
+
+
+def _threads(processes: int | None, workers: int | None) -> str:
+    """For the arithmetic of one search."""
+    return str(max(1, (os.cpu_count() or 1) // ((processes or 1) * workers))) if workers else "1"
 
 
 def run_serve(
@@ -75,14 +85,24 @@ def run_serve(
     demo: bool = False,
     demo_dir: Path | None = None,
     new_key: str | None = None,
+    imports: Sequence[str] = (),
     **given: Any,
 ) -> int:
-    """What the command does; returns its exit status. `given` are fields of `ServiceSettings`."""
+    """What the command does; returns its exit status.
+
+    Args:
+        index: its folder.
+        demo: serve that of the demo.
+        demo_dir: where the demo is kept.
+        new_key: make a key for this role instead.
+        imports: modules that were imported, for processes of their own.
+        given: fields of `ServiceSettings`.
+    """
     if new_key is not None:
         return _make_key(new_key, given.get("keys_file"))
     if demo and index is not None:
         raise ConfigError("serve an index, or --demo; not both")
-    from rsitr.service import create_app, load_settings, require_keys, set_up_logging
+    from rsitr.service import create_app, load_settings, require_keys, run_processes, set_up_logging
 
     if demo:
         from rsitr.demo import QUERIES
@@ -100,8 +120,12 @@ def run_serve(
         listening = listen(settings.host, settings.port)  # before the index is opened, which takes a while
         for each in listening:
             closing.enter_context(each)
+        where = f"{settings.index} on {_address(settings.host, listening[0])}"
+        if settings.processes > 1:
+            sys.stderr.write(f"rsitr serves {where} with {settings.processes} processes\n")
+            return run_processes(settings, listening, imports=imports)
         app = create_app(settings)
-        sys.stderr.write(f"rsitr serves {settings.index} on {_address(settings.host, listening[0])}\n")
+        sys.stderr.write(f"rsitr serves {where}\n")
         _run(app, settings, listening)
     return 0
 
@@ -192,26 +216,8 @@ def _make_key(role: str, file: Path | None) -> int:
 
 def _run(app: Any, settings: ServiceSettings, listening: list[socket.socket]) -> None:
     """Serve until a signal comes; what is under way is finished, and that is status 0."""
-    import uvicorn
+    from rsitr.service.server import Server, end_process, ignore_raised_again
 
-    from rsitr.service.engine import WARMING
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):  # the server raises what it has caught again when it is done
-            signal.signal(number, lambda *_: None)
-
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # the app's own affair, which heeds only proxies that it was told of
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=settings.shutdown_s,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
-    uvicorn.Server(config).run(sockets=listening)
-    if any(thread.name == WARMING and thread.is_alive() for thread in threading.enumerate()):
-        # Asked to stop while the model was still loading: libraries abort when the interpreter goes from under them.
-        sys.stderr.flush()
-        os._exit(0)
+    ignore_raised_again()
+    Server(app).run(sockets=listening)
+    end_process()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rsitr.index.names import NEAREST, TABLE_FOLDERS
 
-__all__ = ["NearestCheck", "newest_version", "read_check", "table_versions"]
+__all__ = ["NearestCheck", "newest_stamp", "newest_version", "read_check", "table_versions"]
 
 LAST_VERSION = 2**64 - 1  # from which LanceDB counts down in the names of its manifests, so that the newest comes first
 
@@ -24,6 +24,20 @@ def newest_version(table: Path) -> int | None:
     if not names or not all(len(name) == len(str(LAST_VERSION)) and name.isdecimal() for name in names):
         return None
     return LAST_VERSION - int(min(names))
+
+
+def newest_stamp(table: Path) -> int:
+    """When the file of a table's latest state was written, in ns: a table that was made anew has another one.
+
+    Its number may be the same as that of the table that was there before. 0 where the files do not tell.
+    """
+    version = newest_version(table)
+    if version is None:
+        return 0
+    try:
+        return (table / "_versions" / f"{LAST_VERSION - version:020d}.manifest").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def table_versions(folder: Path) -> tuple[int, ...] | None:

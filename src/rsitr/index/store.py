@@ -34,7 +34,7 @@ from rsitr.index.rows import (
     tiles_from_rows,
     vectors_from_table,
 )
-from rsitr.index.state import newest_version, read_check
+from rsitr.index.state import newest_stamp, newest_version, read_check
 from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
 
 __all__ = ["LanceStore"]
@@ -56,11 +56,13 @@ class _Snapshot:
 
     Attributes:
         version: of the table.
+        stamp: of that version's file; another one once the index was made anew.
         table: gives LanceDB's table, held at that version; it is opened when it is asked for.
         matrix: its tiles in memory.
     """
 
     version: int
+    stamp: int
     table: Callable[[], Any]
     matrix: TileMatrix
 
@@ -106,6 +108,7 @@ class LanceStore:
         self._snapshot: _Snapshot | None = None
         self._loading = threading.Lock()
         self._kept: KeptScenes | None = None
+        self._stamps = (0, 0)
         if not must_exist or self._unchanged() is None:
             _ = self._tiles, self._scenes  # damage is told at once
 
@@ -149,13 +152,25 @@ class LanceStore:
         return kept
 
     def _unchanged(self) -> KeptScenes | None:
+        stamps = self._stamp("tiles"), self._stamp("scenes")
         state = self._state()
-        if self._kept is not None and self._kept.state == state:
+        if self._kept is not None and self._kept.state == state and self._stamps == stamps:
             return self._kept
+        self._forget(stamps)
         return KeptScenes.read(self._folder, state=state)
 
     def _state(self) -> str:
         return f"{self._dim} {self._code_length} {self._version('tiles')} {self._version('scenes')}"
+
+    def _forget(self, stamps: tuple[int, int]) -> None:
+        """Tables that are held may be of an index that was made anew since: they are opened again."""
+        if self._stamps != stamps:
+            for name in ("_tiles", "_scenes"):
+                self.__dict__.pop(name, None)
+        self._stamps = stamps
+
+    def _stamp(self, name: str) -> int:
+        return newest_stamp(self._folder / f"{name}.lance")
 
     def _version(self, name: str) -> int:
         """Of a table: from its files' names where these tell."""
@@ -334,13 +349,13 @@ class LanceStore:
 
     def _latest_snapshot(self) -> _Snapshot:
         with self._loading:  # who comes second waits, rather than load the same again
-            version = self.version
-            if self._snapshot is None or self._snapshot.version != version:
+            version, stamp = self.version, self._stamp("tiles")
+            if self._snapshot is None or (self._snapshot.version, self._snapshot.stamp) != (version, stamp):
                 self._snapshot = None  # memory need not hold both
-                self._snapshot = self._guard(lambda: self._read(version))
+                self._snapshot = self._guard(lambda: self._read(version, stamp))
             return self._snapshot
 
-    def _read(self, version: int) -> _Snapshot:
+    def _read(self, version: int, stamp: int) -> _Snapshot:
         @cache
         def table() -> Any:
             held = self._database().open_table("tiles")
@@ -349,11 +364,11 @@ class LanceStore:
 
         precision = choose_precision(n=len(self), dim=self._dim, memory_bytes=self._memory_bytes)
         if precision is None:
-            return _Snapshot(version, table, self._on_disk(table()))
+            return _Snapshot(version, stamp, table, self._on_disk(table()))
         matrix = open_cached(table, folder=self._folder, version=version, precision=precision)
         if precision == "float16":
             matrix = replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")))
-        return _Snapshot(version, table, matrix)
+        return _Snapshot(version, stamp, table, matrix)
 
     def _on_disk(self, table: Any) -> NearestTiles:
         check = read_check(self._folder)

@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from rsitr.service.errors import BusyError, RateError
 from rsitr.service.metrics import Metrics
 
-__all__ = ["RateLimit", "Workers"]
+__all__ = ["RateLimit", "Workers", "too_often"]
 
 Result = TypeVar("Result")
 
@@ -87,7 +87,10 @@ class RateLimit:
         tokens, since = self._buckets.get(client, (self._burst, now))
         tokens = min(self._burst, tokens + (now - since) * self._per_s)
         if tokens < 1.0:
-            raise RateError(
-                f"more than {self._per_s:g} requests per second; try again in {(1 - tokens) / self._per_s:.1f} s"
-            )
+            raise too_often(self._per_s, wait_s=(1 - tokens) / self._per_s)
         self._buckets[client] = (tokens - 1.0, now)
+
+
+def too_often(per_s: float, *, wait_s: float) -> RateError:
+    """What a client is told that makes too many requests."""
+    return RateError(f"more than {per_s:g} requests per second; try again in {wait_s:.1f} s")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -37,21 +38,23 @@ PLAIN = {
 """Where the framework gives no more than the name of the status."""
 
 
-def create_app(settings: ServiceSettings, *, index: Index | None = None) -> FastAPI:
+def create_app(settings: ServiceSettings, *, index: Index | None = None, common: Path | None = None) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         settings: what it is told.
         index: an open index in place of `settings.index`, e.g. with a model of one's own.
+        common: a folder that all processes of the service have in common, where there are several.
 
     Raises:
-        ConfigError: it would be open to other machines without keys, or the keys cannot be read.
+        ConfigError: it would be open to other machines without keys, the keys cannot be read, or Redis is to be
+            used and its package is not installed.
         StoreError: the index is missing or damaged.
     """
     keys = require_keys(settings)
     opened = index or Index.open(settings.index, model=settings.model, device=settings.device, root=settings.root)
     metrics = Metrics()
-    engine = Engine(settings, index=opened, metrics=metrics)
+    engine = Engine(settings, index=opened, metrics=metrics, common=common)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -59,6 +62,7 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
         yield
         LOG.info("stopping")
         engine.close()
+        await engine.common.close()
 
     app = FastAPI(
         title="rsitr",
@@ -79,7 +83,7 @@ def create_app(settings: ServiceSettings, *, index: Index | None = None) -> Fast
     ):
         app.include_router(router)
     _handle_errors(app, engine)
-    app.add_middleware(Guard, settings=settings, keys=keys, metrics=metrics)
+    app.add_middleware(Guard, keys=keys, engine=engine)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

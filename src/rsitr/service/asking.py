@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rsitr.errors import QueryError
+from rsitr.errors import MissingError, QueryError
 from rsitr.geo import area_from_geojson
 from rsitr.search import Mark, Part, Query, RankingSettings, check_filter, make_query, parse_bbox, parse_day, parse_gsd
 from rsitr.service.schemas import MarkBody, PartBody, RankingBody, SearchBody, SearchParams
 from rsitr.service.settings import ServiceSettings
 from rsitr.types import Area, BBox, ImageArray, TileFilter
 
-__all__ = ["Asked", "body_of", "check_area", "read_filter", "read_marks", "read_query", "read_search"]
+__all__ = ["Asked", "body_of", "check_area", "no_picture", "read_filter", "read_marks", "read_query", "read_search"]
 
 MOST_POSITIONS = 10_000
 """Corners of an area: an outline of so many is drawn finer than tiles are large."""
@@ -48,6 +48,11 @@ class Asked:
 
 Pictures = Callable[[str], ImageArray]
 """Gives an uploaded picture by its id; MissingError where there is none."""
+
+
+def no_picture(name: str) -> ImageArray:
+    """Where none can be named."""
+    raise MissingError(f"there is no picture {name!r} here")
 
 
 def read_search(

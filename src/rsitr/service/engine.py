@@ -7,23 +7,27 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from rsitr.catalogue import CATALOGUE
-from rsitr.errors import RsitrError
+from rsitr.errors import MissingError, RsitrError, StoreError
 from rsitr.formats import Place
+from rsitr.index.manifest import MANIFEST
 from rsitr.search import Index, Mark, SearchResult, WordlessEncoder
 from rsitr.service.admission import Workers
 from rsitr.service.asking import Asked
 from rsitr.service.batching import RememberingEncoder, TextQueue
 from rsitr.service.catalogue import Catalogue
+from rsitr.service.common import Common
 from rsitr.service.errors import WarmingError
 from rsitr.service.logs import LOG
 from rsitr.service.metrics import Metrics
 from rsitr.service.rendering import ByteCache
+from rsitr.service.schemas import SearchBody
 from rsitr.service.settings import ServiceSettings
-from rsitr.service.uploads import PictureStore
-from rsitr.types import Encoder
+from rsitr.service.uploads import MISSING
+from rsitr.types import Encoder, ImageArray
 
 __all__ = ["WARMING", "Engine", "Found", "wait_until_ready"]
 
@@ -31,6 +35,7 @@ Result = TypeVar("Result")
 
 PICTURE_THREADS = 2
 PICTURE_QUEUE = 256
+LOOK_S = 1.0  # an index that was made anew is noticed so much later at most
 WARM_WORDS = "an aerial picture"
 EXAMPLES = 8  # tiles to begin with, where no words can be searched for
 WARMING = "rsitr-warming"
@@ -49,16 +54,21 @@ class Found:
 class Engine:
     """Everything that lives as long as the service does."""
 
-    def __init__(self, settings: ServiceSettings, *, index: Index, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: ServiceSettings, *, index: Index, metrics: Metrics, common: Path | None = None
+    ) -> None:
         self.settings = settings
         self.index = index
         self.metrics = metrics
         self.catalogue = Catalogue(index)
-        self.pictures = PictureStore(limit=settings.max_pictures, expiry_s=settings.picture_expiry_s)
+        self._manifest = _look_at(index)
+        self._next_look = 0.0
+        self.common = Common(settings, folder=common)
         self.rendered = ByteCache(settings.cache_bytes)
         self.status: Literal["ready", "warming", "failed"] = "warming"
         self.detail = "the model is being loaded"
         self.started = time.monotonic()
+        self.is_draining = False  # told to stop: load balancers should look elsewhere
         self._texts: TextQueue | None = None
         self._searches = Workers("search", threads=settings.workers, limit=settings.queue_size, metrics=metrics)
         self._renders = Workers("pictures", threads=PICTURE_THREADS, limit=PICTURE_QUEUE, metrics=metrics)
@@ -69,7 +79,9 @@ class Engine:
         self.examples: tuple[str, ...] = ()
 
     def start(self) -> None:
-        """Load the model in a thread of its own; until it is there, searches are answered 503."""
+        """Load the model in a thread of its own; until it is there, searches are answered 503. Once is enough."""
+        if self._warming is not None:
+            return
         self._warming = threading.Thread(target=self._warm, name=WARMING, daemon=True)
         self._warming.start()
 
@@ -86,6 +98,45 @@ class Engine:
         if self.status != "ready":
             raise WarmingError(f"searches cannot be answered yet: {self.detail}")
 
+    async def keep_up(self) -> None:
+        """Take up an index that was made anew in the same folder, with its model if that is another one."""
+        if self.status == "warming" or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_S
+        seen = await asyncio.to_thread(_look_at, self.index)
+        if seen is not None and seen != self._manifest:
+            self._manifest = seen
+            await asyncio.to_thread(self._reopen)
+
+    def _reopen(self) -> None:
+        settings, known = self.settings, self.index
+        try:
+            found = Index.open(known.path, model=settings.model, device=settings.device, root=settings.root)
+        except StoreError as error:  # until it is all there, what is in memory answers
+            self._manifest = None
+            LOG.warning("the index is being made anew", extra={"fields": {"detail": str(error)}})
+            return
+        is_same = self.status == "ready" and found.model.fingerprint == known.model.fingerprint
+        self.index = found.with_encoder(known.encoder) if is_same else found
+        self.catalogue = Catalogue(self.index)
+        LOG.info("the index was made anew", extra={"fields": {"tiles": len(found), "model": found.model.name}})
+        if not is_same:
+            self.status, self.detail = "warming", "the model of an index that was made anew is being loaded"
+            self.metrics.ready.set(0)
+            self._warming = None
+            self.start()
+
+    async def pictures_of(self, body: SearchBody) -> Callable[[str], ImageArray]:
+        """The uploaded pictures that a search names; what is given raises MissingError for one that is not there."""
+        found = await self.common.find_pictures(body.picture_names)
+
+        def give(name: str) -> ImageArray:
+            if name not in found:
+                raise MissingError(MISSING)
+            return found[name]
+
+        return give
+
     async def search(self, asked: Asked, show: Callable[[Found], Result]) -> Result:
         """Answer a search, and show the answer, in a worker.
 
@@ -93,6 +144,7 @@ class Engine:
             WarmingError, BusyError: not now.
             QueryError, StoreError: as `Index.answer`.
         """
+        await self.keep_up()
         self.require_ready()
         with self._searches.admit():
             await self._prepare(asked.words)
@@ -100,6 +152,7 @@ class Engine:
 
     async def learn(self, words: Sequence[str], action: Callable[[Index], Result]) -> Result:
         """Do something with the index that needs the model, and texts encoded. Raises as `search`."""
+        await self.keep_up()
         self.require_ready()
         with self._searches.admit():
             await self._prepare(words)
@@ -111,6 +164,7 @@ class Engine:
         Raises:
             BusyError: too much waits.
         """
+        await self.keep_up()
         with self._renders.admit():
             return await self._renders.run(action)
 
@@ -152,12 +206,26 @@ class Engine:
             self.status, self.detail = "failed", "loading the model met a fault of rsitr; the log has more"
             LOG.exception("loading the model met a fault")
             return
-        self._texts = TextQueue(encoder, batch=self.settings.encode_batch, metrics=self.metrics)
+        before, self._texts = (
+            self._texts,
+            TextQueue(encoder, batch=self.settings.encode_batch, metrics=self.metrics),
+        )
+        if before is not None:
+            before.close()
         self.index = index
         self.metrics.tiles.set(len(index))
         self.metrics.ready.set(1)
         self.status, self.detail = "ready", ""
         LOG.info("ready", extra={"fields": {"warming_s": round(time.monotonic() - started, 2), "tiles": len(index)}})
+
+
+def _look_at(index: Index) -> tuple[int, int, int] | None:
+    """What is another one once an index was made anew: of the file that records what it is made of."""
+    try:
+        about = (index.path / MANIFEST).stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size
 
 
 async def wait_until_ready(engine: Engine, *, timeout_s: float = 60.0) -> None:

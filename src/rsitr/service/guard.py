@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rsitr.errors import RsitrError
-from rsitr.service.admission import RateLimit
+from rsitr.service.engine import Engine
 from rsitr.service.errors import (
     ForbiddenError,
     KeyRequiredError,
@@ -27,15 +27,14 @@ from rsitr.service.errors import (
 )
 from rsitr.service.keys import Key, KeyRing
 from rsitr.service.logs import LOG
-from rsitr.service.metrics import Metrics
-from rsitr.service.settings import ServiceSettings
 
 __all__ = ["SECURITY_HEADERS", "UPLOAD_PATH", "Guard", "error_headers"]
 
 UPLOAD_PATH = "/api/pictures"
 AREA_PATH = "/api/areas"
 EMBED_PATH = "/embed"
-OPEN_PATHS = frozenset({"/", EMBED_PATH, "/favicon.ico", "/api/health", "/api/openapi.json"})
+STATE_PATHS = frozenset({"/api/health", "/api/live", "/api/ready"})  # asked often, by machines: at any rate
+OPEN_PATHS = frozenset({"/", EMBED_PATH, "/favicon.ico", "/api/openapi.json", *STATE_PATHS})
 OPEN_PREFIX = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -73,11 +72,13 @@ def error_headers(status: int) -> dict[str, str]:
 class Guard:
     """Request ids, keys, rates, sizes, security headers, counters and the log of requests, as ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, settings: ServiceSettings, keys: KeyRing, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, keys: KeyRing, engine: Engine) -> None:
+        settings = engine.settings
         self._app = app
         self._settings = settings
         self._keys = keys
-        self._metrics = metrics
+        self._metrics = engine.metrics
+        self._engine = engine
         self._headers = dict(SECURITY_HEADERS)
         origin = settings.background_origin
         if origin is not None:  # the one other site that the page may ask for pictures
@@ -89,7 +90,6 @@ class Guard:
         self._embedded["Content-Security-Policy"] = self._headers["Content-Security-Policy"].replace(
             "frame-ancestors 'none'", f"frame-ancestors {' '.join(settings.embed_origins)}"
         )
-        self._rates = RateLimit(per_s=settings.rate_per_s, burst=settings.rate_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -98,11 +98,17 @@ class Guard:
             return
         is_embedded = scope["path"] == EMBED_PATH and bool(self._settings.embed_origins)
         headers = self._embedded if is_embedded else self._headers
-        exchange = _Exchange(scope, send, headers=headers, shared=bool(self._settings.cors_origins))
+        exchange = _Exchange(
+            scope,
+            send,
+            headers=headers,
+            shared=bool(self._settings.cors_origins),
+            ends=lambda: self._engine.is_draining,
+        )
         # What answers to GET answers to HEAD; the server must go on knowing that it is one, and sends no body.
         served = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
-            self._admit(scope, exchange)
+            await self._admit(scope, exchange)
             await self._app(served, _bounded(receive, limit=self._limit(scope["path"])), exchange.send)
         except RsitrError as error:
             await exchange.fail(status_of(error), str(error), title=title_of(error))
@@ -112,7 +118,7 @@ class Guard:
         finally:
             self._count(served, exchange, method=scope["method"])
 
-    def _admit(self, scope: Scope, exchange: _Exchange) -> None:
+    async def _admit(self, scope: Scope, exchange: _Exchange) -> None:
         """Raises an error whose status is the answer, unless the request may go on."""
         headers = Headers(scope=scope)
         self._check_host(headers)
@@ -122,10 +128,10 @@ class Guard:
         if self._keys and not is_open:
             key = self._find_key(headers)
         exchange.key = key
-        if path != "/api/health" and not path.startswith(OPEN_PREFIX):
+        if path not in STATE_PATHS and not path.startswith(OPEN_PREFIX):
             client = scope["client"][0] if scope.get("client") else "unknown"
             try:
-                self._rates.check(key.sha256 if key else client)
+                await self._engine.common.check_rate(key.sha256 if key else client)
             except RateError:
                 self._metrics.refused.labels("rate").inc()
                 raise
@@ -195,7 +201,9 @@ class Guard:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, *, headers: Mapping[str, str], shared: bool) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, *, headers: Mapping[str, str], shared: bool, ends: Callable[[], bool]
+    ) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
         self.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = self.request_id
@@ -205,6 +213,7 @@ class _Exchange:
         self._send = send
         self._headers = headers
         self._shared = shared
+        self._ends = ends
         self._is_head = scope["method"] == "HEAD"
 
     async def send(self, message: Message) -> None:
@@ -218,6 +227,8 @@ class _Exchange:
             if self._shared:
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
             headers.setdefault("Cache-Control", "no-store")
+            if self._ends():  # asked now, not when the request came: the client is not to use this connection again
+                headers["Connection"] = "close"
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

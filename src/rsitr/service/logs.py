@@ -16,6 +16,11 @@ LOG = logging.getLogger("rsitr.service")
 class JsonFormatter(logging.Formatter):
     """A record as one line; what is passed as `extra={"fields": {...}}` stands beside the message."""
 
+    def __init__(self, *, process: int | None = None) -> None:
+        """Of which process of a service of several it tells, if it is one."""
+        super().__init__()
+        self._about = {} if process is None else {"process": process}
+
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         when = datetime.datetime.fromtimestamp(record.created, tz=datetime.UTC)
@@ -23,6 +28,7 @@ class JsonFormatter(logging.Formatter):
             "time": when.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
+            **self._about,
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
@@ -30,10 +36,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def set_up_logging(level: str) -> None:
-    """Send the service's and the server's records to standard error."""
+def set_up_logging(level: str, *, process: int | None = None) -> None:
+    """Send the service's and the server's records to standard error; of several processes each tells its number."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(process=process))
     for name in ("rsitr.service", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]

@@ -41,6 +41,7 @@ __all__ = [
     "Problem",
     "ProblemReply",
     "QueryReply",
+    "ReadyReply",
     "ReviewReply",
     "ReviewsReply",
     "SavedReply",
@@ -97,10 +98,28 @@ class HealthIndex:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadyReply:
+    """Whether requests should be sent here, in a word for a person; the status of the answer says it to a program."""
+
+    ready: bool
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class HealthReply:
-    """Whether searches are answered, and by what."""
+    """Whether searches are answered, and by what.
+
+    Attributes:
+        draining: whether it was told to stop, and still answers until load balancers have seen that.
+        common: what has uploaded pictures and rates in common: this process (`memory`), the processes of this service
+            (`folder`), or all that use the same Redis; where that is gone, the service goes on without it.
+        pid: of the process that answers.
+    """
 
     status: Literal["ready", "warming", "failed"]
+    draining: bool
+    common: Literal["memory", "folder", "redis", "redis is gone"]
+    pid: int
     detail: str
     version: str
     model: ModelReply

@@ -138,6 +138,11 @@ class SearchBody(QuestionBody):
     ranking: RankingBody = RankingBody()
     explain: bool = Field(default=False, description="Tell what each stage of ranking said.")
 
+    @property
+    def picture_names(self) -> list[str]:
+        """Ids of all uploaded pictures that it names."""
+        return [*self.pictures, *(part.value for part in self.parts if part.kind == "picture")]
+
 
 class HeatBody(_Body):
     """A search, and what of the world a map shows."""

@@ -43,10 +43,12 @@ class ServiceSettings(BaseSettings):
             on this machine under a name of their own (DNS rebinding).
         trusted_proxies: addresses or networks of reverse proxies, whose X-Forwarded-For names the client that counts
             for the rate; nobody else's is heeded.
-        workers: searches that run at the same time.
+        processes: that serve, each with a model and an index of its own in memory; more than one are supervised.
+        workers: searches that run at the same time, in each process; unless it is set, the processes share the cores.
         queue_size: searches that may wait or run; more are answered 503.
         encode_batch: texts that are encoded at once.
-        rate_per_s: requests per second that one client may make in the long run; 0: any number.
+        rate_per_s: requests per second that one client may make in the long run; 0: any number. Without Redis, each
+            process admits its share of it.
         rate_burst: requests that it may make at once.
         max_k: hits at most.
         max_candidates: tiles that later stages of ranking look at, at most.
@@ -56,9 +58,15 @@ class ServiceSettings(BaseSettings):
         max_upload_bytes: of a picture.
         max_upload_px: pixels of a picture.
         max_pictures: uploaded pictures that are kept.
+        picture_bytes: memory for them, reduced as they are kept.
         picture_expiry_s: how long they are kept.
         cache_bytes: memory for rendered pictures of tiles and scenes.
+        drain_s: told to stop, the service first answers for so long as before, while `/api/ready` says 503: as long as
+            a load balancer needs to see that.
         shutdown_s: what is under way may take so long when the service is told to stop.
+        redis_url: of a Redis that several hosts have in common, `redis://HOST:6379/0`: uploaded pictures and rates are
+            kept there.
+        redis_prefix: what all names there begin with; of services of their own, each has another.
         background_url: address of map tiles to lie under the scenes on the page, with {z}, {x} and {y} in it; where it
             is set, this is the one other host that the page may ask.
         background_credit: whom the page names for them.
@@ -81,6 +89,7 @@ class ServiceSettings(BaseSettings):
     embed_origins: Listed = ()
     allowed_hosts: Listed = ()
     trusted_proxies: Listed = ()
+    processes: int = Field(default=1, ge=1, le=64)
     workers: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256)
     queue_size: int = Field(default=128, ge=1)
     encode_batch: int = Field(default=64, ge=1)
@@ -94,9 +103,13 @@ class ServiceSettings(BaseSettings):
     max_upload_bytes: int = Field(default=16 * MIB, ge=1024)
     max_upload_px: int = Field(default=40_000_000, ge=1024)
     max_pictures: int = Field(default=128, ge=1)
+    picture_bytes: int = Field(default=128 * MIB, ge=16 * MIB)
     picture_expiry_s: float = Field(default=3600.0, gt=0, allow_inf_nan=False)
     cache_bytes: int = Field(default=64 * MIB, ge=0)
+    drain_s: float = Field(default=0.0, ge=0, le=3600)
     shutdown_s: int = Field(default=10, ge=0)
+    redis_url: str | None = Field(default=None, repr=False)  # it may hold a password
+    redis_prefix: str = Field(default="rsitr:", min_length=1, max_length=64)
     background_url: str | None = None
     background_credit: str = Field(default="", max_length=200)
     suggestions: Listed = (
@@ -131,6 +144,15 @@ class ServiceSettings(BaseSettings):
                 raise ValueError(f"sites are like https://maps.example.org, not {origin!r}")
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str | None) -> str | None:
+        if not value or not value.strip():
+            return None
+        if urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("must be like redis://host:6379/0, rediss://host:6379/0 or unix:///run/redis.sock")
+        return value
+
     @field_validator("background_url")
     @classmethod
     def _are_tiles(cls, value: str | None) -> str | None:
@@ -154,6 +176,12 @@ class ServiceSettings(BaseSettings):
     def is_local(self) -> bool:
         """Whether only this machine can reach the service."""
         return self.host in {"127.0.0.1", "localhost", "::1"}
+
+    def share(self) -> ServiceSettings:
+        """What each of its processes is told: unless set, `workers` is its share of the cores."""
+        if self.processes == 1 or "workers" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"workers": max(1, (os.cpu_count() or 1) // self.processes)})
 
 
 def load_settings(**given: Any) -> ServiceSettings:

@@ -71,7 +71,7 @@ async def post_detector(engine: EngineOf, body: DetectorBody) -> Response:
     """Learn a detector from a search and marks of its hits; marks of one of the same name are added to."""
     if body.search.marks or body.search.detector:
         raise ForbiddenError("a detector learns from a plain search: leave marks and detector out of `search`")
-    query = read_query(body.search, pictures=engine.pictures.get)
+    query = read_query(body.search, pictures=await engine.pictures_of(body.search))
     marks = read_marks(body.marks)
 
     def make(index: Index) -> DetectorReply:

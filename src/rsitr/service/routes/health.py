@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -10,12 +11,14 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from rsitr.search import THRESHOLD
-from rsitr.service.replies import HealthReply, IndexReply
+from rsitr.service.engine import Engine
+from rsitr.service.replies import HealthReply, IndexReply, ReadyReply
 from rsitr.service.routes.wiring import EngineOf, can_write, errors_of, json_response
 from rsitr.version import __version__
 
 __all__ = ["health"]
 
+FAILED = "the model cannot be loaded; the log tells why"
 PACKAGES = ("fastapi", "lancedb", "numpy", "rasterio", "torch", "uvicorn")
 
 health = APIRouter(tags=["service"])
@@ -23,13 +26,16 @@ health = APIRouter(tags=["service"])
 
 @health.get("/api/health", response_model=HealthReply, responses=errors_of(503))
 async def get_health(engine: EngineOf) -> Response:
-    """Whether searches are answered, and by what. Needs no key; status 503 where the model cannot be loaded."""
+    """Whether searches are answered, and by what, for people. Needs no key; load balancers ask `/api/ready`."""
     n_tiles, n_scenes = await engine.render(lambda: (len(engine.index), len(engine.catalogue.scenes())))
     engine.metrics.tiles.set(n_tiles)
     model = engine.index.model
     content = {
         "status": engine.status,
-        "detail": "the model cannot be loaded; the log tells why" if engine.status == "failed" else engine.detail,
+        "detail": FAILED if engine.status == "failed" else engine.detail,
+        "draining": engine.is_draining,
+        "common": await engine.common.where(),
+        "pid": os.getpid(),
         "version": __version__,
         "model": {
             "name": model.name,
@@ -42,6 +48,33 @@ async def get_health(engine: EngineOf) -> Response:
         "versions": _versions(),
     }
     return json_response(content)
+
+
+@health.get("/api/live", response_model=ReadyReply, responses=errors_of())
+async def get_live(engine: EngineOf) -> Response:
+    """Whether the process is alive: status 200, always and at once. If it is not answered, start the process anew."""
+    return json_response({"ready": _is_ready(engine), "detail": _say_state(engine)})
+
+
+@health.get(
+    "/api/ready",
+    response_model=ReadyReply,
+    responses={**errors_of(), 503: {"model": ReadyReply, "description": "Not now"}},
+)
+async def get_ready(engine: EngineOf) -> Response:
+    """Whether requests should be sent here: status 200, else 503. Needs no key, and does no work."""
+    is_ready = _is_ready(engine)
+    return json_response({"ready": is_ready, "detail": _say_state(engine)}, status=200 if is_ready else 503)
+
+
+def _is_ready(engine: Engine) -> bool:
+    return engine.status == "ready" and not engine.is_draining
+
+
+def _say_state(engine: Engine) -> str:
+    if engine.is_draining:
+        return "the service was told to stop"
+    return FAILED if engine.status == "failed" else engine.detail
 
 
 @health.get("/api/index", response_model=IndexReply, responses=errors_of(503))

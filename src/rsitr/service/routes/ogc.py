@@ -114,7 +114,7 @@ async def get_ogc_found(request: Request, engine: EngineOf, params: Annotated[Fo
         told = {"state": answer.state, "message": engine.index.say_result(found.result)}
         return _page(links, "search", params, shown, n_matched=len(every), **told)
 
-    return await engine.search(_read_found(params, engine), show)
+    return await engine.search(await _read_found(params, engine), show)
 
 
 @ogc.get(f"{OGC}/collections/scenes/items/{{feature}}", response_class=Response, responses=FEATURES)
@@ -157,7 +157,7 @@ def _page(
     return json_response(shown, media_type=GEOJSON)
 
 
-def _read_found(params: FoundParams, engine: Engine) -> Asked:
+async def _read_found(params: FoundParams, engine: Engine) -> Asked:
     since, until = (None, None) if params.datetime is None else parse_interval(params.datetime)
     asked = SearchParams.model_validate(
         {
@@ -170,4 +170,4 @@ def _read_found(params: FoundParams, engine: Engine) -> Asked:
     )
     where = read_limits(bbox=params.bbox, interval=None)
     body = body_of(asked).model_copy(update={"bbox": where.bbox and list(where.bbox)})
-    return read_search(body, settings=engine.settings, pictures=engine.pictures.get)
+    return read_search(body, settings=engine.settings, pictures=await engine.pictures_of(body))

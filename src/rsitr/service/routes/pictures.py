@@ -41,7 +41,7 @@ FORM = {
 async def post_picture(request: Request, engine: EngineOf) -> Response:
     """Send a picture (JPEG, PNG or WebP), as the body or as the field `file` of a form.
 
-    It is kept in memory for a while, reduced to what the model can see, and named in searches by its id.
+    It is kept for a while, reduced to what the model can see, and named in searches by its id.
     """
     settings = engine.settings
     content = await _content(request)
@@ -51,7 +51,7 @@ async def post_picture(request: Request, engine: EngineOf) -> Response:
     upload = await engine.render(lambda: decode_upload(content, max_px=settings.max_upload_px, keep_px=keep_px))
     return json_response(
         {
-            "picture": engine.pictures.put(upload.image),
+            "picture": await engine.common.keep_picture(upload.image),
             "width": upload.size_px[0],
             "height": upload.size_px[1],
             "expires_s": settings.picture_expiry_s,

@@ -17,7 +17,7 @@ from rsitr.search import (
     rename_saved,
     save_search,
 )
-from rsitr.service.asking import read_search
+from rsitr.service.asking import no_picture, read_search
 from rsitr.service.engine import Engine
 from rsitr.service.replies import SavedReply, SavedSearchesReply
 from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
@@ -115,7 +115,7 @@ def _read(body: SearchBody, engine: Engine) -> KeptSearch:
         raise QueryError(
             "a saved search is ranked as usual: leave out ranking, timeline and explain, and give them when it is made"
         )
-    asked = read_search(body, settings=engine.settings, pictures=engine.pictures.get)
+    asked = read_search(body, settings=engine.settings, pictures=no_picture)
     marks = [(mark.tile, mark.right) for mark in asked.marks]
     return KeptSearch.of(asked.query, marks=marks, threshold=asked.threshold, places=asked.places)
 

@@ -52,7 +52,7 @@ async def get_search(request: Request, engine: EngineOf, params: Annotated[Searc
 async def post_heat(engine: EngineOf, body: HeatBody) -> Response:
     """How well every tile in view fits a search; where tiles are small on the map, joined in hexagons."""
     plainly = body.search.model_copy(update={"k": 1, "places": False, "timeline": False, "explain": False})
-    asked = read_search(plainly, settings=engine.settings, pictures=engine.pictures.get)
+    asked = read_search(plainly, settings=engine.settings, pictures=await engine.pictures_of(plainly))
     west, south, east, north = body.view
 
     def show(found: Found) -> Response:
@@ -63,7 +63,7 @@ async def post_heat(engine: EngineOf, body: HeatBody) -> Response:
 
 
 async def _answer(engine: Engine, body: SearchBody, *, form: Form) -> Response:
-    asked = read_search(body, settings=engine.settings, pictures=engine.pictures.get)
+    asked = read_search(body, settings=engine.settings, pictures=await engine.pictures_of(body))
     return await engine.search(asked, lambda found: _show(engine, asked, found, form=form))
 
 

@@ -185,7 +185,7 @@ async def _find(engine: Engine, links: Links, wanted: _Wanted) -> _Page:
     if wanted.words is None:
         return await engine.render(lambda: _browse(engine, links, wanted))
     body = SearchBody(text=wanted.words, k=min(MOST_FOUND, engine.settings.max_k), places=False)
-    asked = read_search(body, settings=engine.settings, pictures=engine.pictures.get, where=wanted.where)
+    asked = read_search(body, settings=engine.settings, pictures=await engine.pictures_of(body), where=wanted.where)
     return await engine.search(asked, lambda found: _show_found(engine, links, wanted, found))
 
 
