@@ -16,7 +16,7 @@ import resource, numpy as np
 from rsitr.training.memory import keep_freed_memory
 print(KEEP and keep_freed_memory())
 def touch():
-    np.ones(2**25)
+    np.ones(2**23)
 for _ in range(3):
     touch()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -44,7 +44,7 @@ def test_blocks_that_are_freed_need_no_new_pages() -> None:
     said, kept = run(keep=True)
     plain = run(keep=False)[1]
     assert said == "True"
-    # Ten blocks of 256 MB: without it, every one has its pages given and zeroed anew.
+    # Ten blocks of 64 MB: without it, every one has its pages given and zeroed anew.
     assert int(kept) < 0.1 * int(plain)
 
 
