@@ -18,7 +18,7 @@ from rsitr.service.server import LINGER_S
 from rsitr.service.settings import ServiceSettings
 from rsitr.service.supervisor import LEAVE_S, Supervisor
 
-__all__ = ["run_processes"]
+__all__ = ["make_environment", "run_processes"]
 
 COMMAND = (sys.executable, "-P", "-m", "rsitr.service.member")
 """Of one process; nothing is imported from the folder that the service was started in."""
