@@ -116,11 +116,13 @@ class Engine:
             self._manifest = None
             LOG.warning("the index is being made anew", extra={"fields": {"detail": str(error)}})
             return
-        is_same = self.status == "ready" and found.model.fingerprint == known.model.fingerprint
+        is_same = self.status == "ready" and self.knows_words and found.model.fingerprint == known.model.fingerprint
         self.index = found.with_encoder(known.encoder) if is_same else found
         self.catalogue = Catalogue(self.index)
         LOG.info("the index was made anew", extra={"fields": {"tiles": len(found), "model": found.model.name}})
-        if not is_same:
+        if is_same:
+            self.suggestions = self._offer(self.index)
+        else:
             self.status, self.detail = "warming", "the model of an index that was made anew is being loaded"
             self.metrics.ready.set(0)
             self._warming = None
@@ -180,6 +182,11 @@ class Engine:
         self.metrics.search_seconds.observe(took_s)
         return Found(result, places, took_s)
 
+    def _offer(self, index: Index) -> tuple[str, ...]:
+        """Words to begin with: nothing is offered that this very index denies."""
+        offered = self.settings.suggestions if self.knows_words else ()
+        return tuple(words for words in offered if index.search(words, k=1).matches)
+
     def _warm(self) -> None:
         started = time.monotonic()
         try:
@@ -195,9 +202,7 @@ class Engine:
                 found = index.search(WARM_WORDS, k=1) if self.knows_words else index.search(like=self.examples[0], k=1)
                 found.places()
                 index.refine(found.query, [Mark(found.hits[0].tile.tile, True)])
-            # Nothing is offered that this very index denies.
-            offered = self.suggestions if self.knows_words else ()
-            self.suggestions = tuple(words for words in offered if index.search(words, k=1).matches)
+            self.suggestions = self._offer(index)
         except RsitrError as error:
             self.status, self.detail = "failed", str(error)
             LOG.error("the model cannot be loaded", extra={"fields": {"detail": str(error)}})
@@ -206,10 +211,8 @@ class Engine:
             self.status, self.detail = "failed", "loading the model met a fault of rsitr; the log has more"
             LOG.exception("loading the model met a fault")
             return
-        before, self._texts = (
-            self._texts,
-            TextQueue(encoder, batch=self.settings.encode_batch, metrics=self.metrics),
-        )
+        before = self._texts
+        self._texts = TextQueue(encoder, batch=self.settings.encode_batch, metrics=self.metrics)
         if before is not None:
             before.close()
         self.index = index

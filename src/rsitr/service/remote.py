@@ -37,14 +37,15 @@ return '0'
 
 KEEP = """
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000000 + time[2]
 local prefix, name, expiry, limit, most = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
   redis.call('ZREM', KEYS[1], old)
   redis.call('HDEL', KEYS[2], old)
 end
 redis.call('SET', prefix .. name, ARGV[3], 'PX', expiry)
-redis.call('ZADD', KEYS[1], now + expiry, name)
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+redis.call('ZADD', KEYS[1], math.max(now + 1000 * expiry, (tonumber(last) or 0) + 1), name)
 redis.call('HSET', KEYS[2], name, #ARGV[3])
 local total = 0
 for _, size in ipairs(redis.call('HVALS', KEYS[2])) do total = total + size end

@@ -153,7 +153,7 @@ class PictureFolder:
         except OSError as error:
             raise StoreError(f"pictures cannot be kept ({error.strerror or error})") from error
         write_file(self._folder / name, pack_picture(image), error=StoreError)
-        self._make_room()
+        self._make_room(name)
         return name
 
     def get(self, name: str) -> ImageArray:
@@ -170,8 +170,9 @@ class PictureFolder:
             pass
         raise MissingError(MISSING)
 
-    def _make_room(self) -> None:
-        kept = self._kept()
+    def _make_room(self, newest: str) -> None:
+        # Files of the same few milliseconds have the same time: what has just come is not to go for that.
+        kept = sorted(self._kept(), key=lambda one: one[2].name == newest)
         total = sum(size for _, size, _ in kept)
         for number, (age_s, size, path) in enumerate(kept):
             if age_s <= self._expiry_s and len(kept) - number <= self._limit and total <= self._most_bytes:

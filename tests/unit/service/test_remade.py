@@ -37,6 +37,13 @@ def found(url: str, words: str) -> list[str]:
     return [hit["scene"] for hit in answer.json()["hits"]] if answer.is_success else [answer.text]
 
 
+def offered(url: str) -> list[str]:
+    import httpx
+
+    found: list[str] = httpx.get(f"{url}/api/index").json()["suggestions"]
+    return found
+
+
 def until(is_so: Callable[[], bool], timeout_s: float = 30.0) -> None:
     end = time.monotonic() + timeout_s
     while not is_so():
@@ -63,10 +70,12 @@ def test_a_store_notices_with_as_many_commits_as_before(tmp_path: Path) -> None:
 def test_a_service_answers_from_what_is_there_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = ColourEncoder(image_size_px=64)
     path = make(tmp_path, encoder, "red", "green")
-    with run_app(create_app(ServiceSettings(index=path, rate_per_s=0), index=Index.open(path, encoder=encoder))) as url:
-        assert found(url, "red") == ["red.png"]
+    settings = ServiceSettings(index=path, rate_per_s=0, suggestions=("a red roof", "a blue pond"))
+    with run_app(create_app(settings, index=Index.open(path, encoder=encoder))) as url:
+        assert (found(url, "red"), offered(url)) == (["red.png"], ["a red roof"])
         make(tmp_path, encoder, "blue", "yellow")
         until(lambda: found(url, "blue") == ["blue.png"])
+        until(lambda: offered(url) == ["a blue pond"])  # nothing is offered that this very index denies
         # By another model, whose vectors mean something else: it is loaded, and nothing is answered until it is.
         other = ColourEncoder(name="other", fingerprint="07he2" * 8, image_size_px=64)
         other.encode_texts = lambda texts, **_: ColourEncoder.encode_texts(  # type: ignore[method-assign]
