@@ -47,14 +47,22 @@ def main(folder: Path) -> None:
     (sdist,), (wheel,) = folder.glob("rsitr-*.tar.gz"), folder.glob("rsitr-*.whl")
     check_names(wheel)
     with tempfile.TemporaryDirectory(prefix="rsitr-dist-") as scratch:
-        with tarfile.open(sdist) as archive:
-            archive.extractall(scratch, filter="data")
+        unpack(sdist, Path(scratch))
         build(next(Path(scratch).iterdir()), Path(scratch) / "dist", "wheel", environment=environment)
         compare(wheel, Path(scratch) / "dist" / wheel.name)
     run("twine", "check", "--strict", str(sdist), str(wheel))
     run("check_wheel_contents", str(wheel))
     (folder / SUMS).write_text("".join(f"{digest(file)}  {file.name}\n" for file in (wheel, sdist)), encoding="utf-8")
     print((folder / SUMS).read_text(encoding="utf-8"), end="")
+
+
+def unpack(sdist: Path, into: Path) -> None:
+    """Unpack a source distribution of our own; Python before 3.11.4 knows no filters."""
+    with tarfile.open(sdist) as archive:
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(into, filter="data")
+        else:
+            archive.extractall(into)
 
 
 def find_epoch() -> str:

@@ -360,7 +360,7 @@ def test_no_training_image_of_the_default_model_is_held_out(real_data: Path) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recipe": "magic"}, "unknown recipe 'magic': choose one of ebaker, mtgfe"),
+        ({"recipe": "magic"}, "unknown recipe 'magic': choose one of ebaker, lookout, mtgfe"),
         ({"rerank": "magic"}, "rerank is 'magic'; it may be sar, "),
     ],
 )

@@ -31,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         def command() -> None:
             raise raised
 
-        monkeypatch.setattr(cli, "app", app)
+        monkeypatch.setattr(cli, "build", lambda: typer.main.get_command(app))
         monkeypatch.setattr(sys, "argv", ["rsitr"])
         with pytest.raises(SystemExit) as stopped:
             cli.main()

@@ -154,8 +154,7 @@ def test_a_changed_file_is_told_by_its_name(wheel: Path, other: Path, tmp_path: 
 
 
 def test_the_source_distribution_gives_the_same_wheel_without_node(wheel: Path, sdist: Path, tmp_path: Path) -> None:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    dist.unpack(sdist, tmp_path)
     (root,) = tmp_path.iterdir()
     assert build_wheel(root, tmp_path / "dist").read_bytes() == wheel.read_bytes()
 

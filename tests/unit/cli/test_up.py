@@ -45,7 +45,7 @@ for number, line in enumerate(json.loads(sys.argv[1])):
         run(tell=lambda status: open(f"{sys.argv[0]}", "a").close())
         break
     _, status = os.wait()
-    print(os.waitstatus_to_exitcode(status))
+    print(os.waitstatus_to_exitcode(status), flush=True)
 else:
     os._exit(0 if sys.stdout.flush() is None else 1)
 """
