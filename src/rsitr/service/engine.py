@@ -19,13 +19,13 @@ from rsitr.service.admission import Workers
 from rsitr.service.asking import Asked
 from rsitr.service.batching import RememberingEncoder, TextQueue
 from rsitr.service.catalogue import Catalogue
-from rsitr.service.common import Common
 from rsitr.service.errors import WarmingError
 from rsitr.service.logs import LOG
 from rsitr.service.metrics import Metrics
 from rsitr.service.rendering import ByteCache
 from rsitr.service.schemas import SearchBody
 from rsitr.service.settings import ServiceSettings
+from rsitr.service.shared_state import Common
 from rsitr.service.uploads import MISSING
 from rsitr.types import Encoder, ImageArray
 

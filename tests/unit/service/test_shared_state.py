@@ -21,8 +21,8 @@ from rsitr.errors import ConfigError, MissingError, StoreError
 from rsitr.search import Index
 from rsitr.service import ServiceSettings, create_app, load_settings
 from rsitr.service.admission import RateLimit
-from rsitr.service.common import Common
 from rsitr.service.errors import RateError
+from rsitr.service.shared_state import Common
 from rsitr.service.uploads import PictureFolder, PictureStore, pack_picture, unpack_picture
 from rsitr.types import ImageArray
 from servers import run_app
