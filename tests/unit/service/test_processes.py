@@ -120,8 +120,14 @@ def service(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator
 @pytest.fixture(scope="module")
 def both(service: Service) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """A client of each process."""
-    until(lambda: len(service.pids()) == 2)
-    first, second = (service.client(pid) for pid in sorted(service.pids()))
+    pids: set[int] = set()  # whichever process takes a connection answers: of twenty, all may be one's
+
+    def have_both_answered() -> bool:
+        pids.update(service.pids())
+        return len(pids) == 2
+
+    until(have_both_answered)
+    first, second = (service.client(pid) for pid in sorted(pids))
     with closing(first), closing(second):
         yield first, second
 
