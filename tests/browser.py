@@ -20,7 +20,7 @@ from selenium.webdriver.remote.webelement import WebElement
 __all__ = ["DESKTOP", "PHONE", "Page", "find_barriers", "open_browser", "visit"]
 
 DESKTOP, PHONE = (1440, 900), (390, 844)
-PATIENCE_S = 60.0  # two browsers, two services and what they index start at once
+PATIENCE_S = 30.0
 AXE = Path(__file__).resolve().parents[1] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 HARMLESS = ("GL Driver Message",)  # software rendering says how slow it is
 
