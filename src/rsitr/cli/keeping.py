@@ -48,6 +48,7 @@ QUEUE = 16
 PREPARED = (
     *("rsitr.cli.rendering", "rsitr.search.index", "rsitr.search.ranking", "rsitr.search.limits", "rsitr.rerank"),
     *("rsitr.formats.records", "rsitr.formats.document", "rsitr.models.zoo", "rsitr.index.summary"),
+    *("rsitr.search.batch", "rsitr.cli.lines", "rsitr.formats.table", "rsitr.formats.geojson", "pydantic.type_adapter"),
     *("pyarrow.compute", "rich.table", "rich.progress", "PIL.Image", "safetensors", "pydantic", "pyproj"),
 )
 
@@ -174,7 +175,10 @@ class Keeper:
             if not worker.is_ready:
                 self._failures += 1
                 if self._tell is not None or self._failures >= FAILURES:
-                    self._ends, self._status = True, 2
+                    is_gone = (
+                        self._tell is None and state_of(self._index) is None
+                    )  # which is a reason to end, no mistake
+                    self._ends, self._status = True, 0 if is_gone else 2
         return False
 
     def _forget(self, worker: _Worker) -> None:

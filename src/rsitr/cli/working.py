@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 import threading
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,8 @@ def state_of(index: Path) -> tuple[object, ...] | None:
 def work(task: Task) -> None:
     """Be a worker: wait for a question, and be the process of its command."""
     try:
-        LENT.set(_rehearse(task.index, task.encoder))
+        LENT.set(_open(task.index, task.encoder))
+        _rehearse(task.index)
     except RsitrError as error:
         sys.stderr.write(f"rsitr: {error}\n")
         os._exit(2)
@@ -105,23 +106,27 @@ def work(task: Task) -> None:
         _become(question)
 
 
-def _rehearse(folder: Path, encoder: Encoder | None) -> Index:
-    """Open an index and answer a query to nobody, with all that is imported, loaded and kept for it.
+def _open(folder: Path, encoder: Encoder | None) -> Index:
+    """Open an index, with all its tiles in memory.
 
     Raises:
         StoreError: it is damaged.
     """
-    from rsitr.cli.rendering import Format, Layout, render
-    from rsitr.search import Index, make_query
+    from rsitr.search import Index
 
     opened = Index.open(folder, encoder=encoder)
-    opened.browse(n=1)  # all tiles are in memory now
-    with suppress(RsitrError):  # an index without a model at hand, which is searched by its tiles
-        result = opened.answer(make_query(text="a place", k=1))
-        for form in (Format.TABLE, Format.JSON):
-            layout = Layout(named=form, out=None, places=False, timeline=False, explain=False, is_batch=False)
-            render([result], layout, opened=opened, notes=[[]])
+    opened.browse(n=1)
     return opened
+
+
+def _rehearse(folder: Path) -> None:
+    """Run both commands for nobody, from the line to what is printed: all is imported, loaded and kept then."""
+    from rsitr.cli.app import build
+
+    search = ["search", str(folder), "a place", "-k", "1"]
+    for line in (["info", str(folder)], search, [*search, "--json"]):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(RsitrError, SystemExit):
+            build()(line)  # an index without a model at hand says so; it is searched by its tiles
 
 
 def _await_question(task: Task) -> _Question | None:
