@@ -20,6 +20,8 @@ from selenium.webdriver.remote.webelement import WebElement
 __all__ = ["DESKTOP", "PHONE", "Page", "find_barriers", "open_browser", "visit"]
 
 DESKTOP, PHONE = (1440, 900), (390, 844)
+COARSE = 0.5
+"""Pixels of the screen to one of the page where nobody looks at them: software renders a fourth in half of the time."""
 PATIENCE_S = 30.0
 AXE = Path(__file__).resolve().parents[1] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 HARMLESS = ("GL Driver Message",)  # software rendering says how slow it is
@@ -67,9 +69,10 @@ def open_browser(folder: Path) -> Iterator[Chrome]:
 class Page:
     """One visit to the page of one service."""
 
-    def __init__(self, driver: Chrome, address: str) -> None:
+    def __init__(self, driver: Chrome, address: str, *, sharp: bool = False) -> None:
         self.driver = driver
         self.address = address
+        self._scale = 1.0 if sharp else COARSE
         self.requests: list[dict[str, Any]] = []
         self.transferred_bytes = 0
         self._complaints: list[str] = []
@@ -83,7 +86,7 @@ class Page:
         width, height = size
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
+            {"width": width, "height": height, "deviceScaleFactor": self._scale, "mobile": size == PHONE},
         )
         features = [
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
@@ -233,9 +236,16 @@ class Page:
 
 
 @contextmanager
-def visit(driver: Chrome, address: str, *, expected: str = "") -> Iterator[Page]:
-    """A page, and after its use the checks that hold for every use; complaints that contain `expected` are expected."""
-    page = Page(driver, address)
+def visit(driver: Chrome, address: str, *, expected: str = "", sharp: bool = False) -> Iterator[Page]:
+    """A page, and after its use the checks that hold for every use.
+
+    Args:
+        driver: the browser.
+        address: of the service.
+        expected: complaints that contain it are expected.
+        sharp: every pixel of the page is one of the screen; for tests that look at pixels.
+    """
+    page = Page(driver, address, sharp=sharp)
     try:
         yield page
         assert [said for said in page.complaints if not expected or expected not in said] == []

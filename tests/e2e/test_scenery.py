@@ -55,7 +55,7 @@ def _around(middle: tuple[float, float]) -> Affine:
 
 @pytest.fixture
 def page(chromium: Chrome, archive: str) -> Iterator[Page]:
-    with visit(chromium, archive) as page:
+    with visit(chromium, archive, sharp=True) as page:
         yield page
 
 

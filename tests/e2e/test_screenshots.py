@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from selenium.webdriver import Chrome
 
-from browser import DESKTOP, PHONE, Page
+from browser import DESKTOP, PHONE, Page, visit
 
 MOST_BYTES = 300_000
 QUALITY = 82
@@ -26,6 +28,12 @@ def album(tmp_path: Path) -> Path:
     """Where the pictures go: RSITR_SCREENSHOTS, else nowhere that lasts."""
     named = os.environ.get("RSITR_SCREENSHOTS")
     return Path(named) if named else tmp_path
+
+
+@pytest.fixture
+def page(chromium: Chrome, demo_service: str) -> Iterator[Page]:
+    with visit(chromium, demo_service, sharp=True) as page:
+        yield page
 
 
 def keep(page: Page, path: Path) -> None:
