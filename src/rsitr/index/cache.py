@@ -6,8 +6,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ from rsitr.index.budget import Precision
 from rsitr.index.filtering import TileColumns
 from rsitr.index.matrix import TileMatrix, is_sound, require_sound
 from rsitr.index.names import CACHE
-from rsitr.index.rows import VECTORS
+from rsitr.index.rows import VECTORS, numbers
 
-__all__ = ["KeptScenes", "open_cached"]
+__all__ = ["KeptColumns", "KeptScenes", "open_cached"]
 
 ROWS, MATRIX, SCENES = "rows.arrow", "vectors.npy", "scenes.arrow"
+ADDRESS = "_rowid"
+"""What LanceDB calls its number of a row."""
 STATE, N_TILES = b"state", b"n_tiles"
 SCAN_ROWS = 16_384
 ABANDONED_S = 3600
@@ -71,6 +73,59 @@ class KeptScenes:
                 writer.write_table(table)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptColumns:
+    """Everything of the tiles but their vectors, of which there are too many for memory.
+
+    Attributes:
+        rows: Arrow table of n rows, mapped from a file.
+        addresses: (n,) LanceDB's number of each row.
+    """
+
+    rows: Any
+    addresses: NDArray[np.uint64]
+
+    @classmethod
+    def open(cls, table: Any, *, folder: Path, version: int) -> KeptColumns:
+        """Those of one version of a table, from the file in an index's folder, which is made if it is not there."""
+        place = folder / CACHE / f"{version}-columns"
+        if not (place / ROWS).is_file():
+            try:
+                with _making(place) as part:
+                    _write_columns(table, part / ROWS)
+            except OSError:  # nothing can be written there: they are in memory then
+                return cls._of(_scan_columns(table).read_all().combine_chunks())
+        with pa.memory_map(os.fspath(place / ROWS)) as file, pa.ipc.open_file(file) as reader:
+            return cls._of(reader.read_all())
+
+    @classmethod
+    def _of(cls, table: Any) -> KeptColumns:
+        return cls(table.drop_columns([ADDRESS]), numbers(table[ADDRESS]).astype(np.uint64))
+
+
+def _scan_columns(table: Any) -> Any:
+    names = [name for name in table.schema.names if name not in VECTORS]
+    return table.search().select(names).with_row_id(True).to_batches(SCAN_ROWS)
+
+
+def _write_columns(table: Any, path: Path) -> None:
+    """In one piece, as rows are taken out of many pieces by joining them first; by way of a file, not of memory."""
+    pieces = path.with_suffix(".pieces")
+    with (
+        _scan_columns(table) as batches,
+        pa.OSFile(os.fspath(pieces), "wb") as file,
+        pa.ipc.new_file(file, batches.schema) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
+    with pa.memory_map(os.fspath(pieces)) as file, pa.ipc.open_file(file) as reader:
+        whole = reader.read_all().combine_chunks()
+        with pa.OSFile(os.fspath(path), "wb") as out, pa.ipc.new_file(out, whole.schema) as writer:
+            writer.write_table(whole)
+        del whole
+    pieces.unlink()
+
+
 def open_cached(table: Callable[[], Any], *, folder: Path, version: int, precision: Precision) -> TileMatrix:
     """The tiles of one version of a table, from the files in `folder`, which are made if they are not there.
 
@@ -111,16 +166,22 @@ def _matrix(rows: Any, vectors: NDArray[np.floating[Any]]) -> TileMatrix:
 
 
 def _make(table: Any, place: Path, *, precision: Precision) -> None:
-    """Write the files under another name first: whoever looks finds all of them or none."""
-    place.parent.mkdir(exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-    try:
+    with _making(place) as part:
         vectors = np.lib.format.open_memmap(part / MATRIX, mode="w+", dtype=precision, shape=_shape(table))
         rows = _read(table, into=vectors)
         vectors.flush()
         del vectors  # Windows moves no folder with a file in it that is mapped
         with pa.OSFile(os.fspath(part / ROWS), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(rows)
+
+
+@contextmanager
+def _making(place: Path) -> Iterator[Path]:
+    """A folder to write into, which is then put in its place: whoever looks finds all files or none."""
+    place.parent.mkdir(exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+    try:
+        yield part
         _remove_others(part)
         try:
             part.replace(place)

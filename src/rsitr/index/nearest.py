@@ -1,8 +1,9 @@
 """Search in an index whose vectors do not fit into memory: an IVF index of LanceDB, checked for its recall.
 
-What passes a filter is decided by the same columns in memory as in exact search. A filter that leaves few tiles is
-answered exactly: a fixed number of probes would lose recall there. Otherwise ever more of the nearest are asked for
-until enough of them pass.
+What passes a filter is decided by the same columns as in exact search, in memory or mapped from a file. A filter that
+leaves few tiles is answered exactly: a fixed number of probes would lose recall there. Otherwise ever more of the
+nearest are asked for until enough of them pass. The IVF index holds a byte for each number of a vector; the vectors
+themselves decide among twice as many as are wanted.
 """
 
 from __future__ import annotations
@@ -15,19 +16,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rsitr.files import replacing
 from rsitr.index.filtering import Rows, TileColumns
 from rsitr.index.matrix import Ranked, TileMatrix, best_rows, require_sound
 from rsitr.index.names import NEAREST
-from rsitr.index.state import NearestCheck
+from rsitr.index.rows import numbers
+from rsitr.index.state import NearestCheck, read_check
 from rsitr.types import FloatArray, TileFilter
 
 __all__ = ["NearestTiles", "build_nearest"]
 
-RECALL = 0.95
+RECALL = 0.97
+"""Of the check, whose queries are not those that people ask."""
 CHECK_QUERIES = 32
 CHECK_K = 100  # the candidates that a search hands to its later stages
-BLOCK_ROWS = 16_384
+SPARE = 2
+"""So many times as many candidates as are wanted: what a byte for each number says of their order is not exact."""
+SCAN_ROWS = BLOCK_ROWS = 16_384
+PARTITION_ROWS = 4096
+"""At most, on average; smaller ones where the square root of all is: then both steps of a search look at as many."""
+GROWN = 4
+"""An IVF index whose partitions have become so many times as large is made anew rather than added to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +47,13 @@ class NearestTiles(TileMatrix):
 
     Attributes:
         table: of LanceDB, at the version of the columns.
+        addresses: (n,) LanceDB's number of each row.
         probes: partitions that a search looks into; None where there is no IVF index, and all vectors are passed over.
         exact_rows: so many tiles are scored one by one rather than through the IVF index.
     """
 
     table: Any = None
+    addresses: NDArray[np.uint64] | None = None
     probes: int | None = None
     exact_rows: int = 0
 
@@ -50,6 +63,7 @@ class NearestTiles(TileMatrix):
         rows: Any,
         *,
         table: Any,
+        addresses: NDArray[np.uint64],
         probes: int | None,
         exact_rows: int,
         exact: Callable[[Rows], FloatArray],
@@ -61,6 +75,7 @@ class NearestTiles(TileMatrix):
             vectors=np.empty((len(rows), 0), np.float32),
             exact=exact,
             table=table,
+            addresses=addresses,
             probes=probes,
             exact_rows=exact_rows,
         )
@@ -92,38 +107,83 @@ class NearestTiles(TileMatrix):
         return self._ordered(rows[chosen], scores[chosen], k=k)
 
     def _nearest(self, vector: FloatArray, *, k: int) -> Rows:
-        found = _query(self.table, vector, k=k, probes=self.probes).select(["tile", "_distance"]).to_arrow()
-        return np.sort(self.find(found["tile"].to_pylist()))
+        if self.addresses is None:
+            raise ValueError("tiles whose vectors are on disk need the numbers of their rows")
+        return _rows_at(self.addresses, _addresses(_query(self.table, vector, k=SPARE * k, probes=self.probes)))
+
+
+def _rows_at(addresses: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> Rows:
+    """Where LanceDB's numbers of rows stand among those of all, ascending; each of the wanted is there."""
+    if not len(addresses) or not (addresses[:-1] < addresses[1:]).all():  # pieces that were joined come where they were
+        order = np.argsort(addresses)
+        return np.sort(order[np.searchsorted(addresses, wanted, sorter=order)])
+    return np.sort(np.searchsorted(addresses, wanted))
 
 
 def build_nearest(table: Any, *, folder: Path, n: int) -> NearestCheck:
-    """Make or renew the IVF index of a table, and choose the probes that reach the recall; written to `folder`."""
-    partitions = max(2, round(math.sqrt(n)))
-    from lancedb.index import IvfFlat  # here, because it takes seconds
+    """Make the IVF index of a table, or bring it up to date; written to `folder`.
 
-    table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=partitions), replace=True)
+    A build that is interrupted leaves the table as it was. What it had finished is not done again: the index itself,
+    or what of it was made before.
+
+    Args:
+        table: of LanceDB, at its latest version.
+        folder: of the index; what the check finds is written there.
+        n: rows of the table.
+    """
+    wanted = max(2, round(math.sqrt(n)), math.ceil(n / PARTITION_ROWS))
+    statistics, known = _statistics(table), read_check(folder)
+    partitions = wanted if known is None else known.partitions  # where only the check was interrupted, it is of now
+    if statistics is None or wanted > GROWN * partitions:
+        from lancedb.index import IvfSq  # here, because it takes seconds
+
+        table.create_index("vector", config=IvfSq(distance_type="cosine", num_partitions=wanted), replace=True)
+        partitions = wanted
+    elif statistics.num_unindexed_rows:
+        table.optimize()
     check = _check(table, n=n, partitions=partitions)
-    part = folder / f".{NEAREST}"
     content = {"probes": check.probes, "partitions": check.partitions, "recall": check.recall}
-    part.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    part.replace(folder / NEAREST)
+    with replacing(folder / NEAREST) as part:
+        part.write_text(json.dumps(content) + "\n", encoding="utf-8")
     return check
 
 
+def _statistics(table: Any) -> Any:
+    """Of the index of the vectors; None where there is none."""
+    named = [index.name for index in table.list_indices() if list(index.columns) == ["vector"]]
+    return table.index_stats(named[0]) if named else None
+
+
 def _check(table: Any, *, n: int, partitions: int) -> NearestCheck:
+    """The fewest probes, of powers of two, that find enough of what a pass over all vectors finds."""
     rng = np.random.default_rng(0)
     offsets = np.sort(rng.choice(n, size=min(CHECK_QUERIES, n), replace=False))
     vectors = np.stack(table.take_offsets(offsets.tolist()).select(["vector"]).to_arrow()["vector"].to_numpy())
     noise = rng.normal(size=vectors.shape).astype(np.float32)
     queries = vectors + 0.5 * noise / np.linalg.norm(noise, axis=1, keepdims=True)
-    true = [_tiles(_query(table, query, k=CHECK_K, probes=None)) for query in queries]
-    probes, recall = 1, 0.0
+    true = _find_all(table, queries, k=CHECK_K)
+    probes = 1
     while True:
-        found = [_tiles(_query(table, query, k=CHECK_K, probes=probes)) for query in queries]
-        recall = sum(len(a & b) for a, b in zip(true, found, strict=True)) / sum(len(a) for a in true)
+        found = [_addresses(_query(table, query, k=SPARE * CHECK_K, probes=probes)) for query in queries]
+        shares = [len(np.intersect1d(some, all_)) / len(all_) for some, all_ in zip(found, true, strict=True)]
+        recall = float(np.mean(shares))
         if recall >= RECALL or probes >= partitions:
             return NearestCheck(probes=probes, partitions=partitions, recall=recall)
         probes = min(partitions, 2 * probes)
+
+
+def _find_all(table: Any, queries: FloatArray, *, k: int) -> list[NDArray[np.uint64]]:
+    """LanceDB's numbers of the k rows nearest to each of some queries, (m, dim), in one pass over all vectors."""
+    best = np.full((len(queries), 0), -np.inf, np.float32)
+    places = np.zeros((len(queries), 0), np.uint64)
+    for batch in table.search().select(["vector"]).with_row_id(True).to_batches(SCAN_ROWS):
+        vectors = batch["vector"].flatten().to_numpy().reshape(-1, queries.shape[1])
+        best = np.concatenate([best, queries @ vectors.T], axis=1)
+        rows = np.broadcast_to(numbers(batch["_rowid"]).astype(np.uint64), (len(queries), len(batch)))
+        places = np.concatenate([places, rows], axis=1)
+        chosen = np.argpartition(-best, min(k, best.shape[1]) - 1, axis=1)[:, :k]
+        best, places = np.take_along_axis(best, chosen, 1), np.take_along_axis(places, chosen, 1)
+    return list(places)
 
 
 def _query(table: Any, vector: FloatArray, *, k: int, probes: int | None) -> Any:
@@ -132,5 +192,6 @@ def _query(table: Any, vector: FloatArray, *, k: int, probes: int | None) -> Any
     return query.bypass_vector_index() if probes is None else query.nprobes(probes)
 
 
-def _tiles(query: Any) -> set[str]:
-    return set(query.select(["tile", "_distance"]).to_arrow()["tile"].to_pylist())
+def _addresses(query: Any) -> NDArray[np.uint64]:
+    found = query.select(["_distance"]).with_row_id(True).to_arrow()
+    return numbers(found["_rowid"]).astype(np.uint64)

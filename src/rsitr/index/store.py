@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from rsitr.errors import MissingError, StoreError
 from rsitr.files import explain_disk
 from rsitr.index.budget import choose_precision, find_budget
-from rsitr.index.cache import KeptScenes, open_cached
+from rsitr.index.cache import KeptColumns, KeptScenes, open_cached
 from rsitr.index.filtering import Rows
 from rsitr.index.matrix import TileMatrix, is_sound
 from rsitr.index.nearest import NearestTiles, build_nearest
 from rsitr.index.rows import (
-    VECTORS,
     codes_from_table,
     scene_schema,
     scenes_from_table,
@@ -42,6 +41,8 @@ __all__ = ["LanceStore"]
 NAMES_AT_ONCE = 1000  # scenes in one condition
 KEEP_BYTES = 256 * 2**20
 """Vectors up to this size are kept for searches at once; with more, writing would take noticeably longer."""
+LEAST_CACHE_BYTES = 64 * 2**20
+"""What LanceDB may keep of an IVF index in memory, which is half of what vectors may take, is no less than this."""
 SMALL_PIECES = 8  # in a table are joined: each costs a search some time, and joining writes all of them anew
 
 # A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
@@ -364,18 +365,19 @@ class LanceStore:
 
         precision = choose_precision(n=len(self), dim=self._dim, memory_bytes=self._memory_bytes)
         if precision is None:
-            return _Snapshot(version, stamp, table, self._on_disk(table()))
+            return _Snapshot(version, stamp, table, self._on_disk(table(), version=version))
         matrix = open_cached(table, folder=self._folder, version=version, precision=precision)
         if precision == "float16":
             matrix = replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")))
         return _Snapshot(version, stamp, table, matrix)
 
-    def _on_disk(self, table: Any) -> NearestTiles:
+    def _on_disk(self, table: Any, *, version: int) -> NearestTiles:
         check = read_check(self._folder)
-        names = [name for name in table.schema.names if name not in VECTORS]
+        kept = KeptColumns.open(table, folder=self._folder, version=version)
         return NearestTiles.of(
-            table.search().select(names).to_arrow(),
+            kept.rows,
             table=table,
+            addresses=kept.addresses,
             probes=None if check is None else check.probes,
             exact_rows=self._memory_bytes // (8 * self._dim),
             exact=lambda rows: vectors_from_table(self._fetch(lambda: table, rows, "vector")),
@@ -400,7 +402,8 @@ class LanceStore:
     def _database(self) -> Any:
         import lancedb  # here, because it takes seconds: who asks for an index that is not there need not wait
 
-        return lancedb.connect(self._folder)
+        pages = lancedb.Session(index_cache_size_bytes=max(LEAST_CACHE_BYTES, self._memory_bytes // 2))
+        return lancedb.connect(self._folder, session=pages)
 
     def _open(self, name: str, schema: Any) -> Any:
         database = self._database()
