@@ -1,6 +1,6 @@
 // Talking to the service: one function per thing that it can be asked.
 import { texts } from "./language";
-import type { BBox, Detector, GivenArea, Health, Heat, IndexInfo, Position, Review, Scene, SearchBody, SearchResult, Sight, Tile } from "./types";
+import type { BBox, Brushed, Detector, GivenArea, Health, Heat, IndexInfo, Position, Review, Scene, SearchBody, SearchResult, Sight, Tile } from "./types";
 
 const KEY = "rsitr-key";
 
@@ -74,6 +74,11 @@ export const getScenes = async (): Promise<Scene[]> => (await getJson<{ scenes: 
 export const getTile = (tile: string): Promise<Tile> => getJson(`api/tiles/${encodeURIComponent(tile)}`);
 export const getTilesAt = async ([lon, lat]: Position): Promise<Tile[]> =>
   (await getJson<{ tiles: Tile[] }>(`api/tiles?lon=${lon}&lat=${lat}`)).tiles;
+export async function getTilesAlong(way: Position[], radiusM: number): Promise<Brushed> {
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify({ way, radius_m: radiusM });
+  return (await (await request("api/tiles", { method: "POST", headers, body })).json()) as Brushed;
+}
 export const getDays = async (tile: string): Promise<Sight[]> =>
   (await getJson<{ days: Sight[] }>(`api/tiles/${encodeURIComponent(tile)}/days`)).days;
 export const getDetectors = async (): Promise<Detector[]> =>

@@ -23,7 +23,7 @@ import { createLayers } from "./layers";
 import type { MapFrame } from "./layout";
 import { createBar, createMapFrame, createSwitch } from "./layout";
 import { MapView } from "./mapview";
-import { lastMarked, markOf, toggleMark } from "./marks";
+import { areMarked, lastMarked, markOf, toggleMarks } from "./marks";
 import { count } from "./numbers";
 import { Opened } from "./opened";
 import { Pictures } from "./pictures";
@@ -60,7 +60,7 @@ export class App {
   #mapped: Promise<void> | null = null;
   #abort: AbortController | null = null;
   #markTimer = 0;
-  #marked: string[] = [];
+  #marked: string[][] = [];
 
   readonly #map = new MapView();
   readonly #pictures = new Pictures();
@@ -86,7 +86,7 @@ export class App {
       cut: (most) => this.#status.toast(texts.query.cut(count(most))),
       choose: (files) => void this.#bring([...files]),
       dropPicture: (picture) => this.#ask({ pictures: this.#question.pictures.filter((own) => own !== picture) }),
-      dropLike: (tile) => this.#ask({ like: this.#question.like.filter((own) => own !== tile) }),
+      dropLike: (tiles) => this.#ask({ like: this.#question.like.filter((own) => !tiles.includes(own)) }),
       thumbnail: (picture) => this.#pictures.thumbnail(picture),
     });
     this.#filters = createFilters({
@@ -99,7 +99,7 @@ export class App {
       hover: (key) => this.#hover(key, "grid"),
       select: (key) => void this.#opened.select(key, { focus: true }),
       browse: (key) => this.#view.selected && void this.#opened.select(key, { focus: false }),
-      mark: (key, mark) => this.#mark(key, mark),
+      mark: (key, mark) => this.#mark([key], mark),
     });
     this.#keeping = new Keeping({
       question: () => this.#question,
@@ -137,7 +137,7 @@ export class App {
     });
     this.#detail = createDetail(this.#review.element, {
       close: () => this.#opened.close(),
-      mark: (key, mark) => this.#mark(key, mark),
+      mark: (key, mark) => this.#mark([key], mark),
       alike: (key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] }),
       why: (on) => this.#opened.setWhy(on),
       locate: (card) => void this.#showPane("map").then(() => this.#map.reveal(card, { closer: true })),
@@ -158,6 +158,7 @@ export class App {
       clearArea: () => this.#ask({ bbox: null, area: null }),
       corners: () => this.#hand.moveCorners(),
       measure: () => this.#hand.measure(),
+      paint: () => void this.#hand.paint(),
       fit: () => this.#map.fitAll({ animate: true }),
     });
     this.#opened = new Opened(
@@ -175,6 +176,7 @@ export class App {
       ask: (changes: Partial<Question>) => this.#ask(changes),
       showMap: () => this.#showPane("map"),
       open: (tile: string) => this.#opened.select(tile, { focus: false }),
+      mark: (tiles: string[], mark: Mark) => this.#mark(tiles, mark),
       trouble: (text: Said | null) => this.#results.showTrouble(text === null ? null : { text }),
     };
     this.#hand = new Handwork(hands, this.#map, this.#frame, this.#status);
@@ -227,14 +229,14 @@ export class App {
       if (key) act(key);
     };
     listenToKeys({
-      escape: () => this.#map.cancelDrawing() || this.#hand.stopEditing() || this.#map.stopMeasuring() || this.#layers.close() || this.#filters.closeArea() || this.#opened.close() || this.#keeping.close(),
-      drawing: (key) => this.#map.press(key),
+      escape: () => this.#hand.stop() || this.#layers.close() || this.#filters.closeArea() || this.#opened.close() || this.#keeping.close(),
+      drawing: (key) => this.#hand.press(key),
       toQuery: () => this.#query.input.select(),
       toResults: () => this.#grid.focus(),
       help: () => this.#help(),
       letters: {
-        y: chosen((key) => (this.#review.isOn ? this.#review.decide("yes") : this.#mark(key, "right"))),
-        n: chosen((key) => (this.#review.isOn ? this.#review.decide("no") : this.#mark(key, "wrong"))),
+        y: chosen((key) => (this.#review.isOn ? this.#review.decide("yes") : this.#mark([key], "right"))),
+        n: chosen((key) => (this.#review.isOn ? this.#review.decide("no") : this.#mark([key], "wrong"))),
         u: () => this.#review.isOn && void this.#review.decide("unsure"),
         e: () => this.#review.isOn && this.#review.toNote(),
         l: chosen((key) => this.#ask({ text: "", pictures: [], detector: "", like: [key] })),
@@ -242,6 +244,7 @@ export class App {
         ".": () => this.#opened.stepDay(1),
         w: () => this.#opened.setWhy(!this.#view.why),
         k: () => this.#keeping.toggle(),
+        p: () => void this.#hand.paint(),
         m: () => void this.#showPane(this.root.dataset.pane === "map" ? "list" : "map"),
       },
     });
@@ -304,6 +307,7 @@ export class App {
         if (slider) slider.value = String(percent);
       },
       ground: (at: Position) => void this.#hand.lookAt(at),
+      brush: this.#hand.painting.brush,
     };
     try {
       await this.#map.load(this.#frame.canvas, actions, this.#view, this.#info);
@@ -385,6 +389,7 @@ export class App {
     const limited = Boolean(this.#question.bbox ?? this.#question.area);
     this.#frame.showArea(limited);
     if (!limited) this.#hand.stopEditing();
+    this.#hand.painting.update();
     this.#map.setArea(this.#question);
   }
 
@@ -474,15 +479,23 @@ export class App {
     if (from === "map" && key) document.querySelector(".card.hovered")?.scrollIntoView({ block: "nearest" });
   }
 
-  /** Thumbs up or down; again takes it back. The search is refined at once. */
-  #mark(key: string, mark: Mark): void {
-    const taken = markOf(this.#question, key) === mark;
-    this.#question = toggleMark(this.#question, key, mark);
-    this.#marked = [...this.#marked.filter((marked) => marked !== key), ...(taken ? [] : [key])];
+  /** Thumbs up or down, of one or of many; again takes it back. The search is refined at once. */
+  #mark(keys: string[], mark: Mark): void {
+    const { detector, bbox, area, since, until, sensor } = this.#question;
+    if (detector) {
+      const limits = { bbox, area, since, until, sensor };
+      void this.#keeping.changeDetector(detector, (own) => toggleMarks({ ...own, ...limits }, keys, mark));
+      return;
+    }
+    const taken = areMarked(this.#question, keys, mark);
+    this.#question = toggleMarks(this.#question, keys, mark);
+    const others = this.#marked.map((marked) => marked.filter((key) => !keys.includes(key)));
+    this.#marked = taken ? others : [...others, keys];
     this.#remember("push");
     this.#grid.mark(this.#question.right, this.#question.wrong);
     this.#map.mark(this.#question.right, this.#question.wrong);
     this.#opened.update();
+    this.#hand.painting.update();
     const marked = this.#view.finds ? texts.grid.marked : texts.grid.refining;
     this.#status.say(taken ? texts.grid.unmarked : marked[mark]);
     clearTimeout(this.#markTimer);
@@ -493,8 +506,8 @@ export class App {
 
   #undoMark(): void {
     const last = lastMarked(this.#question, this.#marked);
-    const mark = last && markOf(this.#question, last);
-    if (last && mark) this.#mark(last, mark);
+    const mark = last[0] && markOf(this.#question, last[0]);
+    if (mark) this.#mark(last, mark);
   }
 
   async #bring(files: File[]): Promise<void> {

@@ -97,12 +97,20 @@ export function inScene(card: Card, sight: Sight): Card {
   return { ...card, scene, sceneId, date, sensor, gsdM, windowPx, picture };
 }
 
+/** Whether a position lies in one of some boxes. */
+export function covers(boxes: BBox[], [longitude, latitude]: Position): boolean {
+  return boxes.map(unwrap).some(([west, south, east, north]) => {
+    const across = longitude < west ? longitude + 360 : longitude;
+    return west <= across && across <= east && south <= latitude && latitude <= north;
+  });
+}
+
 export function isPlaced(card: Card): boolean {
   return card.bbox !== null;
 }
 
 /** Where the corners of a tile are, from those of its scene: a picture is laid on the map by its corners. */
-export function findCorners(card: Card, scene: Scene | undefined): [Position, Position, Position, Position] | null {
+export function findCorners(card: Pick<Card, "windowPx">, scene: Scene | undefined): [Position, Position, Position, Position] | null {
   if (!scene?.corners || !card.windowPx) return null;
   const [topLeft, topRight, bottomRight, bottomLeft] = scene.corners;
   const [column, row, width, height] = card.windowPx;

@@ -115,6 +115,7 @@ const shortcuts = ({ help } = texts): [string, string][] => [
   ["l", help.alike],
   [", .", help.days],
   ["k", help.kept],
+  ["p", help.paint],
   ["m", help.pane],
   [help.esc, help.escape],
   ["?", help.help],

@@ -58,6 +58,7 @@ const ICONS = {
   more: "m6 9 6 6 6-6",
   bookmark: "M6 4h12v17l-6-4.5L6 21z",
   save: "M5 4h11l3 3v13H5zm3 0v5h7V4M8 20v-6h8v6",
+  brush: "m14 4 6 6-8 8H6v-6zm-3 3 6 6M3 21h9",
   undo: "M9 7 4 12l5 5M4 12h10a6 6 0 0 1 6 6",
 } as const;
 

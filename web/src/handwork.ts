@@ -1,12 +1,14 @@
-// What is done by hand on the map: an area drawn, moved by its corners or brought along, a distance, a look at the ground.
+// What is done by hand on the map: an area drawn, moved by its corners or brought along, a distance, tiles painted over, a look.
 import { callWithKey } from "./access";
 import * as api from "./api";
 import type { Drawing, Drawn } from "./draw";
 import { formatPosition } from "./format";
+import type { Mark } from "./grid";
 import { texts } from "./language";
 import type { MapFrame } from "./layout";
 import type { MapView } from "./mapview";
 import { fixed } from "./numbers";
+import { Painting } from "./painting";
 import type { Said } from "./said";
 import { join, quoteService, sayError } from "./said";
 import type { Question } from "./state";
@@ -21,19 +23,46 @@ export interface Handling {
   /** Brings the map before one's eyes, where it is not. */
   showMap(): Promise<void>;
   open(tile: string): Promise<void>;
+  /** Marks tiles right or wrong, in one go. */
+  mark(tiles: string[], mark: Mark): void;
   /** Something stands in the way; null: no longer. */
   trouble(text: Said | null): void;
 }
 
 export class Handwork {
+  readonly painting: Painting;
+
   constructor(
     readonly act: Handling,
     readonly map: MapView,
     readonly frame: MapFrame,
     readonly status: Status,
-  ) {}
+  ) {
+    this.painting = new Painting(act, map, status, (on) => frame.showPainting(on));
+    frame.element.append(this.painting.element);
+  }
+
+  /** Starts or stops to gather tiles by a brush. */
+  async paint(): Promise<void> {
+    if (this.painting.stop()) return;
+    this.stopEditing();
+    this.frame.showDrawing(null);
+    await this.act.showMap();
+    this.painting.start();
+  }
+
+  /** A key on the map; whether it meant something. */
+  press(key: string): boolean {
+    return this.painting.press(key) || this.map.press(key);
+  }
+
+  /** Stops whatever is being done by hand; whether anything was. */
+  stop(): boolean {
+    return this.map.cancelDrawing() || this.stopEditing() || this.painting.stop() || this.map.stopMeasuring();
+  }
 
   async draw(kind: Drawing): Promise<void> {
+    this.painting.stop();
     this.stopEditing();
     await this.act.showMap();
     if (!this.map.toggleDrawing(kind)) return;
@@ -57,6 +86,7 @@ export class Handwork {
   }
 
   moveCorners(): void {
+    this.painting.stop();
     const on = this.map.toggleCorners(this.act.question());
     if (on) void this.act.showMap();
     this.frame.showEditing(on);
@@ -70,6 +100,7 @@ export class Handwork {
   }
 
   measure(): void {
+    this.painting.stop();
     this.stopEditing();
     this.frame.showDrawing(null);
     if (this.map.toggleMeasuring()) void this.act.showMap();
@@ -102,7 +133,7 @@ export class Handwork {
   async lookAt(at: Position): Promise<void> {
     try {
       const tiles = await callWithKey(() => api.getTilesAt(at));
-      const tile = tiles.find((own) => own.scene_id === this.map.top) ?? tiles[0];
+      const tile = this.map.onTop(tiles)[0] ?? tiles[0];
       if (tile) await this.act.open(tile.tile);
       else this.status.toast(texts.map.noTile(formatPosition(at)));
     } catch (error) {

@@ -90,6 +90,11 @@ export class Keeping {
     void this.#use((panel) => panel.saveSearch());
   }
 
+  /** Brings a detector's search and marks back, changed: who marks what it finds goes on with it. */
+  async changeDetector(name: string, change: (question: Question) => Question): Promise<void> {
+    await this.#use((panel) => panel.changeDetector(name, change));
+  }
+
   /** Keeps what was learned from marks, by a name; what it finds has been looked at then. */
   async saveDetector(): Promise<void> {
     const [question, view] = [this.host.question(), this.host.view()];

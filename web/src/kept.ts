@@ -151,6 +151,12 @@ export class Panel {
     this.#host.take(...(await this.#question(reference, {})));
   }
 
+  /** Goes on with a detector, its question changed by what was done to its results. */
+  async changeDetector(name: string, change: (question: Question) => Question): Promise<void> {
+    const [question, view] = await this.#question(`detectors:${name}`, {});
+    this.#host.take(change(question), view);
+  }
+
   async #question(reference: string, view: { finds?: string }): Promise<[Question, { finds?: string; saveAs?: string }]> {
     const [kind, name] = kept.split(reference);
     if (kind === "detectors") return [goOn(await kept.getDetector(name)), { ...view, saveAs: name }];

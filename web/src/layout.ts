@@ -13,6 +13,7 @@ export interface MapFrame {
   showArea: (limited: boolean) => void;
   showEditing: (on: boolean) => void;
   showMeasured: (text: string | null) => void;
+  showPainting: (on: boolean) => void;
   showCursor: (at: Position) => void;
   showFailure: (text: string) => void;
 }
@@ -20,11 +21,12 @@ export interface MapFrame {
 export function createMapFrame(
   layers: HTMLElement,
   actions: {
-  draw: (kind: Drawing) => void;
-  useView: () => void;
-  clearArea: () => void;
-  corners: () => void;
-  measure: () => void;
+    draw: (kind: Drawing) => void;
+    useView: () => void;
+    clearArea: () => void;
+    corners: () => void;
+    measure: () => void;
+    paint: () => void;
     fit: () => void;
   },
 ): MapFrame {
@@ -46,9 +48,13 @@ export function createMapFrame(
   const measure = button({ icon: "ruler", label: texts.map.measure, iconOnly: true }, actions.measure);
   measure.id = "measure";
   measure.setAttribute("aria-pressed", "false");
+  const paint = button({ icon: "brush", label: texts.paint.start, iconOnly: true }, actions.paint);
+  paint.id = "paint";
+  paint.setAttribute("aria-pressed", "false");
+  paint.setAttribute("aria-keyshortcuts", "p");
   const measured = h("output", { class: "map-hint measured", hidden: true });
   const cursor = h("output", { class: "map-cursor", "aria-label": texts.map.cursor, "aria-live": "off" });
-  const view = button({ icon: "view", label: texts.map.view }, actions.useView);
+  const view = button({ icon: "view", label: texts.map.view, title: texts.map.view }, actions.useView);
   const element = h(
     "section",
     { class: "map-pane", id: "map-pane", "aria-label": texts.map.label },
@@ -63,6 +69,7 @@ export function createMapFrame(
       clear,
       button({ icon: "fit", label: texts.map.fit, iconOnly: true }, actions.fit),
       measure,
+      paint,
     ),
     layers,
     cursor,
@@ -89,6 +96,9 @@ export function createMapFrame(
       measured.hidden = text === null;
       measured.textContent = text ?? "";
       measure.setAttribute("aria-pressed", String(text !== null));
+    },
+    showPainting: (on) => {
+      paint.setAttribute("aria-pressed", String(on));
     },
     showCursor: (at) => {
       cursor.textContent = formatPosition(at);

@@ -6,11 +6,14 @@ import type { Card } from "./card";
 import { centreOf, joinBoxes, unwrap } from "./card";
 import type { Compared } from "./compare";
 import { Compare } from "./compare";
+import type { BrushActions } from "./brush";
+import { Brush } from "./brush";
 import { Corners, ringsOf } from "./corners";
 import { thin } from "./crowd";
 import { h, reducesMotion } from "./dom";
 import type { Drawing, Drawn } from "./draw";
 import { Draw } from "./draw";
+import type { Mark } from "./grid";
 import { texts } from "./language";
 import { makeStyle, NOTHING, token } from "./mapstyle";
 import { Ground } from "./ground";
@@ -40,6 +43,7 @@ export interface MapActions {
   measured: (text: string | null) => void;
   /** The border between two days was dragged. */
   split: (percent: number) => void;
+  brush: BrushActions;
 }
 
 /** Pictures are asked for with the key, if there is one: unlike an img, this request can carry it. */
@@ -60,6 +64,7 @@ export class MapPane {
   readonly #ground: Ground;
   readonly #measure: Measure;
   readonly #compare: Compare;
+  readonly #brush: Brush;
   readonly #heat: HeatLayer;
   readonly #ready: Promise<void>;
   readonly #markers = new Map<string, Marker>();
@@ -111,6 +116,7 @@ export class MapPane {
     this.#scenery = new Scenery(this.#map, "scene-line");
     this.#ground = new Ground(this.#map, tiles);
     this.#measure = new Measure(this.#map, actions.measured);
+    this.#brush = new Brush(this.#map, actions.brush);
     this.#compare = new Compare(this.#map, { transformRequest: withKey, maxZoom: MAX_ZOOM }, actions.split);
     this.#heat = new HeatLayer(this.#map, { above: "area-fill", bounds: () => this.bounds(), failed: actions.refused });
     this.#ready = new Promise((done) => this.#map.once("load", () => done()));
@@ -118,9 +124,9 @@ export class MapPane {
     void this.#ready.then(() => this.#ground.drawWorld());
   }
 
-  /** Whether what happens on the map opens nothing: it belongs to a drawing, or to corners that are moved. */
+  /** Whether what happens on the map opens nothing: it belongs to a drawing, a brush, or corners that are moved. */
   get #busy(): boolean {
-    return this.#draw.busy || this.#corners.active || this.#measure.active;
+    return this.#draw.busy || this.#corners.active || this.#measure.active || this.#brush.active;
   }
 
   #listen(): void {
@@ -249,8 +255,13 @@ export class MapPane {
     this.#markers.set(card.key, marker);
   }
 
-  async mark(right: string[], wrong: string[]): Promise<void> {
+  /** Marks results, and outlines tiles that are marked and are no results. */
+  async mark(right: string[], wrong: string[], others: { geometry: Geometry; mark: Mark }[]): Promise<void> {
     await this.#ready;
+    this.#set("marked", {
+      type: "FeatureCollection",
+      features: others.map(({ geometry, mark }) => ({ type: "Feature", properties: { mark }, geometry })),
+    });
     for (const { key } of this.#cards) {
       const mark = right.includes(key) ? "right" : wrong.includes(key) ? "wrong" : "";
       this.#map.setFeatureState({ source: "hits", id: key }, { mark });
@@ -343,6 +354,26 @@ export class MapPane {
     return this.#measure.stop();
   }
 
+  startBrush(): void {
+    this.cancelDrawing();
+    this.#corners.stop();
+    this.#measure.stop();
+    this.#brush.start();
+  }
+
+  stopBrush(): void {
+    this.#brush.stop();
+  }
+
+  showGathered(outlines: Geometry[]): void {
+    this.#brush.show(outlines);
+  }
+
+  /** Scenes, by their ids, as they lie on each other, the topmost first; what is not drawn is not among them. */
+  get order(): string[] {
+    return this.#scenery.order;
+  }
+
   draw(kind: Drawing): void {
     this.#measure.stop();
     this.#corners.stop();
@@ -354,7 +385,7 @@ export class MapPane {
   }
 
   press(key: string): boolean {
-    return this.#draw.press(key) || this.#measure.press(key);
+    return this.#draw.press(key) || this.#measure.press(key) || this.#brush.press(key);
   }
 
   cancelDrawing(): boolean {

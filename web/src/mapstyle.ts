@@ -15,6 +15,7 @@ export const ON_IMAGERY = {
   wrong: "#ff8f7d",
   area: "#6fd3ff",
   measure: "#ff9ff3",
+  gathered: "#c9a7ff",
   casing: "#10181d",
 };
 
@@ -37,6 +38,9 @@ export function makeStyle(): StyleSpecification {
       area: { type: "geojson", data: NOTHING },
       chosen: { type: "geojson", data: NOTHING },
       drawing: { type: "geojson", data: NOTHING },
+      marked: { type: "geojson", data: NOTHING },
+      gathered: { type: "geojson", data: NOTHING },
+      stroke: { type: "geojson", data: NOTHING },
     },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": token("--map-ground") } },
@@ -115,6 +119,34 @@ export function makeStyle(): StyleSpecification {
             ON_IMAGERY.hit,
           ] as never,
         },
+      },
+      {
+        id: "marked-line",
+        type: "line",
+        source: "marked",
+        paint: {
+          "line-width": 2.5,
+          "line-color": ["case", ["==", ["get", "mark"], "right"], ON_IMAGERY.right, ON_IMAGERY.wrong] as never,
+        },
+      },
+      {
+        id: "gathered-fill",
+        type: "fill",
+        source: "gathered",
+        paint: { "fill-color": ON_IMAGERY.gathered, "fill-opacity": 0.35 },
+      },
+      {
+        id: "gathered-line",
+        type: "line",
+        source: "gathered",
+        paint: { "line-color": ON_IMAGERY.gathered, "line-width": 2.5 },
+      },
+      {
+        id: "stroke",
+        type: "line",
+        source: "stroke",
+        layout: { "line-cap": "round", "line-join": "round" },
+        paint: { "line-color": ON_IMAGERY.gathered, "line-width": 24, "line-opacity": 0.4 },
       },
       {
         id: "chosen-casing",

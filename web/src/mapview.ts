@@ -1,12 +1,12 @@
 // The map as the rest of the page sees it: it comes late, or not at all where a browser has no WebGL, and nothing breaks.
 import * as api from "./api";
 import type { Card } from "./card";
-import { findCorners, joinBoxes } from "./card";
+import { centreOf, covers, findCorners, joinBoxes } from "./card";
 import type { Drawing } from "./draw";
 import type { MapActions, MapPane } from "./map";
 import type { Background, Comparison, Question, View } from "./state";
 import { isAsked, toBody } from "./state";
-import type { BBox, IndexInfo, Position, Scene } from "./types";
+import type { BBox, Geometry, IndexInfo, Position, Scene, Tile } from "./types";
 
 const HEAT_OPACITY = 0.65;
 const TILE_PX = 512;
@@ -59,9 +59,15 @@ export class MapView {
     void this.#pane?.showScenes({ ...this.#limits, top: this.#top });
   }
 
-  /** The scene that lies above the others. */
-  get top(): string {
-    return this.#top;
+  /** Of tiles of several scenes those that are seen: the others lie under them, or their scenes are not drawn. */
+  onTop(tiles: Tile[]): Tile[] {
+    const seen: Tile[] = [];
+    for (const scene of this.#pane?.order ?? []) {
+      const above = seen.map((tile) => tile.bbox).filter((box): box is BBox => box !== null);
+      const isFree = ({ bbox }: Tile): boolean => !bbox || !covers(above, centreOf(bbox));
+      seen.push(...tiles.filter((tile) => tile.scene_id === scene && isFree(tile)));
+    }
+    return seen;
   }
 
   /** Puts a scene above the others and shows all of it. */
@@ -82,7 +88,7 @@ export class MapView {
     this.#colour(view.heat);
     await pane.setArea(question);
     await pane.setCards(cards, threshold);
-    await pane.mark(question.right, question.wrong);
+    this.mark(question.right, question.wrong);
     pane.select(view.selected);
     if (!options.still) pane.fitCards(cards);
   }
@@ -114,7 +120,23 @@ export class MapView {
   }
 
   mark(right: string[], wrong: string[]): void {
-    void this.#pane?.mark(right, wrong);
+    const others = [
+      ...right.map((tile) => ({ tile, mark: "right" as const })),
+      ...wrong.map((tile) => ({ tile, mark: "wrong" as const })),
+    ].filter(({ tile }) => !this.#cards.some((card) => card.key === tile));
+    const outlined = others.flatMap(({ tile, mark }) => {
+      const geometry = this.#outline(tile);
+      return geometry ? [{ geometry, mark }] : [];
+    });
+    void this.#pane?.mark(right, wrong, outlined);
+  }
+
+  /** The outline of a tile of which nothing is known but its id: its scene and its window. */
+  #outline(tile: string): Geometry | null {
+    const [, name, ...sides] = /^(.*):(\d+),(\d+),(\d+),(\d+)$/s.exec(tile) ?? [];
+    const windowPx = sides.map(Number) as [number, number, number, number];
+    const corners = name === undefined ? null : findCorners({ windowPx }, this.#scenes.find((own) => own.scene === name));
+    return corners && { type: "Polygon", coordinates: [[...corners, corners[0]]] };
   }
 
   hover(key: string): void {
@@ -173,6 +195,20 @@ export class MapView {
 
   stopEditing(): boolean {
     return this.#pane?.stopEditing() ?? false;
+  }
+
+  /** Whether there is a map to paint on. */
+  startBrush(): boolean {
+    this.#pane?.startBrush();
+    return this.#pane !== null;
+  }
+
+  stopBrush(): void {
+    this.#pane?.stopBrush();
+  }
+
+  showGathered(outlines: Geometry[]): void {
+    this.#pane?.showGathered(outlines);
   }
 
   toggleMeasuring(): boolean {

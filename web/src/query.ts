@@ -19,9 +19,11 @@ interface Actions {
   cut: (most: number) => void;
   choose: (files: FileList | File[]) => void;
   dropPicture: (picture: string) => void;
-  dropLike: (tile: string) => void;
+  dropLike: (tiles: string[]) => void;
   thumbnail: (picture: string) => string | undefined;
 }
+
+const small = (tile: string): string => resolve(`${picturePath(tile)}?size=64`);
 
 /** Characters that the service takes. */
 const LONGEST = 1000;
@@ -30,6 +32,9 @@ const placeholder = (knowsWords: boolean): string => {
   if (!knowsWords) return texts.query.noWords;
   return isTouched() ? texts.query.describe : texts.query.describeOrDrop;
 };
+
+/** Tiles that have a chip each; more have one together. */
+const MOST_CHIPS = 3;
 
 export function createQueryBar(actions: Actions): QueryBar {
   const chips = h("span", { class: "chips" });
@@ -108,8 +113,10 @@ export function createQueryBar(actions: Actions): QueryBar {
         ...question.pictures.map((picture) =>
           chip(texts.query.yourPicture, actions.thumbnail(picture), texts.query.removePicture, () => actions.dropPicture(picture)),
         ),
-        ...question.like.map((tile) =>
-          chip(texts.query.likeTile, resolve(`${picturePath(tile)}?size=64`), texts.query.removeTile, () => actions.dropLike(tile)),
+        ...(question.like.length > MOST_CHIPS ? question.like.slice(0, 1) : question.like).map((tile) =>
+          question.like.length > MOST_CHIPS
+            ? chip(texts.query.likeTiles(question.like.length), small(tile), texts.query.removeTiles, () => actions.dropLike(question.like))
+            : chip(texts.query.likeTile, small(tile), texts.query.removeTile, () => actions.dropLike([tile])),
         ),
       );
       const more = question.pictures.length + question.like.length > 0;
@@ -124,7 +131,7 @@ export function describe(question: Question): string {
   const wanted = [
     ...(question.text ? [asked.words(question.text)] : []),
     ...question.pictures.map(() => asked.picture),
-    ...question.like.map(asked.tile),
+    ...(question.like.length > MOST_CHIPS ? [asked.tiles(question.like.length)] : question.like.map(asked.tile)),
     ...(question.detector ? [asked.detector(question.detector)] : []),
   ];
   const without = question.not.map(asked.words);

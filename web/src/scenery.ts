@@ -72,6 +72,13 @@ export class Scenery {
     return date !== null && (!since || date >= since) && (!until || date <= until);
   }
 
+  /** What is drawn, the topmost first. */
+  get order(): string[] {
+    return this.#sorted()
+      .map(({ id }) => id)
+      .reverse();
+  }
+
   #update(): void {
     const sorted = this.#sorted();
     const wanted = sorted

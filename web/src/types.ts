@@ -67,6 +67,12 @@ export interface Tile {
   picture: string;
 }
 
+/** Tiles that a brush touched. */
+export interface Brushed {
+  tiles: Tile[];
+  is_cut: boolean;
+}
+
 export interface Hit extends Tile {
   rank: number;
   score: number;

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
-    from rsitr.geo.area import area_from_geojson, area_from_geometry, area_shape, read_area
+    from rsitr.geo.area import area_from_geojson, area_from_geometry, area_shape, read_area, widen
     from rsitr.geo.arrays import is_array, open_array, read_array
     from rsitr.geo.chips import write_chip
     from rsitr.geo.files import (
@@ -84,11 +84,12 @@ __all__ = [
     "read_window",
     "ring_shape",
     "stat_source",
+    "widen",
     "write_chip",
 ]
 
 _LAZY = {
-    **dict.fromkeys(("area_from_geojson", "area_from_geometry", "area_shape", "read_area"), "rsitr.geo.area"),
+    **dict.fromkeys(("area_from_geojson", "area_from_geometry", "area_shape", "read_area", "widen"), "rsitr.geo.area"),
     **dict.fromkeys(
         ("SCENE_SUFFIXES", "FileState", "Source", "count_passed_over", "find_scenes", "is_url", "public_address"),
         "rsitr.geo.files",

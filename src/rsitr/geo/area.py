@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -17,9 +18,10 @@ from rsitr.extras import need
 from rsitr.geo.geometry import cut_shape
 from rsitr.types import Area, Ring
 
-__all__ = ["area_from_geojson", "area_from_geometry", "area_shape", "read_area", "read_layers"]
+__all__ = ["area_from_geojson", "area_from_geometry", "area_shape", "read_area", "read_layers", "widen"]
 
 LONGEST_BYTES = 64 * 2**20
+METRES_PER_DEGREE = 111_320.0
 HALF_WIDTH_DEG = 5e-6
 """Half a metre: what a point or a line reaches to each side, where an area is wanted."""
 LAYERS = frozenset({".gpkg", ".shp", ".kml", ".fgb", ".gml"})
@@ -144,6 +146,14 @@ def _around(a: tuple[float, float], b: tuple[float, float]) -> Ring:
     corners = [(a[0] - x + y, a[1] - y - x), (b[0] + x + y, b[1] + y - x), (b[0] + x - y, b[1] + y + x)]
     corners += [(a[0] - x - y, a[1] - y + x), corners[0]]
     return tuple((lon, min(90.0, max(-90.0, lat))) for lon, lat in corners)
+
+
+def widen(shape: BaseGeometry, by_m: float) -> BaseGeometry:
+    """The ground within so many metres, of something small: degrees of longitude are as long as in its middle."""
+    shrink = max(0.02, float(np.cos(np.radians(shape.centroid.y))))
+    flat = shapely.transform(shape, lambda xy: xy * [shrink, 1.0])
+    wide = flat.buffer(by_m / METRES_PER_DEGREE, quad_segs=4)
+    return shapely.transform(wide, lambda xy: (xy / [shrink, 1.0]).clip([-540, -90], [540, 90]))
 
 
 def area_shape(area: Area) -> BaseGeometry:

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsitr.errors import QueryError
 from rsitr.extras import need
-from rsitr.geo.area import area_from_geojson, area_shape, read_layers
+from rsitr.geo.area import METRES_PER_DEGREE, area_from_geojson, area_shape, read_layers, widen
 from rsitr.types import Area
 
 __all__ = ["KINDS", "GivenArea", "parse_area", "read_given"]
@@ -34,7 +33,6 @@ TIME_S, MEMORY_BYTES = 20, 2 * 2**30
 MOST_CORNERS = 1000
 """A web page keeps an area in its address, and people move its corners by hand."""
 DEEPEST = 16
-METRES_PER_DEGREE = 111_320.0
 FINEST_M = 0.5
 OFFLINE = {
     "CPL_CURL_ENABLED": "NO",
@@ -103,7 +101,7 @@ def read_given(content: bytes, *, around_m: float) -> GivenArea:
             narrow = _drop_repeated(shapes)
             if not narrow:
                 raise QueryError("the area holds no polygon, line or point")
-            polygons = area_from_geojson(_collection([_widen(shape, around_m) for shape in narrow]))
+            polygons = area_from_geojson(_collection([widen(shape, around_m) for shape in narrow]))
             notes.append(f"{_count(narrow)}: {around_m:g} m around")
     whole = shapely.remove_repeated_points(area_shape(polygons))
     if whole.is_empty or not whole.area > 0:
@@ -260,14 +258,6 @@ def _drop_repeated(shapes: list[BaseGeometry]) -> list[BaseGeometry]:
     shapely.prepare(whole)
     points = [shape for shape in shapes if shape.geom_type == "Point"]
     return [*lines, *(point for point in points if not lines or not shapely.dwithin(whole, point, 1e-9))]
-
-
-def _widen(shape: BaseGeometry, by_m: float) -> BaseGeometry:
-    """The ground within so many metres, of something small: degrees of longitude are as long as in its middle."""
-    shrink = max(0.02, float(np.cos(np.radians(shape.centroid.y))))
-    flat = shapely.transform(shape, lambda xy: xy * [shrink, 1.0])
-    wide = flat.buffer(by_m / METRES_PER_DEGREE, quad_segs=4)
-    return shapely.transform(wide, lambda xy: (xy / [shrink, 1.0]).clip([-540, -90], [540, 90]))
 
 
 def _simplify(whole: BaseGeometry) -> tuple[BaseGeometry, float]:

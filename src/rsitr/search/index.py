@@ -24,7 +24,7 @@ from rsitr.search.ranking import RankingSettings
 from rsitr.search.relevance import JUDGED, THRESHOLD
 from rsitr.search.result import SearchResult
 from rsitr.search.scenery import Corners
-from rsitr.search.spots import Glimpse, find_days, find_tiles
+from rsitr.search.spots import Glimpse, find_days, find_tiles, find_touched
 from rsitr.search.spread import MOST_TILES, Spread, narrow, spread_hits
 from rsitr.types import BBox, Encoder, FloatArray, ImageArray, Progress, SceneEntry, Tile, TileFilter, no_progress
 
@@ -374,6 +374,15 @@ class Index:
     def tiles_at(self, *, lon: float, lat: float) -> list[Tile]:
         """The tiles under a point, one of each scene, the latest first; none where the index holds nothing there."""
         return find_tiles(self._folder, lon=lon, lat=lat)
+
+    def tiles_along(self, way: Sequence[tuple[float, float]], *, radius_m: float) -> list[Tile]:
+        """The tiles that a brush touches which is drawn along a way, up to 4,000 of them.
+
+        Args:
+            way: positions (longitude, latitude) in degrees, one or several.
+            radius_m: of the brush; a tile whose middle it does not reach is touched where the way crosses it.
+        """
+        return find_touched(self._folder, way, radius_m=radius_m)
 
     def days(self, tile: Tile) -> list[Glimpse]:
         """The ground of a tile through all scenes that show at least half of it, the earliest first."""

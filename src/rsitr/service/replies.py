@@ -21,6 +21,7 @@ from rsitr.formats import (
 __all__ = [
     "AreaReply",
     "BackgroundReply",
+    "BrushedReply",
     "CellReply",
     "ComparedReply",
     "DaysReply",
@@ -201,6 +202,14 @@ class TilesReply:
     """Tiles of one spot, one of each scene, the latest first."""
 
     tiles: list[TileReply]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrushedReply:
+    """Tiles that a brush touched, of all scenes; `is_cut` where there were more than are told."""
+
+    tiles: list[TileReply]
+    is_cut: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "BrushBody",
     "DetectorBody",
     "Form",
     "FoundParams",
@@ -46,6 +47,13 @@ Interval = Annotated[
 ]
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+OnEarth = Annotated[
+    tuple[
+        Annotated[float, Field(ge=-540, le=540, allow_inf_nan=False)],
+        Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)],
+    ],
+    Field(strict=False),
+]
 Metres = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
@@ -159,6 +167,19 @@ class HeatBody(_Body):
     )
     zoom: Annotated[float, Field(ge=0, le=24, allow_inf_nan=False)] = Field(
         description="Of the map: at 0 the world is 512 pixels wide, and twice as wide at each further one."
+    )
+
+
+class BrushBody(_Body):
+    """A way that a brush was drawn along on a map."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"way": [[7.44, 46.95], [7.45, 46.95]], "radius_m": 20}]})
+
+    way: Annotated[list[OnEarth], Field(min_length=1, max_length=2000)] = Field(
+        description="Positions, longitude and latitude in degrees; across the antimeridian they go on beyond 180."
+    )
+    radius_m: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = Field(
+        description="Of the brush, in metres on the ground: tiles whose middles it covers, or that the way crosses."
     )
 
 

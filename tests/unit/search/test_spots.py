@@ -62,3 +62,33 @@ def test_a_tile_without_a_place_has_its_own_day(index: Index) -> None:
     (tile, *_) = tiles_of(index, "photo")
     (day,) = index.days(tile)
     assert (day.tile, day.window_px) == (tile, tile.window_px)
+
+
+def test_a_brush_touches_what_its_way_crosses_and_whose_middle_it_covers(index: Index) -> None:
+    tiles = tiles_of(index, "2016")
+    middles = {tile.tile: _middle_of(tile) for tile in tiles}
+    (first, *_) = sorted(tiles, key=lambda tile: tile.window_px[:2])
+    row = [tile for tile in tiles if tile.window_px[1] == first.window_px[1]]
+    ends = sorted(middles[tile.tile] for tile in row)[:: len(row) - 1]
+    found = index.tiles_along(ends, radius_m=1.0)
+    assert {tile.tile for tile in found if "2016" in tile.scene} == {tile.tile for tile in row}
+    assert {tile.scene for tile in found} >= {first.scene}
+    assert len({tile.scene for tile in found}) == 2, "of each scene of the ground"
+    (alone,) = [tile for tile in index.tiles_along([middles[first.tile]], radius_m=1.0) if "2016" in tile.scene]
+    assert alone == first
+    whole = index.tiles_along([middles[first.tile]], radius_m=100_000.0)
+    assert {tile.tile for tile in tiles} <= {tile.tile for tile in whole}
+    assert index.tiles_along([(10.0, 10.0)], radius_m=1.0) == []
+
+
+def test_a_brush_crosses_the_antimeridian(index: Index) -> None:
+    lat = _middle(index)
+    (one,) = {tile.scene for tile in index.tiles_along([(179.99, lat), (180.01, lat)], radius_m=1.0)}
+    assert "dateline" in one
+    assert {tile.scene for tile in index.tiles_along([(-180.0, lat)], radius_m=1.0)} == {one}
+
+
+def _middle_of(tile: Tile) -> tuple[float, float]:
+    assert tile.bbox is not None
+    west, south, east, north = tile.bbox
+    return (west + east) / 2, (south + north) / 2

@@ -102,3 +102,34 @@ def test_a_background_is_asked_of_its_own_site_alone(make_client: Any) -> None:
 def test_a_background_must_be_one(make_client: Any, url: str) -> None:
     with pytest.raises(ValueError, match="must be like https"):
         make_client(background_url=url)
+
+
+def test_the_tiles_under_a_brush_are_found(client: TestClient) -> None:
+    tile = placed(client)
+    west, south, east, north = tile["bbox"]
+    middle = [(west + east) / 2, (south + north) / 2]
+    told = client.post("/api/tiles", json={"way": [middle], "radius_m": 1})
+    assert told.status_code == 200, told.text
+    assert (len(told.json()["tiles"]), told.json()["is_cut"]) == (2, False)
+    assert tile["tile"] in {one["tile"] for one in told.json()["tiles"]}
+    more = client.post("/api/tiles", json={"way": [middle, [east + (east - west) / 2, middle[1]]], "radius_m": 1})
+    assert len(more.json()["tiles"]) == 4, "the neighbour as well, in both scenes"
+    assert client.post("/api/tiles", json={"way": [[10, 10]], "radius_m": 5}).json() == {"tiles": [], "is_cut": False}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"way": [], "radius_m": 1},
+        {"way": [[1]], "radius_m": 1},
+        {"way": [[1, 91]], "radius_m": 1},
+        {"way": [[1, 1, 1]], "radius_m": 1},
+        {"way": [["1", 1]], "radius_m": 1},
+        {"way": [[1, 1]], "radius_m": 0},
+        {"way": [[1, 1]]},
+        {"way": [[1, 1]] * 2001, "radius_m": 1},
+        {"way": [[541, 1]], "radius_m": 1},
+    ],
+)
+def test_what_is_no_brush_is_a_client_error(client: TestClient, body: dict[str, Any]) -> None:
+    assert client.post("/api/tiles", json=body).status_code == 422

@@ -35,6 +35,7 @@ SCHEMAS = {
     "Review": "ReviewReply",
     "Cell": "CellReply",
     "Heat": "HeatReply",
+    "Brushed": "BrushedReply",
 }
 GEOJSON = {"Polygon", "MultiPolygon"}  # of RFC 7946, not ours
 KINDS = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean", "array": "list"}

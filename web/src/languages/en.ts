@@ -44,6 +44,7 @@ export const en = {
     words,
     picture: "your picture",
     tile: (tile: string) => `like ${tile}`,
+    tiles: (n: number) => `like ${tiles(n)}`,
     detector: (name: string) => `detector ${name}`,
     without: (what: string) => `without ${what}`,
     since: (day: string) => `since ${day}`,
@@ -82,7 +83,9 @@ export const en = {
     yourPicture: "Your picture",
     removePicture: "Remove your picture",
     likeTile: "Like this tile",
+    likeTiles: (n: number) => `Like ${tiles(n)}`,
     removeTile: "Remove like this tile",
+    removeTiles: "Remove like these tiles",
     cut: (most: string) => `A search has at most ${most} characters; the rest was cut off.`,
     sending: "Sending the picture",
     unsent: "The picture could not be sent.",
@@ -319,6 +322,22 @@ export const en = {
     noTile: (position: string) => `No tile of this index lies at ${position}.`,
   },
 
+  /** Several tiles at once. */
+  paint: {
+    start: "Gather tiles by painting over them",
+    label: "Gathered tiles",
+    hint: "Drag over tiles; a click takes one in or out. Backspace takes back, Esc ends.",
+    touched: "Draw over tiles; a tap takes one in or out. Two fingers move the map.",
+    gathered: (n: number) => `${tiles(n)} gathered`,
+    like: "Like these",
+    undo: "Take the last stroke back",
+    end: "Stop painting",
+    searchFirst: "Marks refine a search: search first",
+    most: (most: string) => `Up to ${most} tiles can be gathered at once; the rest was left out.`,
+    examples: (n: string, all: string) => `A search takes ${n} examples: they were taken evenly from ${all}.`,
+    manyMarks: (most: string) => `A search has at most ${most} marks.`,
+  },
+
   layers: {
     label: "Layers of the map",
     under: "Under the scenes",
@@ -441,6 +460,7 @@ export const en = {
     alike: "more like the chosen result",
     days: "the day before, the day after, of the open result",
     kept: "saved searches and detectors",
+    paint: "gather tiles on the map",
     pane: "list or map (on a small screen)",
     escape: "stop drawing, close details",
     help: "this help",

@@ -12,13 +12,16 @@ from rsitr.search import Index, map_words
 from rsitr.service.answers import show_glimpse, show_tile
 from rsitr.service.engine import Engine
 from rsitr.service.rendering import draw_similarity, to_jpeg
-from rsitr.service.replies import DaysReply, TileReply, TilesReply
+from rsitr.service.replies import BrushedReply, DaysReply, TileReply, TilesReply
 from rsitr.service.routes.wiring import EngineOf, errors_of, json_response, picture_response
+from rsitr.service.schemas import BrushBody
 from rsitr.types import Tile
 
 __all__ = ["tiles"]
 
 SURROUNDINGS = 2.0
+MOST_BRUSHED = 1000
+"""Tiles that are told of a brush: a search takes no more marks."""
 
 tiles = APIRouter(tags=["tiles"])
 
@@ -103,6 +106,17 @@ async def get_tiles(engine: EngineOf, lon: Lon, lat: Lat) -> Response:
 
     def make() -> TilesReply:
         return TilesReply(tiles=[show_tile(tile) for tile in engine.index.tiles_at(lon=lon, lat=lat)])
+
+    return json_response(await engine.render(make))
+
+
+@tiles.post("/api/tiles", response_model=BrushedReply, responses=errors_of(422, 503))
+async def post_tiles(engine: EngineOf, body: BrushBody) -> Response:
+    """The tiles that a brush touches which is drawn along a way, of each scene those of its finest scale."""
+
+    def make() -> BrushedReply:
+        found = engine.index.tiles_along(body.way, radius_m=body.radius_m)
+        return BrushedReply(tiles=[show_tile(tile) for tile in found[:MOST_BRUSHED]], is_cut=len(found) > MOST_BRUSHED)
 
     return json_response(await engine.render(make))
 
