@@ -24,6 +24,7 @@ EXTRAS = {
     "onnxscript": "onnx",
     "transformers": "transformers",
     "peft": "adapters",
+    "ray": "ray",
     "huggingface_hub": "train",
 }
 """The extra of each package; a package that several have belongs to the smallest."""

@@ -16,7 +16,12 @@ import rsitr
 
 REPO = Path(__file__).resolve().parents[2]
 # Where conda-forge calls a package otherwise than the index of Python packages.
-NAMES = {"prometheus-client": "prometheus_client", "matplotlib": "matplotlib-base", "torch": "pytorch"}
+NAMES = {
+    "prometheus-client": "prometheus_client",
+    "matplotlib": "matplotlib-base",
+    "torch": "pytorch",
+    "ray": "ray-core",
+}
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,12 @@ def index(
     store: str | None = typer.Option(
         None, metavar="NAME", help="What keeps the tiles of a new index: lance, or one of your own (--import)."
     ),
+    engine: str = typer.Option(
+        "local",
+        metavar="ENGINE",
+        help="What reads and encodes: local, ray (all cores of this machine, as a cluster of its own), or "
+        "ray://HOST:PORT, a cluster that is there.",
+    ),
     root: Path | None = typer.Option(
         None,
         metavar="DIR",
@@ -138,7 +144,7 @@ def index(
         of_scenes = {
             "--fp32": not fast, "--onnx": onnx, "--compile": compiled, "--tile-px": tile_px, "--overlap": overlap,
             "--scales": scales, "--bands": bands, "--page": page, "--local-codes": local_codes, "--store": store,
-            "--sync": sync,
+            "--sync": sync, "--engine": None if engine == "local" else engine,
         }  # fmt: skip
         _require_none(of_scenes, why="is for scenes, which embeddings were made of already")
         request = ImportRequest(
@@ -175,6 +181,7 @@ def index(
         ),
         local_codes=local_codes,
         store=store,
+        engine=engine,
         root=root,
         sync=sync,
         dry_run=dry_run,

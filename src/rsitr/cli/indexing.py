@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from rsitr.cli.output import format_duration, make_table, print_json, progress_bar, screen
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, SceneError
-from rsitr.extras import has_package
+from rsitr.extras import has_package, need
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rsitr.index import Failure, IngestReport, Settings
+    from rsitr.index import Cluster, Failure, IngestReport, Settings
     from rsitr.index.surveying import Survey
     from rsitr.search import Find, LocalCoder
     from rsitr.types import Encoder, SceneEntry
@@ -47,6 +47,7 @@ class IndexOptions:
     settings: Settings | None = None
     local_codes: int | None = None
     store: str | None = None
+    engine: str = "local"
     root: Path | None = None
     sync: bool = False
     dry_run: bool = False
@@ -67,6 +68,7 @@ def run_index(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: E
     if not options.fast and (options.onnx is not None or options.compiled):
         raise ConfigError("--fp32 leaves every faster way out: give it alone, or --onnx and --compile without it")
     settings = options.settings or Settings()
+    cluster = None if options.engine == "local" else _find_cluster(options, encoder=encoder)
     load: Callable[[], Encoder] = partial(_load_encoder, options, recorded=recorded_encodings(into))
     if encoder is None and (recorded is None or options.model not in {None, recorded}):
         encoder = load()  # an index to be made needs it in any case, another model than the index's is to be refused
@@ -92,6 +94,7 @@ def run_index(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: E
             coder=coder,
             engine=options.store,
             batch_size=options.batch_size,
+            cluster=cluster,
             progress=show,
         )
     out = screen(options.as_json)
@@ -232,27 +235,68 @@ def _load_encoder(options: IndexOptions, *, recorded: Sequence[str]) -> Encoder:
     A model with graphs is run by ONNX Runtime without a trial: on a CPU nothing that torch offers is faster
     (`benchmarks/engines.py`), and its numbers are single precision.
     """
-    from rsitr.index import recorded_model
     from rsitr.index.manifest import encoding_of
     from rsitr.models.portable import IMAGE_PATH
     from rsitr.models.zoo import load_encoder, load_model
 
-    name = options.model or recorded_model(options.into) or DEFAULT_MODEL
+    name = _name_model(options)
+    if options.engine != "local":
+        on_cluster: Encoder = load_encoder(name, device="cpu")
+        _say_encoding(encoding_of(on_cluster), name, options, recorded=recorded)
+        return on_cluster
     asks_torch = options.onnx is not None or options.compiled or (recorded and IMAGE_PATH not in recorded)
     load = load_model if asks_torch and has_package("torch") else partial(load_encoder, bulk=True)
     loaded: Encoder = load(name, device=options.device)
     how = _accelerate(loaded, options, recorded=recorded) or encoding_of(loaded)
-    if how is None:
-        return loaded
-    sys.stderr.write(f"encoding with {name}, {how}\n")
-    if recorded and encoding_of(loaded) not in recorded:
+    if how is not None:
+        _say_encoding(encoding_of(loaded), name, options, recorded=recorded, how=how)
+    return loaded
+
+
+def _say_encoding(
+    path: str | None, name: str, options: IndexOptions, *, recorded: Sequence[str], how: str | None = None
+) -> None:
+    if path is None:
+        return
+    sys.stderr.write(f"encoding with {name}, {how or path}\n")
+    if recorded and path not in recorded:
         needed = "" if options.onnx else " (ONNX Runtime needs --onnx)"
         sys.stderr.write(
             f"so far this index was encoded with {', '.join(recorded)}"
             + (f", which cannot be done here{needed}" if options.fast else "")
             + "; it records both\n"
         )
-    return loaded
+
+
+def _name_model(options: IndexOptions) -> str:
+    from rsitr.index import recorded_model
+
+    return options.model or recorded_model(options.into) or DEFAULT_MODEL
+
+
+def _find_cluster(options: IndexOptions, *, encoder: Encoder | None) -> Cluster:
+    """Where to encode, and with what: there it is loaded by its name, or from the same folder."""
+    from rsitr.index import Cluster
+    from rsitr.index.cluster import parse_engine
+    from rsitr.models.zoo import load_encoder
+
+    address = parse_engine(options.engine)
+    need("ray", what=f"--engine {options.engine}")
+    local = {"--device": options.device not in {None, "cpu"}, "--onnx": options.onnx, "--compile": options.compiled}
+    for option, is_given in local.items():
+        if is_given:
+            raise ConfigError(f"{option} is for the local engine: a cluster encodes on CPUs, by the model's own way")
+    if encoder is not None:
+        return Cluster(load=partial(_lend, encoder), address=address)
+    name = _name_model(options)
+    folder = Path(name).expanduser()
+    return Cluster(
+        load=partial(load_encoder, str(folder.resolve()) if folder.is_dir() else name, device="cpu"), address=address
+    )
+
+
+def _lend(encoder: Encoder) -> Encoder:
+    return encoder
 
 
 def _accelerate(loaded: Encoder, options: IndexOptions, *, recorded: Sequence[str]) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rsitr.registry import lazy_names
 
 if TYPE_CHECKING:
+    from rsitr.index.cluster import Cluster
     from rsitr.index.columns import ColumnChoice
     from rsitr.index.exchange import Exchange, file_columns, file_schema
     from rsitr.index.folder import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CODE_FILE",
     "STORES",
+    "Cluster",
     "ColumnChoice",
     "Exchange",
     "Failure",
@@ -74,6 +76,7 @@ _LAZY = {
     "CODE_FILE": "rsitr.index.names",
     "LanceStore": "rsitr.index.store",
     **dict.fromkeys(("IndexSummary", "describe_index", "summarise"), "rsitr.index.summary"),
+    "Cluster": "rsitr.index.cluster",
     "ColumnChoice": "rsitr.index.columns",
     **dict.fromkeys(("Exchange", "file_columns", "file_schema"), "rsitr.index.exchange"),
     **dict.fromkeys(("ImportOptions", "ImportReport", "find_tables", "import_embeddings"), "rsitr.index.importing"),

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsitr.index.journal import Finished, LeftOut
 from rsitr.index.notes import SceneNote
 from rsitr.index.reading import Event, Job, SceneFailed, TileRead, TileSkipped
 from rsitr.index.writing import Failure, Writer
-from rsitr.types import Encoder, SceneEntry, TileCoder
+from rsitr.types import Encoder, FloatArray, SceneEntry, Tile, TileCoder
 
 __all__ = ["Encoding"]
 
@@ -66,23 +67,23 @@ class Encoding:
         self._scenes = {job.scene: _Collected(job.finished) for job in jobs}
         self._work = _Work({job.scene: job.size_bytes for job in jobs})
         self._n_done = 0
-        self._latest: tuple[str, float] = ("", 0.0)
+        self._parts: dict[str, float] = {}
 
     @property
     def scene(self) -> str:
-        """The scene under way, or empty."""
-        return self._latest[0]
+        """The scene under way that was begun last, or empty."""
+        return next(reversed(self._parts), "")
 
     @property
     def scenes_done(self) -> float:
         """Scenes that are done; half a scene counts half."""
-        return self._n_done + self._latest[1]
+        return self._n_done + sum(self._parts.values())
 
     @property
     def share_done(self) -> float:
         """The part of all work that is done, 0 to 1."""
-        scene, part = self._latest
-        return (self._work.done + part * self._work.sizes.get(scene, 0)) / self._work.whole
+        under_way = sum(part * self._work.sizes[scene] for scene, part in self._parts.items())
+        return (self._work.done + under_way) / self._work.whole
 
     def take(self, event: Event) -> bool:
         """Take what was read next; True if that is worth telling the person who waits."""
@@ -90,21 +91,46 @@ class Encoding:
             self._left_out.setdefault(event.scene, []).append(event.left_out)
             return False
         if isinstance(event, TileRead):
-            self._latest = (event.tile.scene, event.done)
+            self.reach(event.tile.scene, event.done)
             self._batch.append(event)
             if len(self._batch) < self._batch_size:
                 return False
             self._encode()
             return True
         self._n_done += 1
-        self._latest = ("", 0.0)
         if isinstance(event, SceneFailed):
+            self._parts.pop(event.scene, None)
             self._fail(event)
         else:
+            self._parts.pop(event.entry.scene, None)
             self._work.done += self._work.sizes[event.entry.scene]
             self._scenes[event.entry.scene].entry, self._scenes[event.entry.scene].note = event.entry, event.note
             self._hand_on(event.entry.scene)
         return True
+
+    def reach(self, scene: str, part: float) -> None:
+        """So much of a scene has been read, 0 to 1."""
+        self._parts[scene] = max(part, self._parts.get(scene, 0.0))
+
+    def keep(self, tiles: Sequence[Tile], vectors: FloatArray, codes: NDArray[np.float16] | None) -> None:
+        """Keep tiles that are encoded, and hand on the scenes that are complete with them.
+
+        Args:
+            tiles: of scenes under way; none that was kept before.
+            vectors: (n, dim), theirs.
+            codes: (n, length), or None where the index keeps none.
+        """
+        self._writer.note(tiles, vectors, codes, left_out=self._left_out)
+        self._left_out = {}
+        for i, tile in enumerate(tiles):
+            finished = self._scenes[tile.scene].finished
+            finished.tiles.append(tile)
+            finished.vectors.append(vectors[i])
+            if codes is not None:
+                finished.codes.append(codes[i])
+        self.n_tiles += len(tiles)
+        for scene in dict.fromkeys(tile.scene for tile in tiles):
+            self._hand_on(scene)
 
     def finish(self) -> None:
         """Encode what is left."""
@@ -124,17 +150,7 @@ class Encoding:
         encoded = self._encoder.encode_images([read.image for read in batch], batch_size=self._batch_size)
         codes = None if self._coder is None else self._coder.encode(encoded)
         vectors = np.ascontiguousarray(encoded.global_emb, dtype=np.float32)
-        self._writer.note([read.tile for read in batch], vectors, codes, left_out=self._left_out)
-        self._left_out = {}
-        for i, read in enumerate(batch):
-            finished = self._scenes[read.tile.scene].finished
-            finished.tiles.append(read.tile)
-            finished.vectors.append(vectors[i])
-            if codes is not None:
-                finished.codes.append(codes[i])
-        self.n_tiles += len(batch)
-        for scene in dict.fromkeys(read.tile.scene for read in batch):
-            self._hand_on(scene)
+        self.keep([read.tile for read in batch], vectors, codes)
 
     def _hand_on(self, scene: str) -> None:
         collected = self._scenes[scene]

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import cast
 
 from rsitr.geo import Source, count_passed_over, find_sources, is_url, list_files
+from rsitr.index.cluster import Cluster
 from rsitr.index.encoding import Encoding
 from rsitr.index.folder import is_index
-from rsitr.index.manifest import Settings
+from rsitr.index.manifest import Manifest, Settings
 from rsitr.index.prefetching import Prefetched
-from rsitr.index.reading import read_scenes
+from rsitr.index.reading import Job, read_scenes
+from rsitr.index.spreading import encode_on_cluster
 from rsitr.index.writing import Failure, open_writer
 from rsitr.types import Encoder, SceneEntry, TileCoder
 
@@ -100,6 +102,7 @@ def ingest(
     coder: TileCoder | None = None,
     engine: str | None = None,
     batch_size: int = 64,
+    cluster: Cluster | None = None,
     progress: Callable[[IngestProgress], None] | None = None,
 ) -> IngestReport:
     """Index scenes: into a new index, or into one that exists, where unchanged scenes are left as they are.
@@ -123,11 +126,13 @@ def ingest(
         engine: what keeps the tiles of a new index, by its name in `rsitr.index.STORES`; None: `lance`. An existing
             index takes only its own.
         batch_size: pictures encoded at once.
+        cluster: where scenes are read and encoded, if not in this process. They have to be there by the same paths.
         progress: called after every batch.
 
     Raises:
         SceneError: an input is missing, a folder holds no images, or a catalogue cannot be read.
         StoreError: `into` is no index, belongs to another model or other settings, is being written, or is damaged.
+        ConfigError: the cluster cannot be used.
     """
     started = time.monotonic()
     sources = find_sources(inputs, may_be_gone=sync and is_index(into))
@@ -152,11 +157,18 @@ def ingest(
                 if progress is not None:
                     progress(_progress(encoding, n_scenes=len(plan.jobs), time_s=time.monotonic() - started))
 
-            with Prefetched(read_scenes(plan.jobs, manifest=writer.manifest), depth=READ_AHEAD * batch_size) as read:
-                for event in read:
-                    if encoding.take(event):
-                        tell()
-            encoding.finish()
+            if cluster is None:
+                _encode_here(plan.jobs, encoding=encoding, manifest=writer.manifest, batch_size=batch_size, tell=tell)
+            else:
+                encode_on_cluster(
+                    plan.jobs,
+                    encoding=encoding,
+                    cluster=cluster,
+                    manifest=writer.manifest,
+                    coder=coder,
+                    batch_size=batch_size,
+                    tell=tell,
+                )
             tell()
             failures += tuple(encoding.failures)
         writer.finish()
@@ -169,6 +181,17 @@ def ingest(
         notes=(*writer.describe_tiles(), *_describe_mosaics(sources), *_describe_passed_over(inputs)),
         time_s=time.monotonic() - started,
     )
+
+
+def _encode_here(
+    jobs: Sequence[Job], *, encoding: Encoding, manifest: Manifest, batch_size: int, tell: Callable[[], None]
+) -> None:
+    """Read in a thread, and encode beside it."""
+    with Prefetched(read_scenes(jobs, manifest=manifest), depth=READ_AHEAD * batch_size) as read:
+        for event in read:
+            if encoding.take(event):
+                tell()
+    encoding.finish()
 
 
 def _describe_passed_over(inputs: Sequence[str | Path]) -> Iterator[str]:
