@@ -71,10 +71,17 @@ class KeptScenes:
                 writer.write_table(table)
 
 
-def open_cached(table: Callable[[], Any], *, folder: Path, version: int, precision: Precision) -> TileMatrix:
+def open_cached(
+    table: Callable[[], Any],
+    *,
+    folder: Path,
+    version: int,
+    precision: Precision,
+    count: Callable[[int], None] = lambda _: None,
+) -> TileMatrix:
     """The tiles of one version of a table, from the files in `folder`, which are made if they are not there.
 
-    The table is opened only where its files are not there.
+    The table is opened only where its files are not there; `count` is told then how many bytes were read of it.
 
     Columns are mapped. Vectors are read: every search without a filter passes over all of them, and memory of its own,
     in large pages, is passed over in two thirds of the time that a mapped file takes. Where nothing can be written, in
@@ -88,11 +95,11 @@ def open_cached(table: Callable[[], Any], *, folder: Path, version: int, precisi
             shutil.rmtree(place, ignore_errors=True)
     opened = table()
     try:
-        _make(opened, place, precision=precision)
+        _make(opened, place, precision=precision, count=count)
         return _open(place)
     except OSError:
         vectors = np.empty(_shape(opened), precision)
-        return _matrix(_read(opened, into=vectors), vectors)
+        return _matrix(_read(opened, into=vectors, count=count), vectors)
 
 
 def _open(place: Path) -> TileMatrix:
@@ -110,13 +117,13 @@ def _matrix(rows: Any, vectors: NDArray[np.floating[Any]]) -> TileMatrix:
     return TileMatrix(rows=rows, columns=TileColumns.from_table(rows), vectors=vectors)
 
 
-def _make(table: Any, place: Path, *, precision: Precision) -> None:
+def _make(table: Any, place: Path, *, precision: Precision, count: Callable[[int], None]) -> None:
     """Write the files under another name first: whoever looks finds all of them or none."""
     place.parent.mkdir(exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
     try:
         vectors = np.lib.format.open_memmap(part / MATRIX, mode="w+", dtype=precision, shape=_shape(table))
-        rows = _read(table, into=vectors)
+        rows = _read(table, into=vectors, count=count)
         vectors.flush()
         del vectors  # Windows moves no folder with a file in it that is mapped
         with pa.OSFile(os.fspath(part / ROWS), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
@@ -143,7 +150,7 @@ def _shape(table: Any) -> tuple[int, int]:
     return int(table.count_rows()), int(table.schema.field("vector").type.list_size)
 
 
-def _read(table: Any, *, into: NDArray[np.floating[Any]]) -> Any:
+def _read(table: Any, *, into: NDArray[np.floating[Any]], count: Callable[[int], None]) -> Any:
     """Read a table in pieces: its vectors go into an array (n, dim), the other columns are returned."""
     names = [name for name in table.schema.names if name not in VECTORS]
     schema = pa.schema([table.schema.field(name) for name in names])
@@ -154,6 +161,7 @@ def _read(table: Any, *, into: NDArray[np.floating[Any]]) -> Any:
         require_sound(vectors)
         into[done : done + len(batch)] = vectors
         done += len(batch)
+        count(batch.nbytes)
         pieces.append(batch.select(names))
     if done != len(into):
         raise OSError(f"{done} of {len(into)} rows could be read")
