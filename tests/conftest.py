@@ -23,6 +23,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from remotes import bucket_server, buckets, s3_place  # noqa: F401 - fixtures
+
 REPO = Path(__file__).resolve().parents[1]
 SEED = 20240229
 

@@ -20,6 +20,8 @@ EXTRAS = {
     "scipy": "gis",
     "mcp": "mcp",
     "redis": "redis",
+    "boto3": "s3",
+    "pymilvus": "milvus",
     "onnx": "onnx",
     "onnxscript": "onnx",
     "transformers": "transformers",

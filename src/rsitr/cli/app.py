@@ -166,7 +166,9 @@ def _write_anything(stream: object) -> None:
 
 
 def _fail(message: str) -> None:
-    sys.stderr.write(f"rsitr: {message}\n")
+    from rsitr.index.address import spell
+
+    sys.stderr.write(f"rsitr: {spell(message)}\n")
     sys.exit(2)
 
 

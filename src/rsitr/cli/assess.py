@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsitr.cli.naming import find_place
 from rsitr.cli.output import AsJson, console, make_table, print_json, progress_bar
 from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
@@ -23,7 +24,9 @@ __all__ = ["assess", "run_assess"]
 
 
 def assess(
-    indexes: list[Path] = typer.Argument(..., metavar="INDEX...", help="Indexes of the same scenes, to compare."),
+    indexes: list[Path] = typer.Argument(
+        ..., metavar="INDEX...", help="Indexes of the same scenes, to compare.", parser=find_place
+    ),
     *,
     query: list[str] = typer.Option([], "--query", "-q", metavar="WORDS", help="What to look for. May be repeated."),
     queries: Path | None = typer.Option(None, metavar="FILE", help="A file of queries, as `rsitr search` takes it."),

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from rsitr.cli.naming import IndexPlace
 from rsitr.cli.output import AsJson
 
 
 def embeddings(
-    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")],
+    index: IndexPlace,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="GeoParquet file to write: for each tile, its vector."),

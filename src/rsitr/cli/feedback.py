@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsitr.cli.naming import IndexPlace
 from rsitr.cli.output import AsJson, console, make_table, print_json
 from rsitr.errors import QueryError
 from rsitr.files import require_writable, write_file
@@ -27,7 +28,7 @@ EXAMPLES = 3
 
 
 def feedback(
-    index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
+    index: IndexPlace,
     words: str | None = typer.Argument(None, metavar="[WORDS]", help="What was looked for."),
     *,
     name: str | None = typer.Option(None, metavar="NAME", help="Of the detector; one that exists learns on."),

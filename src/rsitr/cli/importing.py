@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rsitr.cli.naming import say
 from rsitr.cli.output import console, make_table, print_json, progress_bar
 from rsitr.errors import ConfigError, DataError
 
@@ -169,7 +170,7 @@ def _print_failures(failed: list[tuple[str, str]]) -> None:
 
 def _print_report(report: ImportReport, into: Path) -> None:
     if report.imported:
-        table = make_table("file", "tiles", "left out", title=f"Taken into {into}", numbers=("tiles", "left out"))
+        table = make_table("file", "tiles", "left out", title=f"Taken into {say(into)}", numbers=("tiles", "left out"))
         for name, one in list(report.imported.items())[:_FILES_SHOWN]:
             table.add_row(name, f"{one.n_tiles:,}", f"{one.n_bad:,}" if one.n_bad else "")
         console().print(table)

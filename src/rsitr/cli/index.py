@@ -11,6 +11,7 @@ import typer
 
 from rsitr.cli.importing import ImportRequest, run_import
 from rsitr.cli.indexing import IndexOptions, run_index, run_relink
+from rsitr.cli.naming import find_place
 from rsitr.cli.output import AsJson
 from rsitr.errors import ConfigError
 
@@ -26,7 +27,12 @@ def index(
         help="Images, folders full of them, addresses (https://, s3://), STAC items and collections.",
     ),
     *,
-    into: Path = typer.Option(..., metavar="INDEX", help="Folder of the index; made if it is not there."),
+    into: Path = typer.Option(
+        ...,
+        metavar="INDEX",
+        help="Folder of the index, or s3://bucket/prefix, milvus://host:19530/collection; made if it is not there.",
+        parser=find_place,
+    ),
     model: str | None = typer.Option(
         None,
         metavar="MODEL",
@@ -73,7 +79,9 @@ def index(
         "needs no pictures. [default: none]",
     ),
     store: str | None = typer.Option(
-        None, metavar="NAME", help="What keeps the tiles of a new index: lance, or one of your own (--import)."
+        None,
+        metavar="NAME",
+        help="What keeps the tiles of a new index: lance, or one of your own (--import). [default: as --into says]",
     ),
     engine: str = typer.Option(
         "local",

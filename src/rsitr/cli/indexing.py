@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsitr.cli.naming import say
 from rsitr.cli.output import format_duration, make_table, print_json, progress_bar, screen
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.errors import ConfigError, SceneError
@@ -130,7 +131,7 @@ def _foretell(scenes: Sequence[str | Path], options: IndexOptions, *, encoder: E
         known=known,
     )
     out = screen(options.as_json)
-    _print_scenes(found.scenes, title=f"Would be indexed into {options.into}", out=out)
+    _print_scenes(found.scenes, title=f"Would be indexed into {say(options.into)}", out=out)
     _print_failures(found.failures, out=out)
     for note in found.notes:
         out.print(f"note: {note}")
@@ -156,7 +157,7 @@ def _print_json_ahead(found: Survey, into: Path, *, time_s: float, size_bytes: i
 
     print_json(
         IndexResult(
-            index=str(into),
+            index=say(into),
             dry_run=True,
             scenes=[tell_entry(entry) for entry in found.scenes],
             unchanged=list(found.unchanged),
@@ -183,7 +184,7 @@ def _print_json(report: IngestReport, into: Path, *, finds: Sequence[Find]) -> N
     ]
     print_json(
         IndexResult(
-            index=str(into),
+            index=say(into),
             scenes=[tell_entry(entry) for entry in report.indexed],
             unchanged=list(report.unchanged),
             removed=list(report.removed),
@@ -354,9 +355,9 @@ def run_relink(into: Path, *, root: Path | None, as_json: bool = False) -> int:
         raise ConfigError("nothing to index: name scenes or folders, or with --root DIR where a moved archive lies now")
     missing = relink_index(into, root)
     if as_json:
-        print_json({"index": str(into), "root": str(root.resolve()), "n_missing": missing})
+        print_json({"index": say(into), "root": str(root.resolve()), "n_missing": missing})
     gone = f"; {missing:,} are not there" if missing else ""
-    screen(as_json).print(f"{into}: its scenes lie in {root.resolve()}{gone}")
+    screen(as_json).print(f"{say(into)}: its scenes lie in {root.resolve()}{gone}")
     return 1 if missing else 0
 
 
@@ -418,7 +419,7 @@ def _print_failures(failures: Sequence[Failure], *, out: Console) -> None:
 
 
 def _print_report(report: IngestReport, into: Path, *, out: Console) -> None:
-    _print_scenes(report.indexed, title=f"Indexed into {into}", out=out)
+    _print_scenes(report.indexed, title=f"Indexed into {say(into)}", out=out)
     _print_failures(report.failures, out=out)
     for note in report.notes:
         out.print(f"note: {note}")

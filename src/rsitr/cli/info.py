@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from rsitr.cli.naming import IndexPlace, say
 from rsitr.cli.output import AsJson, console, make_table, print_json
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _SHOWN = frozenset(
 
 
 def info(
-    index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
+    index: IndexPlace,
     as_json: AsJson = False,
     scenes: bool = typer.Option(False, "--scenes", help="Also list the scenes."),
 ) -> None:
@@ -40,7 +41,7 @@ def info(
         entries = [{name: value for name, value in dataclasses.asdict(one).items() if name in _SHOWN} for one in listed]
         print_json({**dataclasses.asdict(summary), "detectors": detectors, "scenes": entries})
         return
-    table = make_table("what", "value", title=str(index), header=False)
+    table = make_table("what", "value", title=say(index), header=False)
     for what, value in _lines(summary, detectors):
         table.add_row(what, value)
     console().print(table)
@@ -100,9 +101,17 @@ def _lines(summary: IndexSummary, detectors: Sequence[str]) -> list[tuple[str, s
             str(summary.root) + ("" if summary.is_root_there else " (not there: hits have no pictures)"),
         ),
         ("detectors", ", ".join(detectors) or "none"),
-        ("size on disk", format_size(summary.size_bytes)),
+        *_size(summary),
         ("made with", summary.created_with),
     ]
+
+
+def _size(summary: IndexSummary) -> list[tuple[str, str]]:
+    if summary.address is None:
+        return [("size on disk", format_size(summary.size_bytes or 0))]
+    size = "not told" if summary.size_bytes is None else format_size(summary.size_bytes)
+    read = f"{format_size(summary.read_bytes)} since {summary.read_since}, by you on this host"
+    return [("size there", size), ("read from there", read)]
 
 
 def _known(summary: IndexSummary) -> str:

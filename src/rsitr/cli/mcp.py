@@ -6,13 +6,14 @@ from pathlib import Path
 
 import typer
 
+from rsitr.cli.naming import IndexPlace
 from rsitr.extras import need
 
 __all__ = ["mcp", "run_mcp"]
 
 
 def mcp(
-    index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
+    index: IndexPlace,
     *,
     root: Path | None = typer.Option(None, metavar="DIR", help="Where the scenes lie now, if they have moved."),
     model: str | None = typer.Option(None, metavar="MODEL", help="Where the index's model is now."),

@@ -209,7 +209,10 @@ class InfoResult:
         sensors: that are named.
         bbox: west, south, east, north.
         area_km2: ground that is covered.
-        size_bytes: on disk.
+        size_bytes: on disk, or in the bucket; null where that is not told.
+        address: where it lies, if that is no folder.
+        read_bytes: that you have read of it from there, on this host.
+        read_since: the day from which these are counted.
         detectors: their names.
         scenes: scene, size_bytes, size_px, n_tiles, n_left_out, crs, bbox, date, gsd_m, sensor.
     """
@@ -247,7 +250,10 @@ class InfoResult:
     sensors: list[str]
     bbox: list[float] | None
     area_km2: float
-    size_bytes: int
+    size_bytes: int | None
+    address: str | None
+    read_bytes: int
+    read_since: str | None
     detectors: list[str]
     scenes: list[dict[str, Any]]
 

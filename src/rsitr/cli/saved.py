@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from rsitr.cli.naming import IndexPlace
 from rsitr.cli.output import AsJson, console, make_table, print_json
 from rsitr.errors import RsitrError
 
@@ -20,7 +20,7 @@ __all__ = ["look_at_all", "saved", "say_finds"]
 
 
 def saved(
-    index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
+    index: IndexPlace,
     *,
     seen: str | None = typer.Option(None, metavar="NAME", help="All that this search finds now has been looked at."),
     rename: tuple[str, str] | None = typer.Option(None, metavar="NAME NEW", help="Give a saved search another name."),

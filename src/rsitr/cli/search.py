@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsitr.cli.lending import borrow
+from rsitr.cli.naming import IndexPlace, say
 from rsitr.cli.output import AsJson, progress_bar, require_folder
 from rsitr.cli.rendering import Format, Layout, Rendered, render
 from rsitr.errors import QueryError, SceneError
@@ -27,7 +28,7 @@ MOST_HITS = 100_000
 
 
 def search(
-    index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
+    index: IndexPlace,
     words: str | None = typer.Argument(None, metavar="[WORDS]", help='What to look for, e.g. "a river with a bridge".'),
     *,
     k: int = typer.Option(10, "-k", metavar="N", help="Hits at most."),
@@ -264,7 +265,7 @@ def _save(index: Path, kept: SavedSearch) -> None:
     from rsitr.search import save_search
 
     save_search(index, kept)
-    sys.stderr.write(f"saved as {kept.name!r}: `rsitr search {index} --saved {kept.name!r}` makes it again\n")
+    sys.stderr.write(f"saved as {kept.name!r}: `rsitr search {say(index)} --saved {kept.name!r}` makes it again\n")
 
 
 def _require_most(k: int) -> None:

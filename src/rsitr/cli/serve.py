@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rsitr.cli.demo import shown_progress
+from rsitr.cli.naming import find_place, say
 from rsitr.errors import ConfigError, RsitrError
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ BACKLOG = 2048
 
 def serve(
     context: typer.Context,
-    index: Path | None = typer.Argument(None, metavar="[INDEX]", help="Folder of the index.", show_default=False),
+    index: Path | None = typer.Argument(
+        None, metavar="[INDEX]", help="Folder of the index, or its address.", show_default=False, parser=find_place
+    ),
     *,
     demo: bool = typer.Option(False, "--demo", help="Serve the index of a drawn scene, which is made if needed."),
     demo_dir: Path | None = typer.Option(None, metavar="DIR", help="Where the demo is kept. [default: a cache folder]"),
@@ -120,7 +123,7 @@ def run_serve(
         listening = listen(settings.host, settings.port)  # before the index is opened, which takes a while
         for each in listening:
             closing.enter_context(each)
-        where = f"{settings.index} on {_address(settings.host, listening[0])}"
+        where = f"{say(settings.index)} on {_address(settings.host, listening[0])}"
         if settings.processes > 1:
             sys.stderr.write(f"rsitr serves {where} with {settings.processes} processes\n")
             return run_processes(settings, listening, imports=imports)

@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import typer
 
+from rsitr.cli.naming import IndexPlace
 from rsitr.errors import ConfigError
 
 __all__ = ["down", "up"]
@@ -21,7 +21,7 @@ STEP_S = 0.01
 
 
 def up(
-    index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index."),
+    index: IndexPlace,
     minutes: float = typer.Option(MINUTES, metavar="N", help="End after so many minutes without a question."),
     foreground: bool = typer.Option(False, "--foreground", help="Stay here instead of in the background."),
     stop: bool = typer.Option(False, "--stop", help="End it, as `rsitr down` does."),
@@ -38,8 +38,11 @@ def up(
         raise ConfigError(f"--minutes is a number above 0, not {minutes:g}")
     from rsitr.cli.place import HeldPlace, runtime_folder
     from rsitr.cli.warm import name_index
+    from rsitr.index.address import address_of
     from rsitr.index.manifest import read_manifest
 
+    if (address := address_of(index)) is not None:
+        raise ConfigError(f"{address}: only an index in a folder is kept warm; `rsitr serve` keeps this one open")
     read_manifest(index)
     place = HeldPlace(runtime_folder(), name_index(index))
     if (number := place.keeper()) is not None:
@@ -66,7 +69,7 @@ def up(
     )
 
 
-def down(index: Path = typer.Argument(..., metavar="INDEX", help="Folder of the index.")) -> None:
+def down(index: IndexPlace) -> None:
     """End the process that `rsitr up` has started for an index. Searches that it is at are brought to their end."""
     from rsitr.cli.place import HeldPlace, runtime_folder
     from rsitr.cli.warm import name_index

@@ -13,9 +13,10 @@ from typing import Any
 
 from rsitr.geo.files import FileState
 
-__all__ = ["TIMEOUT_S", "ask", "gives_parts", "open_bucket", "stat_remote"]
+__all__ = ["TIMEOUT_S", "ask", "find_endpoint", "gives_parts", "open_bucket", "stat_remote"]
 
 TIMEOUT_S = 60.0
+ENDPOINTS = ("AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 REFUSED_TO_HEAD = frozenset({400, 401, 403, 405, 501})
 LARGEST = 2**63 - 1  # what an index can record
 
@@ -85,17 +86,25 @@ def _stat_http(url: str) -> FileState:
     return int(headers.get("Content-Length") or 0), changed_ns
 
 
+def find_endpoint() -> str | None:
+    """The address of a server of buckets that is not Amazon's, as GDAL's variables say, or Amazon's own."""
+    host = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "").rstrip("/")
+    if not host or "://" in host:
+        return host or None
+    is_plain = os.environ.get("AWS_HTTPS", "YES").upper() in {"NO", "OFF", "FALSE"}
+    return f"{'http' if is_plain else 'https'}://{host}"
+
+
 def open_bucket() -> Any:
     """The file system of buckets, with the settings that GDAL reads: what lists an object is who reads it."""
     from pyarrow import fs
 
-    endpoint = os.environ.get("AWS_S3_ENDPOINT") or os.environ.get("AWS_ENDPOINT_URL")
-    is_plain = os.environ.get("AWS_HTTPS", "YES").upper() in {"NO", "OFF", "FALSE"}
+    scheme, _, host = (find_endpoint() or "https://").partition("://")
     return fs.S3FileSystem(
         anonymous=os.environ.get("AWS_NO_SIGN_REQUEST", "NO").upper() in {"YES", "ON", "TRUE"},
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-        endpoint_override=endpoint,
-        scheme="http" if is_plain else "https",
+        endpoint_override=host or None,
+        scheme=scheme,
         request_timeout=TIMEOUT_S,
         connect_timeout=TIMEOUT_S,
     )

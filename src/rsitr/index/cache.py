@@ -86,15 +86,24 @@ class KeptColumns:
     addresses: NDArray[np.uint64]
 
     @classmethod
-    def open(cls, table: Any, *, folder: Path, version: int) -> KeptColumns:
-        """Those of one version of a table, from the file in an index's folder, which is made if it is not there."""
+    def open(cls, table: Any, *, folder: Path, version: int, count: Callable[[int], None]) -> KeptColumns:
+        """Those of one version of a table, from the file in `folder`, which is made if it is not there.
+
+        Args:
+            table: of LanceDB, at that version.
+            folder: of the index, or what is kept of it here.
+            version: of the table.
+            count: is told how many bytes were read of the table.
+        """
         place = folder / CACHE / f"{version}-columns"
         if not (place / ROWS).is_file():
             try:
                 with _making(place) as part:
-                    _write_columns(table, part / ROWS)
+                    _write_columns(table, part / ROWS, count=count)
             except OSError:  # nothing can be written there: they are in memory then
-                return cls._of(_scan_columns(table).read_all().combine_chunks())
+                whole = _scan_columns(table).read_all().combine_chunks()
+                count(whole.nbytes)
+                return cls._of(whole)
         with pa.memory_map(os.fspath(place / ROWS)) as file, pa.ipc.open_file(file) as reader:
             return cls._of(reader.read_all())
 
@@ -108,7 +117,7 @@ def _scan_columns(table: Any) -> Any:
     return table.search().select(names).with_row_id(True).to_batches(SCAN_ROWS)
 
 
-def _write_columns(table: Any, path: Path) -> None:
+def _write_columns(table: Any, path: Path, *, count: Callable[[int], None]) -> None:
     """In one piece, as rows are taken out of many pieces by joining them first; by way of a file, not of memory."""
     pieces = path.with_suffix(".pieces")
     with (
@@ -118,6 +127,7 @@ def _write_columns(table: Any, path: Path) -> None:
     ):
         for batch in batches:
             writer.write_batch(batch)
+            count(batch.nbytes)
     with pa.memory_map(os.fspath(pieces)) as file, pa.ipc.open_file(file) as reader:
         whole = reader.read_all().combine_chunks()
         with pa.OSFile(os.fspath(path), "wb") as out, pa.ipc.new_file(out, whole.schema) as writer:
@@ -126,10 +136,17 @@ def _write_columns(table: Any, path: Path) -> None:
     pieces.unlink()
 
 
-def open_cached(table: Callable[[], Any], *, folder: Path, version: int, precision: Precision) -> TileMatrix:
+def open_cached(
+    table: Callable[[], Any],
+    *,
+    folder: Path,
+    version: int,
+    precision: Precision,
+    count: Callable[[int], None] = lambda _: None,
+) -> TileMatrix:
     """The tiles of one version of a table, from the files in `folder`, which are made if they are not there.
 
-    The table is opened only where its files are not there.
+    The table is opened only where its files are not there; `count` is told then how many bytes were read of it.
 
     Columns are mapped. Vectors are read: every search without a filter passes over all of them, and memory of its own,
     in large pages, is passed over in two thirds of the time that a mapped file takes. Where nothing can be written, in
@@ -143,11 +160,11 @@ def open_cached(table: Callable[[], Any], *, folder: Path, version: int, precisi
             shutil.rmtree(place, ignore_errors=True)
     opened = table()
     try:
-        _make(opened, place, precision=precision)
+        _make(opened, place, precision=precision, count=count)
         return _open(place)
     except OSError:
         vectors = np.empty(_shape(opened), precision)
-        return _matrix(_read(opened, into=vectors), vectors)
+        return _matrix(_read(opened, into=vectors, count=count), vectors)
 
 
 def _open(place: Path) -> TileMatrix:
@@ -165,10 +182,10 @@ def _matrix(rows: Any, vectors: NDArray[np.floating[Any]]) -> TileMatrix:
     return TileMatrix(rows=rows, columns=TileColumns.from_table(rows), vectors=vectors)
 
 
-def _make(table: Any, place: Path, *, precision: Precision) -> None:
+def _make(table: Any, place: Path, *, precision: Precision, count: Callable[[int], None]) -> None:
     with _making(place) as part:
         vectors = np.lib.format.open_memmap(part / MATRIX, mode="w+", dtype=precision, shape=_shape(table))
-        rows = _read(table, into=vectors)
+        rows = _read(table, into=vectors, count=count)
         vectors.flush()
         del vectors  # Windows moves no folder with a file in it that is mapped
         with pa.OSFile(os.fspath(part / ROWS), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
@@ -204,7 +221,7 @@ def _shape(table: Any) -> tuple[int, int]:
     return int(table.count_rows()), int(table.schema.field("vector").type.list_size)
 
 
-def _read(table: Any, *, into: NDArray[np.floating[Any]]) -> Any:
+def _read(table: Any, *, into: NDArray[np.floating[Any]], count: Callable[[int], None]) -> Any:
     """Read a table in pieces: its vectors go into an array (n, dim), the other columns are returned."""
     names = [name for name in table.schema.names if name not in VECTORS]
     schema = pa.schema([table.schema.field(name) for name in names])
@@ -215,6 +232,7 @@ def _read(table: Any, *, into: NDArray[np.floating[Any]]) -> Any:
         require_sound(vectors)
         into[done : done + len(batch)] = vectors
         done += len(batch)
+        count(batch.nbytes)
         pieces.append(batch.select(names))
     if done != len(into):
         raise OSError(f"{done} of {len(into)} rows could be read")

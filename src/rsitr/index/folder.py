@@ -11,8 +11,10 @@ from pathlib import Path
 from rsitr.errors import StoreError
 from rsitr.files import locked
 from rsitr.geo import is_url
+from rsitr.index.address import address_of, find_index
+from rsitr.index.home import clear, hold, is_taken, publish, refresh
 from rsitr.index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
-from rsitr.index.names import CACHE, CODE_FILE, IMPORTS, JOURNAL, LOCK, NEAREST, NOTES, TABLE_FOLDERS
+from rsitr.index.names import CACHE, CODE_FILE, HOME, IMPORTS, JOURNAL, LOCK, NEAREST, NOTES, TABLE_FOLDERS
 from rsitr.index.store import LanceStore
 from rsitr.registry import Registry
 from rsitr.types import OpenStore, Store, TileCoder
@@ -33,7 +35,7 @@ __all__ = [
 
 ROOT_SAMPLE = 64  # scenes are looked for where an archive may lie
 # What a run that was killed while it made an index may leave: with nothing else, a folder counts as empty.
-OWN = frozenset({LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, IMPORTS, CODE_FILE, *TABLE_FOLDERS, "store"})
+OWN = frozenset({HOME, LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, IMPORTS, CODE_FILE, *TABLE_FOLDERS, "store"})
 
 STORES: Registry[OpenStore] = Registry("engine", group="stores", error=StoreError)
 """What keeps tiles with their vectors, by the name that an index records."""
@@ -67,8 +69,13 @@ def is_index(folder: Path) -> bool:
     Raises:
         StoreError: something else is there, which must not be written into.
     """
+    refresh(folder)
     if (folder / MANIFEST).is_file():
         return True
+    if address_of(folder) is not None:
+        if is_taken(folder):
+            raise StoreError(f"{folder}: something else than an index lies there; give --into a name of its own")
+        return False
     if folder.is_file() or (folder.is_dir() and any(not _is_own(entry) for entry in folder.iterdir())):
         raise StoreError(f"{folder}: exists and is no index; give --into a folder that is empty or does not exist yet")
     return False
@@ -92,16 +99,17 @@ def recorded_encodings(folder: Path) -> tuple[str, ...]:
     return read_manifest(folder).model.encodings if is_index(folder) else ()
 
 
-def open_index(folder: Path, *, root: Path | None = None) -> IndexFolder:
+def open_index(folder: str | Path, *, root: Path | None = None) -> IndexFolder:
     """Open an index.
 
     Args:
-        folder: the index.
+        folder: the index, or its address.
         root: where its scenes lie, if that is not where the index expects them.
 
     Raises:
         StoreError: the folder is missing, no index, or damaged.
     """
+    folder = find_index(folder)
     manifest = read_manifest(folder)
     opens = STORES[manifest.engine]
     store = opens(folder, dim=manifest.model.dim, code_length=manifest.code_length, must_exist=True)
@@ -128,12 +136,14 @@ def create_index(folder: Path, manifest: Manifest, *, held: ExitStack, coder: Ti
     STORES[manifest.engine](folder, dim=manifest.model.dim, code_length=manifest.code_length)
     if coder is not None:
         coder.save(folder / CODE_FILE)
+    publish(folder)
     write_manifest(folder, manifest)
     return open_index(folder)
 
 
 def clear_index(folder: Path, *, but: str | None = None) -> None:
     """Take away an index of which nothing has come, and its folder if it is then empty."""
+    clear(folder)
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name != MANIFEST):
         if entry.name == LOCK and but != LOCK:
             with suppress(PermissionError):  # Windows keeps what is open; a folder with nothing else counts as empty
@@ -178,5 +188,5 @@ def writing(folder: Path) -> Iterator[None]:
         StoreError: another process is writing, or the folder cannot be written.
     """
     busy = f"{folder}: another process is writing this index; wait until it is done"
-    with locked(folder / LOCK, busy=busy, error=StoreError):
+    with locked(folder / LOCK, busy=busy, error=StoreError), hold(folder):
         yield

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 from rsitr.errors import DataError, StoreError
 from rsitr.files import common_folder, name_from
 from rsitr.geo import FileState, is_url
+from rsitr.index.address import ENGINES, address_of, find_index
 from rsitr.index.columns import ColumnChoice
 from rsitr.index.embeddings import EmbeddingFile
 from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
+from rsitr.index.home import publish
 from rsitr.index.imports import ImportedFile, Imports, read_imports
 from rsitr.index.layout import Layout, SceneTally
 from rsitr.index.manifest import Manifest, ModelRecord, Settings, read_manifest, write_manifest
@@ -105,7 +107,11 @@ def find_tables(inputs: Sequence[str | Path]) -> list[Path]:
 
 
 def import_embeddings(
-    inputs: Sequence[str | Path], *, into: Path, options: ImportOptions | None = None, progress: Progress = no_progress
+    inputs: Sequence[str | Path],
+    *,
+    into: str | Path,
+    options: ImportOptions | None = None,
+    progress: Progress = no_progress,
 ) -> ImportReport:
     """Take embeddings from Parquet files into an index, which is made if it is not there.
 
@@ -115,7 +121,8 @@ def import_embeddings(
 
     Args:
         inputs: files, and folders to search for them.
-        into: the folder of the index; one that was made of embeddings of the same model grows.
+        into: the folder of the index, or its address (`s3://bucket/prefix`); one that was made of embeddings of
+            the same model grows.
         options: how files are understood.
         progress: told how many rows have been read, of how many.
 
@@ -123,7 +130,7 @@ def import_embeddings(
         DataError: an input is missing.
         StoreError: `into` is no index, was made of scenes, is being written, or is damaged.
     """
-    started = time.monotonic()
+    started, into = time.monotonic(), find_index(into)
     options = options or ImportOptions()
     paths = find_tables(inputs)
     if options.root is not None and not options.root.is_dir():
@@ -300,6 +307,11 @@ class _Importing:
         return found
 
     def _create(self, model: ModelRecord, settings: Settings) -> IndexFolder:
+        address = address_of(self._folder)
+        if address is not None and ENGINES[address.scheme] != "lance":
+            raise StoreError(
+                f"{self._folder}: embeddings are kept by lance alone: name a folder, or s3://bucket/prefix"
+            )
         manifest = Manifest.of_embeddings(self._folder, model=model, settings=settings, root=self._root)
         self._index = create_index(self._folder, manifest, held=self._held)
         self._is_new = True
@@ -330,6 +342,7 @@ class _Importing:
 
     def _save(self) -> None:
         self._known.write(self._folder)
+        publish(self._folder)
 
 
 def _lance(index: IndexFolder) -> LanceStore:

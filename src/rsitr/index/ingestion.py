@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from rsitr.geo import Source, count_passed_over, find_sources, is_url, list_files
+from rsitr.index.address import find_index
 from rsitr.index.cluster import Cluster
 from rsitr.index.encoding import Encoding
 from rsitr.index.folder import is_index
@@ -94,7 +95,7 @@ class IngestReport:
 def ingest(
     inputs: Sequence[str | Path],
     *,
-    into: Path,
+    into: str | Path,
     encoder: Encoder | Callable[[], Encoder],
     settings: Settings | None = None,
     root: Path | None = None,
@@ -114,7 +115,7 @@ def ingest(
 
     Args:
         inputs: files, folders to search for files, addresses (https, s3), STAC items, collections and catalogues.
-        into: the folder of the index.
+        into: the folder of the index, or its address (`s3://bucket/prefix`, `milvus://host:19530/collection`).
         encoder: what turns pictures into vectors, or what gives it, and is then called only if there is something to
             do; an existing index takes only the model that made it.
         settings: how scenes are cut and shown; of what is not set, an existing index keeps its own.
@@ -123,7 +124,8 @@ def ingest(
         sync: also remove from the index what lay in the inputs' folders and is no longer there; these may be empty or
             gone themselves.
         coder: what makes the codes of a second stage of ranking; an existing index with codes takes only its own.
-        engine: what keeps the tiles of a new index, by its name in `rsitr.index.STORES`; None: `lance`. An existing
+        engine: what keeps the tiles of a new index, by its name in `rsitr.index.STORES`; None: `lance`, or
+            what its address says. An existing
             index takes only its own.
         batch_size: pictures encoded at once.
         cluster: where scenes are read and encoded, if not in this process. They have to be there by the same paths.
@@ -134,7 +136,7 @@ def ingest(
         StoreError: `into` is no index, belongs to another model or other settings, is being written, or is damaged.
         ConfigError: the cluster cannot be used.
     """
-    started = time.monotonic()
+    started, into = time.monotonic(), find_index(into)
     sources = find_sources(inputs, may_be_gone=sync and is_index(into))
     with ExitStack() as held:
         # What encodes pictures is an encoder here, whether or not it can do all that searching asks of one.

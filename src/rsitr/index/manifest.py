@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rsitr.errors import ConfigError, StoreError
 from rsitr.files import name_from
+from rsitr.index.home import refresh, send
+from rsitr.index.names import MANIFEST
 from rsitr.version import __version__
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ __all__ = [
     "write_manifest",
 ]
 
-MANIFEST = "rsitr-index.json"
 FORMAT: Literal[1] = 1
 
 
@@ -263,8 +264,10 @@ def read_manifest(folder: Path) -> Manifest:
     """Read an index's manifest.
 
     Raises:
-        StoreError: the folder is missing or no index, or the file is damaged or of a newer format.
+        StoreError: the folder is missing or no index, or the file is damaged or of a newer format; or where the index
+            lies cannot be reached.
     """
+    refresh(folder)
     file = folder / MANIFEST
     if not folder.exists():
         raise StoreError(f"{folder}: no such index; make it with `rsitr index SCENES --into {folder}`")
@@ -285,8 +288,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all."""
+    content = (manifest.model_dump_json(indent=2) + "\n").encode()
+    send(folder, MANIFEST, content)
     temporary = folder / f".{MANIFEST}.{os.getpid()}"
-    temporary.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    temporary.write_bytes(content)
     temporary.replace(folder / MANIFEST)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rsitr.index.names import NEAREST, TABLE_FOLDERS
 
-__all__ = ["NearestCheck", "newest_stamp", "newest_version", "read_check", "table_versions"]
+__all__ = ["NearestCheck", "newest_stamp", "newest_version", "read_check", "table_versions", "version_of"]
 
 LAST_VERSION = 2**64 - 1  # from which LanceDB counts down in the names of its manifests, so that the newest comes first
 
@@ -18,9 +19,14 @@ def newest_version(table: Path) -> int | None:
     """The number of a table's latest state, from the names of its files; None where they do not tell."""
     try:
         with os.scandir(table / "_versions") as entries:
-            names = [entry.name.removesuffix(".manifest") for entry in entries if entry.name.endswith(".manifest")]
+            return version_of(entry.name for entry in entries)
     except OSError:
         return None
+
+
+def version_of(files: Iterable[str]) -> int | None:
+    """The number of a table's latest state, from the names of the files that tell of its states."""
+    names = [name.removesuffix(".manifest") for name in files if name.endswith(".manifest")]
     if not names or not all(len(name) == len(str(LAST_VERSION)) and name.isdecimal() for name in names):
         return None
     return LAST_VERSION - int(min(names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, cached_property, partial
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from rsitr.errors import MissingError, StoreError
 from rsitr.files import explain_disk
+from rsitr.index.address import address_of, cache_of
+from rsitr.index.bucket import Bucket
 from rsitr.index.budget import choose_precision, find_budget
 from rsitr.index.cache import KeptColumns, KeptScenes, open_cached
 from rsitr.index.filtering import Rows
@@ -34,6 +36,7 @@ from rsitr.index.rows import (
     vectors_from_table,
 )
 from rsitr.index.state import newest_stamp, newest_version, read_check
+from rsitr.index.traffic import count_bytes
 from rsitr.types import FloatArray, Hit, SceneEntry, Tile, TileFilter
 
 __all__ = ["LanceStore"]
@@ -74,6 +77,9 @@ class LanceStore:
     A scene is written in two commits, its tiles first: whoever is interrupted between them finds the scene missing from
     `scenes`, and writes it again, in place of the rows that are there.
 
+    The folder may be the home of an index in a bucket: the tables are there then, and what was read once is kept in the
+    user's cache.
+
     LanceDB takes a second to import. What was read once is kept in files beside the tables, and while these are as they
     were, it is not imported.
     """
@@ -102,6 +108,9 @@ class LanceStore:
             StoreError: the tables are damaged or missing, or hold vectors of another width.
         """
         self._folder = folder
+        address = address_of(folder)
+        self._bucket = None if address is None else Bucket(address)
+        self._beside = cache_of(folder)
         self._dim = dim
         self._code_length = code_length
         self._memory_bytes = find_budget() if memory_bytes is None else memory_bytes
@@ -147,8 +156,8 @@ class LanceStore:
         if (kept := self._unchanged()) is None:
             state = self._state()  # before the rows are read: what is written meanwhile puts them out of date
             tiles, scenes = self._latest(self._tiles), self._latest(self._scenes)
-            kept = KeptScenes(state, self._guard(scenes.to_arrow), int(self._guard(tiles.count_rows)))
-            kept.keep(self._folder)
+            kept = KeptScenes(state, self._count(self._guard(scenes.to_arrow)), int(self._guard(tiles.count_rows)))
+            kept.keep(self._beside)
         self._kept = kept
         return kept
 
@@ -158,7 +167,7 @@ class LanceStore:
         if self._kept is not None and self._kept.state == state and self._stamps == stamps:
             return self._kept
         self._forget(stamps)
-        return KeptScenes.read(self._folder, state=state)
+        return KeptScenes.read(self._beside, state=state)
 
     def _state(self) -> str:
         return f"{self._dim} {self._code_length} {self._version('tiles')} {self._version('scenes')}"
@@ -171,11 +180,15 @@ class LanceStore:
         self._stamps = stamps
 
     def _stamp(self, name: str) -> int:
+        if self._bucket is not None:
+            return self._bucket.newest(f"{name}.lance")[1]
         return newest_stamp(self._folder / f"{name}.lance")
 
     def _version(self, name: str) -> int:
         """Of a table: from its files' names where these tell."""
-        if (found := newest_version(self._folder / f"{name}.lance")) is not None:
+        path = f"{name}.lance"
+        found = newest_version(self._folder / path) if self._bucket is None else self._bucket.newest(path)[0]
+        if found is not None:
             return found
         table = self._tiles if name == "tiles" else self._scenes
         return int(self._guard(lambda: self._latest(table).version))
@@ -205,8 +218,9 @@ class LanceStore:
         names = [entry.scene for entry in entries]
         rows = table_from_tiles(tiles, np.ascontiguousarray(vectors, dtype=np.float32), codes)
         # What is there is looked up first: in the latest state, which another process may have written.
-        self._guard(lambda: _replace(self._latest(self._tiles), "tile", rows, names))
-        self._guard(lambda: _replace(self._latest(self._scenes), "scene", table_from_scenes(entries), names))
+        with self._noticed():
+            self._guard(lambda: _replace(self._latest(self._tiles), "tile", rows, names))
+            self._guard(lambda: _replace(self._latest(self._scenes), "scene", table_from_scenes(entries), names))
 
     def extend(self, batches: Iterator[Any], entries: Callable[[], Sequence[SceneEntry]]) -> None:
         """Write scenes that are not here yet, however many tiles they have: the tiles in one commit, then the scenes.
@@ -229,13 +243,14 @@ class LanceStore:
                 raise
 
         reader = pa.RecordBatchReader.from_batches(tile_schema(self._dim, code_length=self._code_length), watched())
-        try:
-            self._guard(partial(self._latest(self._tiles).add, reader))
-        except StoreError:
-            if stopped:
-                raise stopped[0] from None
-            raise
-        self._guard(partial(self._latest(self._scenes).add, table_from_scenes(entries())))
+        with self._noticed():
+            try:
+                self._guard(partial(self._latest(self._tiles).add, reader))
+            except StoreError:
+                if stopped:
+                    raise stopped[0] from None
+                raise
+            self._guard(partial(self._latest(self._scenes).add, table_from_scenes(entries())))
 
     def stream(self, *, rows: int) -> Iterator[Any]:
         """All tiles as batches of at most so many rows of their table, without codes, at the latest version.
@@ -263,9 +278,10 @@ class LanceStore:
 
     def remove(self, scenes: Sequence[str]) -> None:
         """Take scenes and their tiles out; first from the list of scenes, so that none is listed without its tiles."""
-        for table in (self._scenes, self._tiles):
-            for start in range(0, len(scenes), NAMES_AT_ONCE):
-                self._guard(partial(self._latest(table).delete, _of_scenes(scenes[start : start + NAMES_AT_ONCE])))
+        with self._noticed():
+            for table in (self._scenes, self._tiles):
+                for start in range(0, len(scenes), NAMES_AT_ONCE):
+                    self._guard(partial(self._latest(table).delete, _of_scenes(scenes[start : start + NAMES_AT_ONCE])))
 
     def tidy(self) -> None:
         """Join the small pieces that many commits leave, and drop old versions that nobody can be reading.
@@ -275,18 +291,20 @@ class LanceStore:
         taken up again.
         """
         joined = False
-        for table in (self._tiles, self._scenes):
-            pieces = self._guard(self._latest(table).stats)["fragment_stats"]["num_small_fragments"]
-            if pieces >= SMALL_PIECES:
-                self._guard(partial(table.optimize, cleanup_older_than=KEEP_VERSIONS))
-                joined = True
-        n = int(self._guard(self._latest(self._tiles).count_rows))
-        precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
-        if precision is None and (joined or read_check(self._folder) is None):
-            self._guard(lambda: build_nearest(self._tiles, folder=self._folder, n=n))
+        with self._noticed():
+            for table in (self._tiles, self._scenes):
+                pieces = self._guard(self._latest(table).stats)["fragment_stats"]["num_small_fragments"]
+                if pieces >= SMALL_PIECES:
+                    self._guard(partial(table.optimize, cleanup_older_than=KEEP_VERSIONS))
+                    joined = True
+            n = int(self._guard(self._latest(self._tiles).count_rows))
+            precision = choose_precision(n=n, dim=self._dim, memory_bytes=self._memory_bytes)
+            if precision is None and (joined or read_check(self._folder) is None):
+                self._guard(lambda: build_nearest(self._tiles, folder=self._folder, n=n))
         # Who reads next finds it kept, and need not start LanceDB. What is damaged is told to who searches.
         self._known()
-        if 4 * n * self._dim <= min(KEEP_BYTES, self._memory_bytes):
+        # What lies in a bucket would have to be read again for that.
+        if self._bucket is None and 4 * n * self._dim <= min(KEEP_BYTES, self._memory_bytes):
             with suppress(StoreError):
                 self.load()
 
@@ -364,16 +382,17 @@ class LanceStore:
             return held
 
         precision = choose_precision(n=len(self), dim=self._dim, memory_bytes=self._memory_bytes)
+        self._beside.mkdir(parents=True, exist_ok=True)
         if precision is None:
             return _Snapshot(version, stamp, table, self._on_disk(table(), version=version))
-        matrix = open_cached(table, folder=self._folder, version=version, precision=precision)
+        matrix = open_cached(table, folder=self._beside, version=version, precision=precision, count=self._count_bytes)
         if precision == "float16":
             matrix = replace(matrix, exact=lambda rows: vectors_from_table(self._fetch(table, rows, "vector")))
         return _Snapshot(version, stamp, table, matrix)
 
     def _on_disk(self, table: Any, *, version: int) -> NearestTiles:
         check = read_check(self._folder)
-        kept = KeptColumns.open(table, folder=self._folder, version=version)
+        kept = KeptColumns.open(table, folder=self._beside, version=version, count=self._count_bytes)
         return NearestTiles.of(
             kept.rows,
             table=table,
@@ -397,20 +416,41 @@ class LanceStore:
         """One column of some rows, in the order asked for; LanceDB gives rows in theirs, each once."""
         wanted, back = np.unique(rows, return_inverse=True)
         found = self._guard(lambda: table().take_offsets(wanted.tolist()).select([name]).to_arrow())
-        return found.take(back)
+        return self._count(found).take(back)
+
+    def _count(self, found: Any) -> Any:
+        """What was read, counted where it comes from a bucket."""
+        self._count_bytes(found.nbytes)
+        return found
+
+    def _count_bytes(self, n: int) -> None:
+        if self._bucket is not None:
+            count_bytes(self._beside, n)
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        """What is written in the block is seen here at once, whatever is known of a bucket so far."""
+        try:
+            yield
+        finally:
+            if self._bucket is not None:
+                self._bucket.forget()
 
     def _database(self) -> Any:
         import lancedb  # here, because it takes seconds: who asks for an index that is not there need not wait
 
         pages = lancedb.Session(index_cache_size_bytes=max(LEAST_CACHE_BYTES, self._memory_bytes // 2))
-        return lancedb.connect(self._folder, session=pages)
+        if self._bucket is None:
+            return lancedb.connect(self._folder, session=pages)
+        return lancedb.connect(str(self._bucket.address), storage_options=self._bucket.options(), session=pages)
 
     def _open(self, name: str, schema: Any) -> Any:
         database = self._database()
         if name not in database.list_tables().tables:
             if self._must_exist:
                 raise OSError(f"its table of {name} is missing")
-            return database.create_table(name, schema=schema)
+            with self._noticed():
+                return database.create_table(name, schema=schema)
         table = database.open_table(name)
         if table.schema != schema:
             raise StoreError(f"{self._folder}: the table {name!r} has other columns than this index's {len(schema)}")
@@ -426,7 +466,8 @@ class LanceStore:
         try:
             return action()
         except (RuntimeError, ValueError, OSError) as error:
-            if (trouble := explain_disk(error)) is not None:
+            trouble = explain_disk(error) if self._bucket is None else self._bucket.explain(error)
+            if trouble is not None:
                 raise StoreError(f"{self._folder}: {trouble}") from error
             reason = str(error).strip().splitlines()
             raise StoreError(

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rsitr.errors import ConfigError
 from rsitr.files import write_file
+from rsitr.index.address import address_of, cache_of
+from rsitr.index.home import elsewhere
 from rsitr.index.manifest import Manifest, read_manifest
 from rsitr.index.names import CACHE, JOURNAL, NOTES
 from rsitr.index.state import NearestCheck, read_check, table_versions
+from rsitr.index.traffic import read_traffic
 from rsitr.version import __version__
 
 if TYPE_CHECKING:
@@ -61,10 +64,13 @@ class IndexSummary:
         sensors: that are named, sorted.
         bbox: box around everything that has a place.
         area_km2: ground that the scenes cover; what several cover counts once.
-        size_bytes: of the index on disk.
+        size_bytes: of the index on disk, or in its bucket; None where that is not told.
         made_of: scenes, or embeddings that were made elsewhere.
         has_words: whether a model that encodes words is known to have made it.
         n_files: of embeddings that are in it.
+        address: where it lies, if that is no folder.
+        read_bytes: that this user has read of it from there, on this host.
+        read_since: the day from which these are counted, or None.
     """
 
     path: Path
@@ -97,10 +103,13 @@ class IndexSummary:
     sensors: tuple[str, ...]
     bbox: BBox | None
     area_km2: float
-    size_bytes: int
+    size_bytes: int | None
     made_of: Literal["scenes", "embeddings"]
     has_words: bool
     n_files: int
+    address: str | None = None
+    read_bytes: int = 0
+    read_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +250,25 @@ def _gather(folder: Path, manifest: Manifest, *, root: Path, totals: _SceneTotal
         overlap=manifest.settings.overlap,
         root=root,
         is_root_there=root.is_dir(),
-        size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        **_measure(folder),
         made_of=manifest.made_of,
         has_words=not manifest.model.is_foreign,
         n_files=_count_files(folder) if manifest.made_of == "embeddings" else 0,
     )
+
+
+def _measure(folder: Path) -> dict[str, Any]:
+    """The size of an index, and what it took to read it where it is."""
+    address = address_of(folder)
+    if address is None:
+        return {"size_bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())}
+    traffic = read_traffic(cache_of(folder))
+    return {
+        "size_bytes": elsewhere(address).measure(),
+        "address": str(address),
+        "read_bytes": traffic.read_bytes,
+        "read_since": traffic.since,
+    }
 
 
 def _count_files(folder: Path) -> int:

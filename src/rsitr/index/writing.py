@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from rsitr.errors import SceneError, StoreError
 from rsitr.files import common_folder, name_from
 from rsitr.geo import FileState, Source, is_url, public_address, stat_source
+from rsitr.index.address import ENGINES, address_of
 from rsitr.index.folder import IndexFolder, clear_index, create_index, is_index, open_index, writing
+from rsitr.index.home import publish
 from rsitr.index.journal import Finished, Journal, LeftOut
 from rsitr.index.manifest import Manifest, Settings, encoding_of, read_manifest, record_code, write_manifest
 from rsitr.index.names import JOURNAL
@@ -255,6 +257,7 @@ class Writer:
         codes = [code for _, finished in self._waiting for code in finished.codes]
         add_notes(self._folder, self._notes)  # first: notes of scenes that are not listed do no harm
         self._notes = []
+        publish(self._folder)
         index.store.put(entries, tiles, vectors, codes=np.stack(codes) if codes else None)
         self._journal.forget(entry.scene for entry in entries)
         self.written += entries
@@ -305,12 +308,16 @@ def open_writer(
     """
     if root is not None and not root.is_dir():
         raise StoreError(f"{root}: no such folder (--root names the folder that scene paths are relative to)")
+    address = address_of(into)
+    usual = "lance" if address is None else ENGINES[address.scheme]
+    if address is not None and engine not in {None, usual}:
+        raise StoreError(f"{into}: tiles there are kept by {usual!r}, not by {engine!r}; leave --store out")
     if not is_index(into):
         # The common folder of all scenes: the paths in the index are then as short as they can be.
         local = [source.location.parent for source in sources if isinstance(source.location, Path)]
         base = (root or common_folder(local or [Path.cwd()])).resolve()
         manifest = Manifest.create(
-            into, encoder=encoder(), settings=given, root=base, code=record_code(coder), engine=engine or "lance"
+            into, encoder=encoder(), settings=given, root=base, code=record_code(coder), engine=engine or usual
         )
         return Writer(into, manifest, root=base, held=held, coder=coder)
     manifest = read_manifest(into)

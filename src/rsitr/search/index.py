@@ -66,7 +66,7 @@ class Index:
         """Open an index.
 
         Args:
-            path: the folder of the index.
+            path: the folder of the index, or its address (`s3://bucket/prefix`, `milvus://host:19530/collection`).
             encoder: the model that made it; None loads it when the first query needs it.
             model: what to load then, where the recorded name no longer leads to it, e.g. a checkpoint that has moved.
             device: where it then runs, e.g. `cpu`, `cuda`.
@@ -75,7 +75,7 @@ class Index:
         Raises:
             StoreError: the folder is missing, no index, damaged, or was made by another model than `encoder`.
         """
-        folder = open_index(Path(path), root=Path(root) if root else None)
+        folder = open_index(path, root=Path(root) if root else None)
         return cls(folder, encoder=encoder, model=model, device=device)
 
     def take_over(self, other: Index) -> None:

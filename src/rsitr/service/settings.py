@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rsitr.errors import ConfigError
+from rsitr.index.address import find_index
 
 __all__ = ["ServiceSettings", "load_settings"]
 
@@ -28,7 +29,7 @@ class ServiceSettings(BaseSettings):
     """Settings of one service.
 
     Attributes:
-        index: folder of the index.
+        index: folder of the index, or its address; kept as the folder that is its home.
         root: where its scenes lie, if that is not where the index expects them.
         model: where its model is, if the recorded name no longer leads to it.
         device: where the model runs.
@@ -76,7 +77,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RSITR_", frozen=True, extra="ignore")
 
-    index: Path
+    index: Annotated[Path, BeforeValidator(find_index)]
     root: Path | None = None
     model: str | None = None
     device: str | None = None

@@ -1,9 +1,8 @@
-"""The store against plain numpy, and its promises about commits."""
+"""What only the files of LanceDB's tables do; what every store does is in test_stores.py."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
 import shutil
 from collections.abc import Sequence
@@ -21,126 +20,13 @@ from rsitr.index.budget import find_budget
 from rsitr.index.matrix import TileMatrix, best_rows
 from rsitr.index.nearest import NearestTiles
 from rsitr.index.state import newest_version, read_check
-from rsitr.types import BBox, FloatArray, SceneEntry, Tile, TileFilter
-
-DIM = 8
-
-
-def unit(rows: np.ndarray) -> FloatArray:
-    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
-
-
-def vectors(n: int, *, seed: int = 0) -> FloatArray:
-    return unit(np.random.default_rng(seed).normal(size=(n, DIM)))
-
-
-def box_ring(bbox: BBox) -> tuple[tuple[float, float], ...]:
-    west, south, east, north = bbox
-    east = east if west <= east else east + 360
-    return ((west, south), (east, south), (east, north), (west, north), (west, south))
-
-
-def tile(scene: str, number: int, bbox: BBox | None = None, **known: object) -> Tile:
-    ring = None if bbox is None else box_ring(bbox)
-    return Tile(f"{scene}:{number}", scene, (number, 0, 8, 8), footprint=ring, bbox=bbox, **known)  # type: ignore[arg-type]
-
-
-def entry(scene: str, n_tiles: int = 1, **known: object) -> SceneEntry:
-    return SceneEntry(scene, 1000, 1_700_000_000_123_456_789, (80, 80), n_tiles, 0, **known)  # type: ignore[arg-type]
+from rsitr.types import BBox, TileFilter
+from storing import DIM, entry, tile, vectors
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> LanceStore:
     return LanceStore(tmp_path / "index", dim=DIM)
-
-
-def test_records_come_back_as_they_were(store: LanceStore) -> None:
-    known = {"date": datetime.date(1968, 5, 1), "gsd_m": 5.002, "sensor": "Sensor Ä"}
-    rich = tile("über/a b.tif", 1, (179.0, 1.0, -179.5, 2.0), **known)
-    poor = tile("über/a b.tif", 2)
-    scene = entry("über/a b.tif", 2, crs="EPSG:1", stretch=((1.5, 2.5), (3.0, 4.0), (5.0, 6.0)), **known)
-    store.put([scene, entry("b")], [rich, poor, tile("b", 1)], np.eye(3, DIM, dtype=np.float32))
-    assert [hit.tile for hit in store.search(np.eye(1, DIM, dtype=np.float32)[0], k=1)] == [rich]
-    assert [hit.tile for hit in store.search(np.eye(3, DIM, dtype=np.float32)[1], k=1)] == [poor]
-    assert store.scenes() == [entry("b"), scene]
-    assert len(store) == 3
-
-
-def test_search_is_exact(store: LanceStore) -> None:
-    rows, query = vectors(500), vectors(1, seed=1)[0]
-    store.put([entry("a", 500)], [tile("a", i) for i in range(500)], rows)
-    scores = rows @ query
-    expected = np.argsort(-scores)
-    hits = store.search(query, k=20)
-    assert [hit.tile.window_px[0] for hit in hits] == expected[:20].tolist()
-    assert [hit.score for hit in hits] == pytest.approx(scores[expected[:20]].tolist())
-    assert [hit.rank for hit in hits] == list(range(1, 21))
-    assert len(store.search(query, k=1000)) == 500
-
-
-def test_equal_scores_are_ordered_by_tile_id(store: LanceStore) -> None:
-    same = np.repeat(np.eye(1, DIM, dtype=np.float32), 30, axis=0)
-    order = np.random.default_rng(3).permutation(30)
-    store.put([entry("a", 30)], [tile("a", int(i)) for i in order], same)
-    found = [hit.tile.tile for hit in store.search(same[0], k=7)]
-    assert found == sorted(f"a:{i}" for i in range(30))[:7]
-
-
-def test_an_empty_store_finds_nothing(store: LanceStore) -> None:
-    assert store.search(vectors(1)[0], k=3) == []
-    assert store.search(vectors(1)[0], k=3, where=TileFilter(bbox=(0, 0, 1, 1), sensor="x")) == []
-    assert store.scenes() == []
-
-
-PLACES: dict[str, BBox | None] = {
-    "alps": (7.0, 45.0, 8.0, 46.0),
-    "fiji west": (178.0, -18.0, 179.0, -17.0),
-    "fiji across": (179.5, -18.0, -179.5, -17.0),
-    "fiji east": (-179.0, -18.0, -178.0, -17.0),
-    "nowhere": None,
-}
-
-
-@pytest.mark.parametrize(
-    ("bbox", "found"),
-    [
-        ((0.0, 40.0, 10.0, 50.0), {"alps"}),
-        ((7.9, 45.9, 7.95, 45.95), {"alps"}),  # inside the tile
-        ((8.0, 46.0, 9.0, 47.0), {"alps"}),  # touching its corner
-        ((8.1, 45.0, 9.0, 46.0), set()),
-        ((-180.0, -90.0, 180.0, 90.0), {"alps", "fiji west", "fiji across", "fiji east"}),
-        ((178.5, -20.0, -178.5, -10.0), {"fiji west", "fiji across", "fiji east"}),
-        ((179.9, -20.0, -179.9, -10.0), {"fiji across"}),
-        ((179.2, -20.0, 180.0, -10.0), {"fiji across"}),
-        ((-180.0, -20.0, -179.2, -10.0), {"fiji across"}),
-        ((179.2, -16.0, -179.2, -10.0), set()),
-    ],
-)
-def testboxes_filter_across_the_antimeridian_too(store: LanceStore, bbox: BBox, found: set[str]) -> None:
-    tiles = [tile(name, 0, place) for name, place in PLACES.items()]
-    store.put([entry(name) for name in PLACES], tiles, vectors(len(tiles)))
-    where = TileFilter(bbox=bbox)
-    assert {hit.tile.scene for hit in store.search(vectors(1)[0], k=10, where=where)} == found
-    assert store.count(where) == len(found)
-
-
-def test_filters_come_before_ranking(store: LanceStore) -> None:
-    """The only tile in the box is the worst of 200, and is found although only one hit is wanted."""
-    query = vectors(1, seed=9)[0]
-    rows = vectors(200)
-    worst = int(np.argmin(rows @ query))
-    tiles = [tile("a", i, (50.0, 50.0, 51.0, 51.0) if i == worst else (0.0, 0.0, 1.0, 1.0)) for i in range(200)]
-    store.put([entry("a", 200)], tiles, rows)
-    (hit,) = store.search(query, k=1, where=TileFilter(bbox=(49.0, 49.0, 52.0, 52.0)))
-    assert hit.tile.window_px[0] == worst
-
-
-def test_an_outline_decides_where_its_box_would_mislead(store: LanceStore) -> None:
-    diamond = ((0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
-    turned = Tile("a:0", "a", (0, 0, 8, 8), footprint=diamond, bbox=(-1.0, -1.0, 1.0, 1.0))
-    store.put([entry("a")], [turned], vectors(1))
-    for bbox, meets in (((0.8, 0.8, 2.0, 2.0), False), ((0.4, 0.4, 2.0, 2.0), True), ((-2.0, -2.0, 2.0, 2.0), True)):
-        assert len(store.search(vectors(1)[0], k=1, where=TileFilter(bbox=bbox))) == meets
 
 
 @given(st.integers(0, 10_000))
@@ -164,88 +50,6 @@ def testboxes_agree_with_walking_over_longitudes(tmp_path_factory: pytest.TempPa
     assert bool(boxes_meet(row, box)[0]) == bool(cells(box) & cells(other))
     if boxes_inside(row, box)[0]:
         assert cells(other) <= cells(box)
-
-
-def test_sizes_of_pixels_filter_and_what_is_unknown_fails(store: LanceStore) -> None:
-    sizes = {"a": 0.1, "b": 5.0, "c": 30.0, "d": None}
-    store.put(
-        [entry(name, 1) for name in sizes],
-        [tile(name, 0, gsd_m=gsd_m) for name, gsd_m in sizes.items()],
-        vectors(len(sizes)),
-    )
-
-    def found(finest: float, coarsest: float) -> set[str]:
-        where = TileFilter(gsd_m=(finest, coarsest))
-        hits = store.search(vectors(1)[0], k=9, where=where)
-        assert store.count(where) == len(hits)
-        return {hit.tile.scene for hit in hits}
-
-    assert found(0.1, 5.0) == {"a", "b"}
-    assert found(5.0, 5.0) == {"b"}
-    assert found(0.0, 1000.0) == {"a", "b", "c"}
-    assert found(6.0, 7.0) == set()
-
-
-def test_days_and_sensors_filter_and_what_is_unknown_fails(store: LanceStore) -> None:
-    days = {"a": datetime.date(2010, 6, 29), "b": datetime.date(2016, 8, 16), "c": None}
-    tiles = [tile(name, 0, date=day, sensor=None if name == "c" else f"NAIP-{name}") for name, day in days.items()]
-    store.put([entry(name) for name in days], tiles, vectors(3))
-
-    def found(**limits: object) -> set[str]:
-        where = TileFilter(**limits)  # type: ignore[arg-type]
-        return {hit.tile.scene for hit in store.search(vectors(1)[0], k=5, where=where)}
-
-    assert found() == {"a", "b", "c"}
-    assert found(since=datetime.date(2010, 6, 29)) == {"a", "b"}
-    assert found(since=datetime.date(2010, 6, 30)) == {"b"}
-    assert found(until=datetime.date(2010, 6, 29)) == {"a"}
-    assert found(since=datetime.date(2011, 1, 1), until=datetime.date(2012, 1, 1)) == set()
-    assert found(sensor="naip-B") == {"b"}
-    assert found(sensor="naip-B", until=datetime.date(2012, 1, 1)) == set()
-
-
-def test_areas_filter_by_outline(store: LanceStore) -> None:
-    tiles = [tile(name, 0, place) for name, place in PLACES.items()]
-    store.put([entry(name) for name in PLACES], tiles, vectors(len(tiles)))
-    south = ((0.0, 40.0), (9.0, 40.0), (9.0, 44.0), (7.5, 45.5), (0.0, 44.0), (0.0, 40.0))  # a tip reaches the alps
-    hole = ((6.0, 44.0), (9.0, 44.0), (9.0, 47.0), (6.0, 47.0), (6.0, 44.0))
-    around = ((0.0, 40.0), (20.0, 40.0), (20.0, 50.0), (0.0, 50.0), (0.0, 40.0))
-    pacific = ((179.7, -20.0), (181.5, -20.0), (181.5, -10.0), (179.7, -10.0), (179.7, -20.0))
-    for area, found in (
-        (((south,),), {"alps"}),
-        (((around,),), {"alps"}),
-        (((around, hole),), set()),  # the tile lies in the hole
-        (((pacific,),), {"fiji across", "fiji east"}),
-        (((south,), (pacific,)), {"alps", "fiji across", "fiji east"}),
-    ):
-        where = TileFilter(area=area)
-        assert {hit.tile.scene for hit in store.search(vectors(1)[0], k=9, where=where)} == found
-        assert store.count(where) == len(found)
-    both = TileFilter(area=((south,), (pacific,)), bbox=(0.0, 0.0, 90.0, 90.0))
-    assert [hit.tile.scene for hit in store.search(vectors(1)[0], k=9, where=both)] == ["alps"]
-
-
-def test_scenes_filter_by_pattern(store: LanceStore) -> None:
-    names = ["2016/a.tif", "2016/deep/b.tif", "2020/A.tif"]
-    store.put([entry(name) for name in names], [tile(name, 0) for name in names], vectors(3))
-    for pattern, found in (
-        ("2016/*", names[:2]),
-        ("*.tif", names),
-        ("20?0/[A-Z].tif", names[2:]),
-        ("a.tif", []),
-        ("*/a.tif", names[:1]),
-    ):
-        hits = store.search(vectors(1)[0], k=9, where=TileFilter(scene=pattern))
-        assert sorted(hit.tile.scene for hit in hits) == found
-
-
-def test_a_scene_is_found_by_its_own_name_whatever_it_holds(store: LanceStore) -> None:
-    names = ["glob[1].tif", "glob1.tif", "a*.tif", "ab.tif"]
-    store.put([entry(name) for name in names], [tile(name, 0) for name in names], vectors(4))
-    for name in names:
-        hits = store.search(vectors(1)[0], k=9, where=TileFilter(scene=name))
-        assert [hit.tile.scene for hit in hits] == [name]
-    assert store.count(TileFilter(scene="glob[0-9].tif")) == 1
 
 
 def test_a_full_disk_is_no_damage(store: LanceStore) -> None:
@@ -353,13 +157,6 @@ def test_what_killed_processes_left_is_cleared_and_what_runs_is_not(tmp_path: Pa
     os.utime(left, (0, 0))
     store.load()
     assert (left.exists(), running.exists()) == (False, True)
-
-
-def test_a_writer_looks_at_what_another_has_written(tmp_path: Path) -> None:
-    first, second = (LanceStore(tmp_path / "index", dim=DIM) for _ in range(2))
-    for store in (first, second, first):
-        store.put([entry("a", 3)], [tile("a", i) for i in range(3)], vectors(3))
-        assert (len(first), len(second)) == (3, 3)
 
 
 def test_codes_are_those_of_the_tiles_asked_for_while_another_writes(
@@ -483,16 +280,6 @@ def test_tidying_changes_nothing_that_can_be_seen(store: LanceStore, tmp_path: P
     assert len(store.scenes()) == n
 
 
-def test_vectors_that_cannot_be(store: LanceStore) -> None:
-    with pytest.raises(StoreError, match=r"1 tiles of width 8, but vectors \(1, 4\)"):
-        store.put([entry("a")], [tile("a", 0)], np.ones((1, 4), np.float32))
-    with pytest.raises(StoreError, match="not of unit length"):
-        store.put([entry("a")], [tile("a", 0)], np.ones((1, DIM), np.float32))
-    with pytest.raises(StoreError, match="NaN or infinity"):
-        store.put([entry("a")], [tile("a", 0)], np.full((1, DIM), np.nan, np.float32))
-    assert len(store) == 0
-
-
 def test_damage_is_said_in_one_line(store: LanceStore, tmp_path: Path) -> None:
     store.put([entry("a")], [tile("a", 0)], vectors(1))
     for file in (tmp_path / "index" / "tiles.lance").rglob("*.lance"):
@@ -547,11 +334,6 @@ def test_files_beside_the_table_that_were_overwritten_are_made_anew(
     assert again.search(query, k=5) == store.search(query, k=5)
 
 
-def test_a_table_of_another_width_is_refused(store: LanceStore, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="has other columns"):
-        LanceStore(tmp_path / "index", dim=DIM + 1)
-
-
 def test_the_budget_of_memory_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RSITR_MEMORY_GB", "0.000001")
     store = LanceStore(tmp_path / "small", dim=DIM)
@@ -562,15 +344,3 @@ def test_the_budget_of_memory_can_be_set(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("RSITR_MEMORY_GB", wrong)
         with pytest.raises(ConfigError, match="RSITR_MEMORY_GB is the memory for vectors in GB"):
             LanceStore(tmp_path / "other", dim=DIM)
-
-
-def test_tiles_are_leafed_through_without_a_search(store: LanceStore) -> None:
-    tiles = [tile("a.tif", n, (float(n), 0.0, n + 0.5, 1.0)) for n in range(10)]
-    store.put([entry("a.tif", 10)], tiles, vectors(10))
-    pages = [store.browse(start=start, n=4) for start in (0, 4, 8, 12)]
-    assert [len(page) for page in pages] == [4, 4, 2, 0]
-    assert {found.tile for page in pages for found in page} == {found.tile for found in tiles}
-    where = TileFilter(bbox=(2.1, 0.0, 5.2, 1.0))
-    assert {found.tile for found in store.browse(where, start=0, n=100)} == {f"a.tif:{n}" for n in (2, 3, 4, 5)}
-    assert store.browse(where, start=0, n=100)[1:3] == store.browse(where, start=1, n=2)
-    assert store.browse(where, start=4, n=1) == []
