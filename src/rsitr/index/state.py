@@ -60,8 +60,8 @@ class NearestCheck:
     Attributes:
         probes: partitions that a search looks into.
         partitions: that there are.
-        recall: share of the true nearest 100 that these probes found, of queries as far from the tiles as pictures are, or
-            as words are, whichever found less.
+        recall: share of the true nearest 100 that these probes found, for queries as far from the tiles as pictures
+            are, or as words are, whichever found less.
     """
 
     probes: int
