@@ -10,8 +10,8 @@ as fast as they are answered, who is answered 503 waits as Retry-After says. Hal
 different one, one in four within a box; the rest is what the page and GIS programs ask beside: map tiles, colours for
 the map, tiles under a click and a brush, pictures, what is saved and what it finds, comparisons, reviews, OGC and STAC,
 probes. Every answer must be what its route gives, searches 24 hits, and bear the request id of its question. Status 1
-if a target is missed: no status but 200 and 503, no answer lost, memory (VmRSS, medians of the second third and the last
-fifth of the time) flat within 10 %, 5 ms, a map tile in 50 ms (median), drawn or kept.
+if a target is missed: no status but 200 and 503, no answer lost, memory (VmRSS, medians of the second third and of the
+last fifth of the time) flat within 10 %, 5 ms, a map tile in 50 ms (median), drawn or kept.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ from serving import serve
 
 TANKS, HOUSES = "storage tanks", "a dense residential area"
 BANNER, DETAIL = ".banner:not(.trouble)", ".detail:not([hidden])"
+HEAT = "const i = document.querySelector('.figure .heat'); return !!i && !i.hidden && i.naturalWidth > 0"
+TOAST = "return document.querySelector('.toast').textContent"  # which is gone from sight after a while
 DROP = """
     const [name, content] = arguments, dataTransfer = new DataTransfer();
     const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0));
@@ -106,6 +108,12 @@ def search_by_words(tour: Tour) -> None:
     assert page.find(BANNER).text.startswith("Nothing here matches “an elephant riding a bicycle”.")
     assert page.find(BANNER).text in page.status
     tour.check("nothing")
+    page.run("location.hash = 'q=storage+tanks&since=2030-01-01'")
+    page.wait(lambda: "No tile passes the filters" in page.find(BANNER).text, "a later day still finds tiles")
+    tour.check("empty")
+    page.button("Clear filters").click()
+    page.wait(lambda: "since" not in tour.parts(), "the filter stays")
+    page.settle()
     page.search(TANKS)
     ranks = [str(rank) for rank in range(1, len(page.keys) + 1)]
     assert len(ranks) > 2
@@ -123,6 +131,10 @@ def search_by_picture(tour: Tour, folder: Path) -> None:
     page.find("#q").clear()
     page.find("#q").send_keys(Keys.ENTER)
     page.wait(lambda: page.find_all(".start:not([hidden])"), "the words are still searched for")
+    page.driver.back()
+    page.wait(lambda: page.find_all(".card:not(.skeleton)"), "Back does not lead back")
+    page.driver.forward()
+    page.wait(lambda: page.find_all(".start:not([hidden])"), "Forward does not lead to the start")
     page.find("#picture-file").send_keys(str(folder / "mine.jpg"))
     page.wait(lambda: page.find_all(".card:not(.skeleton)"), "the picture finds nothing")
     page.settle()
@@ -143,6 +155,7 @@ def search_in_a_box_and_an_outline(tour: Tour) -> None:
     page.settle()
     assert page.keys
     assert page.keys != everywhere
+    assert "Box" in page.find("#area").text
     for key in page.keys:
         left, below, right, above = json.loads(tour.ask(f"tiles/{quote(key)}"))["bbox"]
         assert left <= east, key
@@ -156,8 +169,10 @@ def search_in_a_box_and_an_outline(tour: Tour) -> None:
     page.find("#draw-polygon").click()
     page.click_map((0.3, 0.3), (0.6, 0.3), (0.5, 0.7))
     page.press(Keys.ENTER)
-    page.wait(lambda: tour.parts().get("area"), "no outline")
+    (area,) = page.wait(lambda: tour.parts().get("area"), "no outline")
+    assert len(area.split(";")) == 3
     page.settle()
+    assert "Drawn outline" in page.find("#area").text
     page.find("#move-corners").click()
     page.wait(lambda: page.find_all(".corner"), "no corners")
     tour.check("corners")
@@ -177,7 +192,7 @@ def search_in_a_file(tour: Tour) -> None:
     page.settle()
     assert page.keys
     assert page.keys != everywhere
-    assert "field.geojson: 1 outline, 4 corners." in page.find(".toast").text
+    assert "field.geojson: 1 outline, 4 corners." in str(page.run(TOAST))
     page.find("#area").click()
     assert page.find("#area-panel").is_displayed()
     tour.check("area")
@@ -205,23 +220,24 @@ def look_at_days(tour: Tour) -> None:
     assert tour.parts()["with"]
     tour.check("comparison")
     page.find("#why").click()
-    heat = "const i = document.querySelector('.figure .heat'); return !!i && !i.hidden && i.naturalWidth > 0"
-    page.wait(lambda: page.run(heat), "there is no heat map")
+    page.wait(lambda: page.run(HEAT), "there is no heat map")
     tour.check("details")
-    page.find("#why").click()
     page.press(Keys.ESCAPE)
     page.wait(lambda: not page.find_all(DETAIL), "Escape closes nothing")
 
 
 def mark_and_undo(tour: Tour) -> None:
     page = tour.page
-    before = page.keys
+    before, (right, *_) = page.keys, page.keys
     tour.focus_card(0)
     page.press("y")
     page.wait(lambda: "Refined by 1 right" in page.find(".refined").text, "the search is not refined")
     page.settle()
-    page.find(f".card[data-key='{page.keys[-1]}'] .vote.wrong").click()
+    assert page.keys[0] == right
+    wrong = page.keys[-1]
+    page.find(f".card[data-key='{wrong}'] .vote.wrong").click()
     page.wait(lambda: "1 right, 1 wrong" in page.find(".refined").text, "the second mark refines nothing")
+    assert (tour.parts()["right"], tour.parts()["wrong"]) == ([right], [wrong])
     page.settle()
     page.find("#paint").click()
     page.drag((0.4, 0.5), (0.6, 0.5))
@@ -234,6 +250,7 @@ def mark_and_undo(tour: Tour) -> None:
     tour.check("marked")
     page.button("Clear marks").click()
     page.wait(lambda: page.keys == before, "the marks are still there")
+    assert "right" not in tour.parts()
     page.settle()
 
 
@@ -242,6 +259,7 @@ def review_and_export(tour: Tour) -> None:
     page.find("#review").click()
     page.wait(lambda: page.find_all(".review:not([hidden])"), "no review begins")
     page.wait(lambda: page.find(".detail h2").text == "Result 1", "the first result is not open")
+    assert f"0 of {len(page.keys)} reviewed" in page.find("#review-told").text
     tour.check("review")
     page.find("#reviewer").send_keys("Ada", Keys.TAB)
     page.run("document.activeElement.blur()")
@@ -291,7 +309,9 @@ def follow_a_link(tour: Tour) -> None:
     page.wait(lambda: "1 yes, 1 no, 1 unsure" in page.find("#review-told").text, "what was said is forgotten")
     assert page.keys == keys
     assert page.find("#q").get_attribute("value") == TANKS
-    assert page.find(f".card[data-key='{keys[1]}']").get_attribute("data-verdict") == "no"
+    verdicts = [page.find(f".card[data-key='{key}']").get_attribute("data-verdict") for key in keys[:3]]
+    assert verdicts == ["yes", "no", "unsure"]
+    page.wait(lambda: page.run(HEAT), "the heat map is not shown again")
     assert page.find("#reviewer").get_attribute("value") == "Ada"
     assert tour.parts()["at"] == parse_qs(link)["at"], "the map shows something else"
     page.press(Keys.ESCAPE)
@@ -329,7 +349,8 @@ def find_it_again(tour: Tour) -> None:
     page.settle()
     assert not page.find(".banner.trouble").is_displayed()
     assert len(json.loads(tour.ask("reviews"))["reviews"]) == 3, "what was said is kept"
-    assert all("ERR_CONNECTION_REFUSED" in said for said in page.complaints)
+    expected = ("ERR_CONNECTION", "503")  # nobody is there, and then a service that loads its model
+    assert [said for said in page.complaints if not any(one in said for one in expected)] == []
     page._complaints.clear()
 
 
@@ -340,6 +361,8 @@ def use_a_phone(tour: Tour) -> None:
     page.open()
     page.wait(lambda: page.find_all(".scene"), "the index is not shown")
     tour.check("start on a phone")
+    page.search("an elephant")
+    tour.check("nothing on a phone")
     page.search(TANKS)
     assert page.find(".card").is_displayed()
     tour.check("results on a phone")
