@@ -201,7 +201,7 @@ class Ground:
             server.get("saved", {"name": name, "search": {"text": f"harbour {name}"}})
         squares = [
             scene["tiles"].format(z=zoom, x=x, y=y)
-            for zoom in range(12, 18)
+            for zoom in range(12, 17)
             for x in range(column(west, zoom), column(east, zoom) + 1)
             for y in range(row(north, zoom), row(south, zoom) + 1)
         ]
