@@ -3,11 +3,12 @@
     python benchmarks/service_hostile.py [--requests 10000] [--seed 0]
 
 `rsitr serve` serves a small index with its scenes in a process of its own, and is sent what `tests/hostile.py` makes
-up: wrong types, broken JSON, bad geometries, path traversal, oversized and malformed pictures, decompression bombs,
-forms, methods, marks and names of detectors that are none; some of it over raw sockets, as no HTTP client would send
-it. Status 1 unless every answer is 4xx (over a raw socket, a closed connection will do), the log has no traceback and
-no error, the index and its scenes are as they were, memory (VmRSS) after the last request is at most 10 % more than
-after the first fifth, and a search is answered as before.
+up, at every route that takes anything: wrong types, broken JSON, bad geometries, path traversal, oversized and
+malformed pictures, decompression bombs, forms, methods, marks, map tiles, views, brushes, reviews, and names of
+detectors and saved searches that are none; some of it over raw sockets, as no HTTP client would send it. Status 1
+unless every answer is 4xx (over a raw socket, a closed connection will do), the log has no traceback and no error, the
+index and its scenes are as they were, memory (VmRSS) after the last request is at most 10 % more than after the first
+fifth, and a search is answered as before.
 """
 
 from __future__ import annotations

@@ -254,17 +254,19 @@ def visit(driver: Chrome, address: str, *, expected: str = "", sharp: bool = Fal
         page.leave()
 
 
-def find_barriers(page: Page) -> list[str]:
-    """What axe-core calls serious or critical.
+def find_barriers(page: Page, *, only: str = "") -> list[str]:
+    """What axe-core calls serious or critical: of all rules, or of one alone.
 
     Raises:
         LookupError: it is not installed.
     """
     if not AXE.is_file():
         raise LookupError("axe-core is not there: run `npm install` in web/ (`make page` does)")
-    page.run(AXE.read_text(encoding="utf-8"))
-    script = "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
-    found = page.driver.execute_async_script(script)  # type: ignore[no-untyped-call]
+    if not page.run("return !!window.axe"):
+        page.run(AXE.read_text(encoding="utf-8"))
+    script = """const [only, done] = arguments, rules = only ? {runOnly: {type: 'rule', values: [only]}} : {};
+        axe.run(document, {resultTypes: ['violations'], ...rules}).then(done)"""
+    found = page.driver.execute_async_script(script, only)  # type: ignore[no-untyped-call]
     return [
         f"{violation['id']}: {node['html']} {node['failureSummary']}"
         for violation in found["violations"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import posixpath
@@ -39,6 +40,12 @@ PATHS = (
     "..",
     "*",
 )
+LISTS = {
+    *("/", "//", "/api/detectors", "/api/saved", "/api/scenes", "/ogc", "/ogc/collections", "/ogc/collections/tiles"),
+    *("/ogc/collections/tiles/items", "/stac", "/stac/collections", "/stac/collections/scenes"),
+    "/stac/collections/scenes/items",
+}
+"""What is there for everybody."""
 FIELDS = (
     *("text", "not", "like", "pictures", "parts", "detector", "marks", "bbox", "area", "since", "until", "sensor"),
     *("scene", "k", "places", "threshold", "ranking", "explain"),
@@ -62,7 +69,8 @@ def hostile_requests(seed: int = 0) -> Iterator[HostileRequest]:
     makers = (
         *(_wrong_type, _wrong_type, _bad_json, _bad_geometry, _bad_geometry, _traversal, _traversal, _bad_params),
         *(_bad_picture, _bad_picture, _bomb, _too_long, _bad_method, _bad_form, _bad_marks, _bad_detector),
-        *(_bad_page, _bad_page, _bad_items, _bad_items),
+        *(_bad_page, _bad_page, _bad_items, _bad_items, _bad_web_tile, _bad_web_tile, _bad_heat, _bad_heat),
+        *(_bad_kept, _bad_kept, _bad_comparison, _bad_review, _bad_brush, _bad_probe),
     )
     while True:
         for make in makers:
@@ -177,9 +185,12 @@ def _traversal(chance: random.Random) -> HostileRequest:
     shown = name if chance.random() < 0.5 else quote(name, safe="")
     # What no HTTP client can send is sent with escapes; "?" and "#" would end the path.
     path = quote(where.format(shown.replace("?", "%3F").replace("#", "%23")), safe="/%?=:,;.*'()+&-_~!$@")
-    if posixpath.normpath(path) in {"/", "//"}:  # a client may send it so, and that is the page
-        path += "/x"
-    return HostileRequest("traversal", "DELETE" if "detectors" in where else "GET", path)
+    return HostileRequest("traversal", "DELETE" if "detectors" in where else "GET", _no_page(path))
+
+
+def _no_page(path: str) -> str:
+    """A path that leads to nothing, though a client sends it without its dots."""
+    return f"{path}/x" if posixpath.normpath(path.partition("?")[0]) in LISTS else path
 
 
 def _bad_params(chance: random.Random) -> HostileRequest:
@@ -348,3 +359,130 @@ def _bad_items(chance: random.Random) -> HostileRequest:
     while value is None or (not isinstance(value, bool) and value in fine.get(name, ())):
         value = chance.choice([5.5, {"type": "Point", "coordinates": [0, 1e400]}, [[1, 2]]])
     return _post("bad items", {"limit": 1, name: value}, path="/stac/search")
+
+
+def _bad_web_tile(chance: random.Random) -> HostileRequest:
+    """A square of a scene that is not there, or of no scene."""
+    real = hashlib.sha256(b"north_20160816.tif").hexdigest()[:16]
+    scene = chance.choice(
+        [real, real, "0" * 16, "G" * 16, real[:15], real.upper(), quote(chance.choice(PATHS), safe="")]
+    )
+    side = chance.choice(["-1", "x", "1e3", "NaN", "1.5", "%00", "..%2f..", "9" * 30, str(2**24), "%ff", "0x1", " "])
+    place = chance.choice(["25/0/0", "3/8/0", "3/0/8", f"0/{side}/0", f"0/0/{side}", f"{side}/0/0", "24/0/0/0"])
+    form = "webp" if scene == real else chance.choice(["webp", "png", "exe"])
+    if scene == "0" * 16:
+        place = "3/1/2"
+    return HostileRequest("bad map tile", "GET", f"/api/scenes/{scene}/tiles/{quote(place, safe='/%')}.{form}")
+
+
+def _bad_heat(chance: random.Random) -> HostileRequest:
+    """Colours for a map: the view, the zoom, or the search is none."""
+    body: dict[str, Any] = {"search": {"text": "a river"}, "view": [0, 0, 1, 1], "zoom": 3}
+    wrong: dict[str, tuple[Any, ...]] = {
+        "view": (
+            None,
+            "x",
+            {},
+            [],
+            [0, 0, 0],
+            [0] * 5,
+            [-181, 0, 1, 1],
+            [0, 1, 1, 0],
+            [0, 0, 1, 91],
+            ["0"] * 4,
+            [None] * 4,
+        ),
+        "zoom": (None, "3", -1, 25, 10**400, float("nan"), float("inf"), [3], {}),
+        "search": (
+            *(None, "x", [], {}, {"text": ""}, {"text": "a", "k": 0}, {"text": "a", "k": 10**6}, {"text": 5}),
+            *({"detector": "nobody"}, {"detector": "../x"}, {"pictures": ["x"]}, {"like": [chance.choice(PATHS)]}),
+            *({"text": "a", "search": {}}, {"text": "a", "bbox": [0, 1, 1, 0]}, {"text": "a", "area": {"type": "x"}}),
+            {"text": "a", "marks": [{"tile": chance.choice(PATHS), "right": True}]},
+        ),
+        "more": (1,),
+    }
+    name = chance.choice(list(wrong))
+    return _post("bad heat", {**body, name: chance.choice(wrong[name])}, path="/api/heat")
+
+
+def _bad_kept(chance: random.Random) -> HostileRequest:
+    """A detector or a saved search that is not there, or cannot be."""
+    kind = chance.choice(["detectors", "saved"])
+    name = quote(chance.choice([*PATHS, "nobody", "a" * 65, "\n", "ü", " a"]), safe="")
+    what = chance.choice(["", "/finds", "/seen", "/seen?version=x", "/../..", "/finds/more"])
+    if chance.random() < 0.3:
+        search = chance.choice([{}, {"text": ""}, {"text": "a", "k": 0}, {"pictures": ["x"]}, 5, None])
+        body = {"name": chance.choice(["a", "../a", "", None, 5, "a" * 65]), "search": search, "replace": True}
+        return _post("bad saved search", body, path="/api/saved")
+    if chance.random() < 0.3:
+        content = json.dumps(
+            chance.choice([{}, {"name": "../a"}, {"name": 5}, {"name": "a", "more": 1}, [], "a"])
+        ).encode()
+        headers = {"Content-Type": "application/json"}
+        return HostileRequest("bad name", "PATCH", f"/api/{kind}/nobody", content, headers)
+    method = "POST" if "seen" in what else chance.choice(["GET", "DELETE"]) if not what else "GET"
+    return HostileRequest("nothing kept", method, _no_page(f"/api/{kind}/{name}{what}"))
+
+
+def _bad_comparison(chance: random.Random) -> HostileRequest:
+    references = [
+        "detectors:nobody",
+        "saved:nobody",
+        "x:y",
+        "detectors:",
+        "",
+        "saved:" + "a" * 65,
+        "detectors:../x",
+        "%00",
+    ]
+    first, second = (quote(chance.choice(references), safe="%") for _ in range(2))
+    query = chance.choice(
+        [f"first={first}&second={second}", f"first={first}", "", f"first={first}&second=1&third={second}"]
+    )
+    return HostileRequest("bad comparison", "GET", f"/api/compare?{query}")
+
+
+def _bad_review(chance: random.Random) -> HostileRequest:
+    if chance.random() < 0.3:
+        form, query = chance.choice(["exe", "..", "%00", "html"]), chance.choice(["", "query=a", "query=" + "a" * 3000])
+        return HostileRequest("bad review", "GET", f"/api/reviews/export.{form}?{query}")
+    body = {"query": "“red”", "tile": chance.choice([*PATHS, 5, None, ""]), "verdict": "yes"}
+    wrong = [
+        {"verdict": "perhaps"},
+        {"note": "a" * 2001},
+        {"who": "a" * 81},
+        {"relevance": 2},
+        {"query": None},
+        {"more": 1},
+        {},
+    ]
+    return _post("bad review", {**body, **chance.choice(wrong)}, path="/api/reviews")
+
+
+def _bad_brush(chance: random.Random) -> HostileRequest:
+    ways = (
+        [],
+        [[0]],
+        [[0, 91]],
+        [[541, 0]],
+        [[0, 0, 0]],
+        [["0", "0"]],
+        [[0, 0]] * 2001,
+        "x",
+        None,
+        {},
+        [None],
+        [[None, 0]],
+    )
+    radii = (0, -1, 1e6, "1", None, float("nan"), [])
+    way, radius = (chance.choice(ways), 1) if chance.random() < 0.5 else ([[0, 0]], chance.choice(radii))
+    return _post("bad brush", {"way": way, "radius_m": radius}, path="/api/tiles")
+
+
+def _bad_probe(chance: random.Random) -> HostileRequest:
+    """What load balancers and pages of others ask for, asked otherwise."""
+    path = chance.choice(["/api/live", "/api/ready", "/embed", "/api/heat", "/api/compare", "/ogc", "/stac"])
+    way = chance.choice(["method", "further", "up"])
+    if way == "method":
+        return HostileRequest("bad probe", chance.choice(["PUT", "PATCH", "DELETE", "TRACE"]), path)
+    return HostileRequest("bad probe", "GET", f"{path}/{'x%00' if way == 'further' else '..%2f..%2fetc%2fpasswd'}")

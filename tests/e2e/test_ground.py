@@ -17,6 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from browser import PHONE, Page
 
 HOUSES = "a dense residential area"
+TOAST = "return document.querySelector('.toast').textContent"  # which is gone from sight after a while
 DROP = """
     const [name, content] = arguments, dataTransfer = new DataTransfer();
     const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0));
@@ -68,19 +69,22 @@ def as_file(shape: Any, kind: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["geojson", "kml", "gpx", "gpkg", "wkt"])
-def test_a_file_that_is_dropped_limits_the_search(page: Page, quarter: Any, tmp_path: Path, kind: str) -> None:
-    everywhere = set(page.keys)
-    file = as_file(quarter, kind, tmp_path)
-    page.run(DROP, file.name, base64.b64encode(file.read_bytes()).decode())
-    page.wait(lambda: parts(page).get("area"), f"the {kind} is no area")
-    page.settle()
-    (outline,) = outlines(page)
-    assert outline.symmetric_difference(quarter).area < 1e-3 * quarter.area
-    page.wait(lambda: page.keys, "nothing is found in the area")
-    assert set(page.keys) != everywhere
-    assert f"{file.name}: 1 outline, 4 corners." in page.find(".toast").text
-    assert "Drawn outline" in page.find("#area").text
+def test_a_file_that_is_dropped_limits_the_search(page: Page, quarter: Any, tmp_path: Path) -> None:
+    everywhere = page.keys
+    for kind in ("geojson", "kml", "gpx", "gpkg", "wkt"):
+        file = as_file(quarter, kind, tmp_path)
+        page.run(DROP, file.name, base64.b64encode(file.read_bytes()).decode())
+        page.wait(lambda: parts(page).get("area"), f"the {kind} is no area")
+        page.settle()
+        (outline,) = outlines(page)
+        assert outline.symmetric_difference(quarter).area < 1e-3 * quarter.area, kind
+        page.wait(lambda: page.keys, f"nothing is found in the {kind}")
+        assert set(page.keys) != set(everywhere), kind
+        assert f"{file.name}: 1 outline, 4 corners." in str(page.run(TOAST))
+        assert "Drawn outline" in page.find("#area").text
+        page.button("Search anywhere").click()
+        page.wait(lambda: page.keys == everywhere, f"the {kind} is still searched in")
+        page.settle()
 
 
 def test_text_that_is_pasted_limits_the_search(page: Page, quarter: Any) -> None:
@@ -115,15 +119,16 @@ def test_a_file_can_be_opened_and_a_track_is_widened(page: Page, quarter: Any, t
     assert "250 m around" in page.find(".toast").text
 
 
-@pytest.mark.parametrize("content", ["<html></html>", "POLYGON ((1 2, 3", "{]", "POINT (400000 5000000)"])
-def test_what_is_no_area_is_refused_in_words(page: Page, content: str) -> None:
+def test_what_is_no_area_is_refused_in_words(page: Page) -> None:
     page.open()
     page.wait(lambda: page.find_all(".scene"), "the index is not shown")
-    page.run(DROP, "notes.txt", base64.b64encode(content.encode()).decode())
-    page.wait(lambda: "notes.txt: " in page.find(".trouble").text, "nothing is said")
-    assert "area" not in parts(page)
-    assert any("422" in said for said in page.complaints)
-    page._complaints.clear()  # the browser's own word on the refusal
+    for number, content in enumerate(("<html></html>", "POLYGON ((1 2, 3", "{]", "POINT (400000 5000000)")):
+        name = f"notes{number}.txt"
+        page.run(DROP, name, base64.b64encode(content.encode()).decode())
+        page.wait(lambda name=name: f"{name}: " in page.find(".trouble").text, f"nothing is said of {content}")
+        assert "area" not in parts(page)
+    assert sum("422" in said for said in page.complaints) == 4
+    page._complaints.clear()  # the browser's own word on the refusals
 
 
 def drag(page: Page, start: Any, dx: int, dy: int) -> None:
@@ -202,11 +207,14 @@ def test_an_outline_is_not_dragged_across_itself(page: Page) -> None:
     page.wait(lambda: len(page.find_all(".corner:not(.middle)")) == 4, "the handles are gone")
 
 
-def test_a_click_on_the_ground_shows_its_tile(page: Page) -> None:
+def test_a_click_on_the_ground_shows_its_tile_or_says_that_there_is_none(page: Page) -> None:
     page.open()
     page.wait(lambda: page.find_all(".scene"), "the index is not shown")
     page.wait(lambda: page.find_all(".maplibregl-canvas"), "there is no map")
     page.wait_for_overviews()
+    page.click_map((0.02, 0.5))
+    page.wait(lambda: "No tile of this index lies at" in page.find(".toast").text, "nothing is said")
+    assert not page.find_all(".detail:not([hidden])")
     page.click_map((0.5, 0.5))
     page.wait(lambda: page.find_all(".detail:not([hidden])"), "a click on the ground shows nothing")
     (tile,) = parts(page)["show"]
@@ -215,16 +223,6 @@ def test_a_click_on_the_ground_shows_its_tile(page: Page) -> None:
     page.run("arguments[0].click()", page.button("More like this"))
     page.wait(lambda: parts(page).get("like") == [tile], "it is not searched for")
     page.settle()
-
-
-def test_a_click_where_nothing_is_says_so(page: Page) -> None:
-    page.open()
-    page.wait(lambda: page.find_all(".scene"), "the index is not shown")
-    page.wait(lambda: page.find_all(".maplibregl-canvas"), "there is no map")
-    page.wait_for_overviews()
-    page.click_map((0.02, 0.5))
-    page.wait(lambda: "No tile of this index lies at" in page.find(".toast").text, "nothing is said")
-    assert not page.find_all(".detail:not([hidden])")
 
 
 def test_an_area_can_be_given_on_a_phone(page: Page, tmp_path: Path) -> None:

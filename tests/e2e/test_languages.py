@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from browser import Page
-from e2e.test_accessibility import find_barriers
+from browser import Page, find_barriers
 
 TANKS = "storage tanks"
 HEADINGS = {

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
-import geopandas
 import pytest
 from selenium.webdriver.common.keys import Keys
 
@@ -40,52 +37,6 @@ def said(page: Page) -> list[dict[str, str]]:
 
 def wait_for(page: Page, told: str) -> None:
     page.wait(lambda: told in page.find("#review-told").text, f"it does not tell {told}")
-
-
-def test_results_are_reviewed_by_key(reviewing: Page, downloads: Path) -> None:
-    page = reviewing
-    keys = page.keys
-    wait_for(page, f"0 of {len(keys)} reviewed")
-    page.find("#reviewer").send_keys("Ada", Keys.TAB)
-    page.run("document.activeElement.blur()")
-    page.press("y")
-    wait_for(page, f"1 of {len(keys)} reviewed: 1 yes")
-    page.wait(lambda: page.find(".detail h2").text == "Result 2", "it does not go on")
-    page.press("n")
-    wait_for(page, "1 yes, 1 no")
-    page.wait(lambda: page.find(".detail h2").text == "Result 3", "it does not go on")
-    page.press("e")
-    assert page.focused("e.id") == "review-note"
-    page.press("half a tank", Keys.ENTER)
-    page.press("u")
-    wait_for(page, "1 yes, 1 no, 1 unsure")
-    kept = {review["tile"]: (review["verdict"], review["note"], review["who"]) for review in said(page)}
-    assert kept == {
-        keys[0]: ("yes", "", "Ada"),
-        keys[1]: ("no", "", "Ada"),
-        keys[2]: ("unsure", "half a tank", "Ada"),
-    }
-    assert all(review["when"] for review in said(page))
-    assert page.find(f".card[data-key='{keys[1]}']").get_attribute("data-verdict") == "no"
-    assert parse_qs(page.fragment)["review"] == ["1"]
-
-    page.open(page.fragment)  # a reload, or a colleague with the link
-    page.settle()
-    wait_for(page, "1 yes, 1 no, 1 unsure")
-    assert page.find(f".card[data-key='{keys[0]}']").get_attribute("data-verdict") == "yes"
-    assert page.find("#reviewer").get_attribute("value") == "Ada"
-
-    for form in ("GeoJSON", "GeoPackage", "KML", "CSV"):
-        page.run("arguments[0].click()", page.button(f"Save the confirmed as {form}"))
-    files = {name: downloads / f"confirmed.{name}" for name in ("geojson", "gpkg", "kml", "csv")}
-    end = time.monotonic() + 20
-    while not all(file.exists() for file in files.values()):
-        assert time.monotonic() < end, f"only {sorted(downloads.iterdir())} were downloaded"
-        time.sleep(0.1)
-    for name in ("geojson", "gpkg", "kml"):
-        assert list(geopandas.read_file(files[name])["tile"]) == [keys[0]], name
-    assert keys[0] in files["csv"].read_text()
-    assert keys[1] not in files["csv"].read_text()
 
 
 def test_a_verdict_can_be_changed_and_taken_back(reviewing: Page) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import json
 import time
 import urllib.request
 from collections.abc import Callable
@@ -12,11 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-import pytest
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from browser import PHONE, Page
+from browser import Page
 
 BANNER = ".banner:not(.trouble)"
 STORED = "scene.tif:512,2048,256,256"
@@ -54,20 +52,6 @@ def downloaded(folder: Path, name: str) -> str:
     return (folder / name).read_text(encoding="utf-8")
 
 
-def test_words_find_places_in_the_grid_and_on_the_map(page: Page) -> None:
-    page.open()
-    page.search(TANKS)
-    cards = page.find_all(".card")
-    assert cards
-    assert [card.find_element("css selector", ".rank").text for card in cards] == [
-        str(rank) for rank in range(1, len(cards) + 1)
-    ]
-    assert {pin.text for pin in page.find_all(".pin")} == {str(rank) for rank in range(1, len(cards) + 1)}
-    page.wait(lambda: page.find_all(".card .picture.loaded"), "no picture is shown")
-    assert f"for “{TANKS}”" in page.status
-    assert parts(page)["q"] == [TANKS]
-
-
 def test_the_first_visit_transfers_less_than_two_megabytes(page: Page) -> None:
     page.driver.execute_cdp_cmd("Network.clearBrowserCache", {})
     page.open()
@@ -97,22 +81,18 @@ def test_results_are_there_within_a_second_of_enter(page: Page) -> None:
     assert min(times_ms) / 1000 < ENTER_S
 
 
-@pytest.mark.parametrize("way", ["choose", "drop"])
-def test_a_picture_finds_places_like_it(page: Page, tmp_path: Path, way: str) -> None:
+def test_a_picture_that_is_dropped_finds_places_like_it(page: Page, tmp_path: Path) -> None:
     picture = tile_picture(page.address, tmp_path / "mine.jpg")
     page.open()
     page.wait(lambda: page.find_all(".scene"), "the index is not shown")
-    if way == "choose":
-        page.find("#picture-file").send_keys(str(picture))
-    else:
-        page.run(
-            """const bytes = Uint8Array.from(atob(arguments[0]), c => c.charCodeAt(0));
-            const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([bytes], 'mine.jpg', {type: 'image/jpeg'}));
-            for (const name of ['dragenter', 'dragover', 'drop'])
-              document.body.dispatchEvent(new DragEvent(name, {dataTransfer, bubbles: true, cancelable: true}));""",
-            base64.b64encode(picture.read_bytes()).decode(),
-        )
+    page.run(
+        """const bytes = Uint8Array.from(atob(arguments[0]), c => c.charCodeAt(0));
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([bytes], 'mine.jpg', {type: 'image/jpeg'}));
+        for (const name of ['dragenter', 'dragover', 'drop'])
+          document.body.dispatchEvent(new DragEvent(name, {dataTransfer, bubbles: true, cancelable: true}));""",
+        base64.b64encode(picture.read_bytes()).decode(),
+    )
     page.wait(lambda: page.find_all(".card:not(.skeleton)"), "the picture finds nothing")
     page.settle()
     assert STORED in page.keys
@@ -126,39 +106,6 @@ def test_what_is_no_picture_is_refused_in_words(page: Page, tmp_path: Path) -> N
     page.open()
     page.find("#picture-file").send_keys(str(tmp_path / "notes.txt"))
     page.wait(lambda: "notes.txt is not a picture" in page.find(".trouble").text, "nothing is said")
-
-
-def test_a_box_drawn_on_the_map_limits_the_search(page: Page) -> None:
-    page.open()
-    page.search(HOUSES)
-    everywhere = page.keys
-    page.find("#draw-box").click()
-    page.drag((0.2, 0.55), (0.5, 0.9))
-    (bbox,) = page.wait(lambda: parts(page).get("bbox"), "no box")
-    west, south, east, north = map(float, bbox.split(","))
-    page.settle()
-    assert page.keys
-    assert page.keys != everywhere
-    for left, below, right, above in boxes(page):
-        assert left <= east
-        assert right >= west
-        assert below <= north
-        assert above >= south
-    assert "Box" in page.find("#area").text
-    page.button("Search anywhere").click()
-    page.wait(lambda: "bbox" not in parts(page) and page.keys == everywhere, "the box is still there")
-
-
-def test_an_outline_drawn_on_the_map_limits_the_search(page: Page) -> None:
-    page.open()
-    page.search(HOUSES)
-    page.find("#draw-polygon").click()
-    page.click_map((0.3, 0.3), (0.7, 0.3), (0.5, 0.7))
-    page.press(Keys.ENTER)
-    area = page.wait(lambda: parts(page).get("area"), "no outline")[0]
-    assert len(area.split(";")) == 3
-    page.settle()
-    assert "Drawn outline" in page.find("#area").text
 
 
 def test_drawing_over_a_result_does_not_open_it(page: Page) -> None:
@@ -242,26 +189,6 @@ def test_it_says_that_nothing_matches(page: Page) -> None:
     assert banner in page.status
 
 
-def test_thumbs_refine_the_search_at_once(page: Page) -> None:
-    page.open()
-    page.search(HOUSES)
-    before = page.keys
-    right = before[0]
-    page.find(f".card[data-key='{right}'] .vote.right").click()
-    page.wait(lambda: "Refined by 1 right" in page.find(".refined").text, "the search is not refined")
-    page.settle()
-    assert page.keys[0] == right
-    wrong = page.keys[-1]
-    page.find(f".card[data-key='{wrong}'] .vote.wrong").click()
-    page.wait(lambda: "1 wrong" in page.find(".refined").text, "the second mark refines nothing")
-    assert (parts(page)["right"], parts(page)["wrong"]) == ([right], [wrong])
-    page.button("Undo").click()
-    page.wait(lambda: "1 wrong" not in page.find(".refined").text, "the mark is not taken back")
-    page.button("Clear marks").click()
-    page.wait(lambda: page.keys == before, "the marks are still there")
-    assert "right" not in parts(page)
-
-
 def test_a_detector_needs_a_name_that_it_can_have(page: Page) -> None:
     page.open()
     page.search(TANKS)
@@ -280,23 +207,6 @@ def test_a_detector_needs_a_name_that_it_can_have(page: Page) -> None:
         urllib.request.urlopen(
             urllib.request.Request(f"{page.address}/api/detectors/tanks%20and%20oil", method="DELETE")
         )
-
-
-def test_what_is_shown_can_be_saved(page: Page, downloads: Path) -> None:
-    page.open()
-    page.search(TANKS)
-    keys = page.keys
-    page.button("GeoJSON").click()
-    collection = json.loads(downloaded(downloads, "places.geojson"))
-    assert [feature["id"] for feature in collection["features"]] == keys
-    assert {feature["geometry"]["type"] for feature in collection["features"]} <= {"Polygon", "MultiPolygon"}
-    assert collection["query"] == f"“{TANKS}”"
-    assert (collection["model"], collection["state"]) == ("lookout", "matches")
-    assert {feature["properties"]["suitability"] for feature in collection["features"]} == {"good"}
-    page.button("CSV").click()
-    rows = list(csv.DictReader(downloaded(downloads, "places.csv").splitlines()))
-    assert [row["tile"] for row in rows] == keys
-    assert all(-90 <= float(row["latitude"]) <= 90 for row in rows)
 
 
 def test_only_what_is_sure_enough_is_shown_and_saved(page: Page, downloads: Path) -> None:
@@ -331,43 +241,10 @@ def relevance(page: Page, key: str) -> int:
     return int(page.find(f".card[data-key='{key}'] .relevance .number").text.rstrip("%"))
 
 
-def test_a_link_shows_the_same_search(page: Page) -> None:
-    page.open()
-    page.search(TANKS)
-    page.find(".card .open").click()
-    page.wait(lambda: page.find_all(".detail:not([hidden])"), "no details")
-    page.find("#why").click()
-    keys, link = page.keys, page.fragment
-    page.open(link)
-    page.settle()
-    assert page.keys == keys
-    assert page.find("#q").get_attribute("value") == TANKS
-    assert page.find(".detail h2").text == "Result 1"
-    page.wait(lambda: shows(page, ".figure .heat"), "the heat map is not shown again")
-    view = "return [location.hash.match(/at=([^&]*)/)[1]]"
-    assert page.run(view) == [link.split("at=")[1].split("&")[0]]
-
-
 def shows(page: Page, selector: str) -> bool:
     """Whether a picture is there, loaded and visible."""
     script = "const i = document.querySelector(arguments[0]); return !!i && !i.hidden && i.naturalWidth > 0"
     return bool(page.run(script, selector))
-
-
-def test_back_and_forward_walk_through_the_searches(page: Page) -> None:
-    page.open()
-    page.search(TANKS)
-    first = page.keys
-    page.search(HOUSES)
-    second = page.keys
-    page.driver.back()
-    page.wait(lambda: page.keys == first, "back does not lead back")
-    assert page.find("#q").get_attribute("value") == TANKS
-    page.driver.forward()
-    page.wait(lambda: page.keys == second, "forward does not lead forward")
-    page.driver.back()
-    page.driver.back()
-    page.wait(lambda: page.find_all(".start:not([hidden])"), "back does not lead to the start")
 
 
 def test_back_closes_details_and_keeps_the_search(page: Page) -> None:
@@ -475,25 +352,6 @@ def test_every_control_is_reached_with_tab_and_shows_it(page: Page) -> None:
     controls = {"q", "choose-picture", "area", "since", "until", "sensor", "without", "draw-box", "draw-polygon"}
     assert controls <= set(seen)
     assert sum("Result" in name for name in seen) == 1, "the grid is one stop"
-
-
-def test_a_phone_shows_list_or_map(page: Page) -> None:
-    page.look(PHONE)
-    page.open()
-    page.search(TANKS)
-    assert page.find(".card").is_displayed()
-    assert page.run("return document.documentElement.scrollWidth") <= PHONE[0]
-    page.button("Map").click()
-    page.wait(lambda: page.find_all(".pin"), "the map, which comes when it is looked at, does not come")
-    assert page.find(".pin").is_displayed()
-    assert not page.find(".card").is_displayed()
-    page.button("List").click()
-    page.find(".card .open").click()
-    page.wait(lambda: page.find_all(".detail:not([hidden])"), "no details")
-    assert page.find(".detail").size["width"] == PHONE[0]
-    page.button("Close details").click()
-    page.button("Filters").click()
-    assert page.find("#since").is_displayed()
 
 
 def test_the_theme_can_be_chosen(page: Page) -> None:

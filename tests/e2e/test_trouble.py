@@ -2,40 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 from selenium.webdriver import Chrome
-from selenium.webdriver.common.keys import Keys
 
 from browser import Page, visit
-from rsitr.demo.raster import write_scene
-from rsitr.index import ingest
-from rsitr.models import load_model
-from serving import serve
-
-
-def test_a_service_that_died_and_came_back(chromium: Chrome, tmp_path: Path) -> None:
-    (tmp_path / "scenes").mkdir()
-    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
-    write_scene(noise, tmp_path / "scenes" / "noise.tif", seed=0)
-    ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=load_model("lookout"))
-    index, log = str(tmp_path / "index"), tmp_path / "serve.log"
-    with serve(index, log=log) as address:
-        page = Page(chromium, address)  # a dead service is complained about in many ways: none is counted here
-        page.open()
-        page.search("a river")
-        assert len(page.find_all(".card:not(.skeleton)")) == 1
-    page.find("#q").send_keys(" with trees", Keys.ENTER)
-    page.wait(lambda: "cannot be reached" in page.find(".banner.trouble").text, "nothing is said of the dead service")
-    assert not any(card.is_displayed() for card in page.find_all(".card")), "no result, and no skeleton, is left"
-    assert page.find_all(".pin") == [], "nor on the map"
-    assert not page.find(".toolbar").is_displayed(), "nothing old can be exported"
-    with serve(index, log=log, port=int(address.rpartition(":")[2])):
-        page.wait(lambda: page.described == "“a river with trees”", "the page does not recover by itself")
-        page.settle()
-        assert not page.find(".banner.trouble").is_displayed()
-        page.leave()
 
 
 def test_limits_that_leave_nothing_say_what_there_is(chromium: Chrome, demo_service: str) -> None:

@@ -117,12 +117,13 @@ export function createGrid(actions: Actions): Grid {
       },
       h("span", { class: "picture" }, image),
       card.rank !== null && h("span", { class: "rank" }, String(card.rank)),
-      h(
-        "span",
-        { class: "badges" },
-        seen && h("span", { class: "badge" }, texts.grid.days(card.dates.length)),
-        !isPlaced(card) && h("span", { class: "badge" }, texts.units.noPlace),
-      ),
+    );
+    // Beside the button, whose name says the same in other words.
+    const badges = h(
+      "span",
+      { class: "badges", "aria-hidden": "true" },
+      seen && h("span", { class: "badge" }, texts.grid.days(card.dates.length)),
+      !isPlaced(card) && h("span", { class: "badge" }, texts.units.noPlace),
     );
     const bar = h("span", { class: "meter", "aria-hidden": "true" }, h("span", {}));
     bar.hidden = card.relevance === null;
@@ -146,7 +147,7 @@ export function createGrid(actions: Actions): Grid {
         onpointerenter: () => actions.hover(card.key),
         onpointerleave: () => actions.hover(""),
       },
-      open,
+      h("div", { class: "shown" }, open, badges),
       h("div", { class: "votes" }, vote("right"), vote("wrong")),
       h(
         "div",

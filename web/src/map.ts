@@ -55,6 +55,8 @@ const EASE_MS = 350;
 const LEAST_SEEN_PX = 60;
 const MAX_ZOOM = 21;
 const CLOSEST_ZOOM = 17.5;
+/** Results, the best, that have a pin beside their outline: each is an element that moves with the map. */
+const MOST_PINS = 500;
 
 export class MapPane {
   readonly #map: MapLibre;
@@ -68,9 +70,9 @@ export class MapPane {
   readonly #heat: HeatLayer;
   readonly #ready: Promise<void>;
   readonly #markers = new Map<string, Marker>();
-  #cards: Card[] = [];
   /** Whether the view shows what somebody or something chose, and is no mere beginning. */
   #chosen: boolean;
+  #marked: string[] = [];
   #hovered = "";
   #selected = "";
 
@@ -217,7 +219,6 @@ export class MapPane {
   /** Draws results; those below the threshold of relevance are fainter than those that match. */
   async setCards(cards: Card[], threshold: number): Promise<void> {
     await this.#ready;
-    this.#cards = cards;
     const placed = cards.filter((card) => card.geometry);
     this.#set("hits", {
       type: "FeatureCollection",
@@ -227,13 +228,15 @@ export class MapPane {
         geometry: card.geometry!,
       })),
     });
+    this.#map.removeFeatureState({ source: "hits" });
     for (const marker of this.#markers.values()) marker.remove();
     this.#markers.clear();
-    for (const card of placed) {
+    for (const card of placed.slice(0, MOST_PINS)) {
       if (card.position && card.rank !== null) this.#pin(card, card.position, isFaint(card, threshold));
     }
     thin(this.#map, this.#markers.values());
-    this.#restyle();
+    this.#raise(this.#hovered, "hovered", true);
+    this.#raise(this.#selected, "selected", true);
   }
 
   #pin(card: Card, position: Position, faint: boolean): void {
@@ -262,35 +265,42 @@ export class MapPane {
       type: "FeatureCollection",
       features: others.map(({ geometry, mark }) => ({ type: "Feature", properties: { mark }, geometry })),
     });
-    for (const { key } of this.#cards) {
-      const mark = right.includes(key) ? "right" : wrong.includes(key) ? "wrong" : "";
+    const marks = new Map<string, Mark>([...right.map((key) => [key, "right"] as const), ...wrong.map((key) => [key, "wrong"] as const)]);
+    for (const key of new Set([...this.#marked, ...marks.keys()])) {
+      const mark = marks.get(key) ?? "";
       this.#map.setFeatureState({ source: "hits", id: key }, { mark });
       const pin = this.#markers.get(key)?.getElement();
       pin?.classList.toggle("right", mark === "right");
       pin?.classList.toggle("wrong", mark === "wrong");
     }
+    this.#marked = [...marks.keys()];
   }
 
   hover(key: string): void {
+    if (key === this.#hovered) return;
+    const before = this.#hovered;
     this.#hovered = key;
-    this.#restyle();
+    void this.#ready.then(() => {
+      this.#raise(before, "hovered", before === this.#hovered);
+      this.#raise(key, "hovered", key === this.#hovered);
+    });
   }
 
   select(key: string): void {
+    if (key === this.#selected) return;
+    const before = this.#selected;
     this.#selected = key;
-    this.#restyle();
+    void this.#ready.then(() => {
+      this.#raise(before, "selected", before === this.#selected);
+      this.#raise(key, "selected", key === this.#selected);
+    });
   }
 
-  #restyle(): void {
-    void this.#ready.then(() => {
-      for (const { key } of this.#cards) {
-        const state = { hovered: key === this.#hovered, selected: key === this.#selected };
-        this.#map.setFeatureState({ source: "hits", id: key }, state);
-        const pin = this.#markers.get(key)?.getElement();
-        pin?.classList.toggle("hovered", state.hovered);
-        pin?.classList.toggle("selected", state.selected);
-      }
-    });
+  /** One of the results: that which is pointed at, or chosen; others are not touched, of which there may be thousands. */
+  #raise(key: string, how: "hovered" | "selected", on: boolean): void {
+    if (!key) return;
+    this.#map.setFeatureState({ source: "hits", id: key }, { [how]: on });
+    this.#markers.get(key)?.getElement().classList.toggle(how, on);
   }
 
   /** Shows the question's box or outlines. */

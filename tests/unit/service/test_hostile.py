@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from hostile import hostile_requests
 
-N = 320
+N = 480
 
 
 def test_mischief_is_answered_with_a_client_error(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
