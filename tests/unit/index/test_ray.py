@@ -233,7 +233,8 @@ def test_what_only_the_local_engine_can(option: str, value: Any, archive: Path, 
         run_index([archive], IndexOptions(into=tmp_path / "index", engine="ray", **{option: value}))
 
 
-def test_an_address_where_nobody_answers(archive: Path, tmp_path: Path) -> None:
+def test_an_address_where_nobody_answers(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # a connection of other tests would be kept
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(ConfigError, match=rf"the Ray cluster at 127\.0\.0\.1:{port} cannot be used: .*refused"):
