@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from rsitr.index.cluster import (
     list_nodes,
 )
 from rsitr.index.encoding import Encoding
+from rsitr.index.journal import Finished
 from rsitr.index.manifest import Manifest
 from rsitr.index.reading import Job, SceneFailed, SceneRead, TileSkipped
 from rsitr.index.streaming import Pump, SceneTroubled, Share, TileEncoded, tell_events
@@ -67,7 +69,7 @@ def encode_on_cluster(
         count_encoders(cluster)
         check_nodes(cluster, fingerprint=manifest.model.fingerprint)
         share = Share(
-            jobs=tuple(jobs),
+            jobs=(),
             manifest=manifest,
             load=cluster.load,
             coder=coder,
@@ -77,7 +79,7 @@ def encode_on_cluster(
             reader_cpus=cluster.reader_cpus,
             retries=cluster.retries,
         )
-        _Rounds(share, encoding=encoding, cluster=cluster, tell=tell).run()
+        _Rounds(jobs, share=share, encoding=encoding, cluster=cluster, tell=tell).run()
 
 
 @dataclass(slots=True)
@@ -121,7 +123,9 @@ class _Rounds:
     taken.
     """
 
-    def __init__(self, share: Share, *, encoding: Encoding, cluster: Cluster, tell: Callable[[], None]) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], *, share: Share, encoding: Encoding, cluster: Cluster, tell: Callable[[], None]
+    ) -> None:
         self._share = share
         self._encoding = encoding
         self._cluster = cluster
@@ -132,7 +136,7 @@ class _Rounds:
                 kept={tile.window_px for tile in job.finished.tiles},
                 left_out={left.window_px for left in job.finished.left_out},
             )
-            for job in share.jobs
+            for job in jobs
         }
 
     def run(self) -> None:
@@ -169,7 +173,8 @@ class _Rounds:
 
         nodes = list_nodes()
         n_encoders = count_encoders(self._cluster)
-        share = replace(self._share, jobs=tuple(scene.job for scene in scenes), n_encoders=n_encoders)
+        packed = tuple(_pack(scene.job) for scene in scenes)
+        share = replace(self._share, jobs=packed, n_encoders=n_encoders)
         head = next((node.node for node in nodes if node.is_head), nodes[0].node)  # the cluster ends with it anyway
         on_head = NodeAffinitySchedulingStrategy(head, soft=True)
         pump = ray.remote(Pump).options(num_cpus=0, max_restarts=0, scheduling_strategy=on_head).remote(share)
@@ -259,6 +264,11 @@ class _Rounds:
         )
         for one in encoded:
             self._encoding.reach(one.tile.scene, one.done)
+
+
+def _pack(job: Job) -> bytes:
+    """A job without the vectors of what is finished, which nobody needs to read the rest."""
+    return pickle.dumps(replace(job, finished=Finished(tiles=job.finished.tiles, left_out=job.finished.left_out)))
 
 
 def _name_of(event: TileEncoded | TileSkipped | SceneRead | SceneFailed | SceneTroubled) -> str:

@@ -1,7 +1,8 @@
 """What runs on a cluster: scenes are read, their tiles encoded, and what comes of it is handed to whoever writes.
 
 Ray Data carries it: read tasks, then a pool of encoder processes, each stage with an explicit share of a CPU, and with
-Ray Data's own back-pressure between them. Nothing here writes to an index. Ray is imported where it is used.
+Ray Data's own back-pressure between them. Nothing here writes to an index. Ray is imported where it is used, and so is
+what reads scenes: processes that encode start without GDAL.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ import pickle
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rsitr.geo import public_address
-from rsitr.index.journal import Finished
 from rsitr.index.manifest import Manifest
-from rsitr.index.reading import Event, Job, SceneFailed, SceneRead, TileRead, TileSkipped, read_scenes
 from rsitr.types import Encoder, FloatArray, ImageArray, Tile, TileCoder
+
+if TYPE_CHECKING:
+    from rsitr.index.reading import Event, Job, SceneFailed, SceneRead, TileSkipped
 
 __all__ = ["EncoderProcess", "Pump", "SceneTroubled", "Share", "TileEncoded", "read_jobs", "tell_events"]
 
@@ -60,7 +61,7 @@ class Share:
     """What the cluster is to do in one go.
 
     Attributes:
-        jobs: the scenes, with what is finished of them.
+        jobs: the scenes, each a pickled `Job`.
         manifest: of the index.
         load: gives the encoder, in each of its processes.
         coder: what makes codes, or None.
@@ -71,7 +72,7 @@ class Share:
         retries: of a read task whose process or node has died.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[bytes, ...]
     manifest: Manifest
     load: Callable[[], Encoder]
     coder: TileCoder | None
@@ -108,7 +109,7 @@ def _run(share: Share) -> Iterator[pa.Table]:
     context.max_consecutive_actor_init_deaths = max(3, share.n_encoders)  # a node may die while they start
     # A block is about a batch: large ones would leave processes idle at the end, and fill small object stores.
     context.target_max_block_size = max(1 << 20, share.batch_size * 3 * share.manifest.model.image_size_px**2)
-    rows = [{"job": pickle.dumps(_lighten(job))} for job in share.jobs]
+    rows = [{"job": job} for job in share.jobs]
     read = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS)).map_batches(
         read_jobs,
         fn_kwargs={"manifest": share.manifest},
@@ -139,11 +140,6 @@ def _run(share: Share) -> Iterator[pa.Table]:
     yield from encoded.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=KEPT_READY)
 
 
-def _lighten(job: Job) -> Job:
-    """A job without the vectors of what is finished, which nobody needs to read the rest."""
-    return replace(job, finished=Finished(tiles=job.finished.tiles, left_out=job.finished.left_out))
-
-
 def read_jobs(jobs: pa.Table, *, manifest: Manifest) -> Iterator[pa.Table]:
     """Read scenes: a row for each event, with the pixels of those that are tiles.
 
@@ -164,6 +160,8 @@ def read_jobs(jobs: pa.Table, *, manifest: Manifest) -> Iterator[pa.Table]:
 
 def _read_safely(job: Job, manifest: Manifest) -> Iterator[Event | SceneTroubled]:
     """The events of a scene; where another node might fare better, or this one another time, trouble, not a failure."""
+    from rsitr.index.reading import SceneFailed, read_scenes
+
     location = job.source.location
     try:
         for event in read_scenes([job], manifest=manifest):
@@ -180,6 +178,8 @@ def _read_safely(job: Job, manifest: Manifest) -> Iterator[Event | SceneTroubled
 
 
 def _pack_read(event: Event | SceneTroubled) -> dict[str, Any]:
+    from rsitr.index.reading import TileRead
+
     if not isinstance(event, TileRead):
         return {"event": pickle.dumps(event), "pixels": None, "height": 0, "width": 0}
     height, width, _ = event.image.shape
@@ -266,5 +266,10 @@ def _node() -> str:
 
 
 def _explain(error: Exception, location: Path | str = "") -> str:
-    said = str(error).replace(str(location) or "?", str(public_address(location))).strip().splitlines()
-    return f"{type(error).__name__}{': ' + said[0] if said else ''} (node {_node()})"
+    said = str(error)
+    if location:
+        from rsitr.geo import public_address
+
+        said = said.replace(str(location), str(public_address(location)))
+    lines = said.strip().splitlines()
+    return f"{type(error).__name__}{': ' + lines[0] if lines else ''} (node {_node()})"

@@ -34,6 +34,7 @@ from rsitr.models.zoo import load_encoder
 from rsitr.types import EncodedImages, ImageArray
 
 WAIT_S = 90.0  # the machine may be busy
+ONE_ENCODER: dict[str, Any] = {"encoder_cpus": 0.9, "reader_cpus": 0.2}  # where two would only take longer to start
 load = partial(ColourEncoder, image_size_px=64)
 
 
@@ -80,29 +81,8 @@ def assert_same(one: Path, other: Path, *, dim: int = load().dim) -> None:
     assert read_notes(one) == read_notes(other)
 
 
-def test_rows_are_those_of_the_local_engine_and_damaged_scenes_are_named(
-    nodes: TwoNodes, archive: Path, tmp_path: Path
-) -> None:
-    here = ingest([archive], into=tmp_path / "here", encoder=load)
-    told: list[IngestProgress] = []
-    cluster = Cluster(load=load, address=nodes.address, wait_s=WAIT_S)
-    there = ingest(
-        [archive], into=tmp_path / "there", encoder=load, cluster=cluster, batch_size=4, progress=told.append
-    )
-    assert_same(tmp_path / "here", tmp_path / "there")
-    assert {failure.scene for failure in there.failures} == {"corrupt.tif", "nodata.tif"}
-    assert set(there.failures) == set(here.failures)
-    assert (there.n_tiles, there.n_left_out, there.notes) == (here.n_tiles, here.n_left_out, here.notes)
-    assert not (tmp_path / "there" / ".journal").exists()
-    done = [now.scenes_done for now in told]
-    assert done == sorted(done)
-    assert (told[-1].scenes_done, told[-1].share_done, told[-1].left_s) == (8, 1.0, 0.0)
-    again = ingest([archive], into=tmp_path / "there", encoder=load)
-    assert (len(again.unchanged), again.indexed) == (6, ())
-
-
 def test_an_interrupted_run_goes_on_where_it_was(nodes: TwoNodes, archive: Path, tmp_path: Path) -> None:
-    cluster = Cluster(load=load, address=nodes.address, wait_s=WAIT_S)
+    cluster = Cluster(load=load, address=nodes.address, wait_s=WAIT_S, **ONE_ENCODER)
     ingest([archive], into=tmp_path / "here", encoder=load)
 
     def interrupt(now: IngestProgress) -> None:
@@ -124,7 +104,8 @@ def test_a_scene_that_ends_its_process_is_set_aside_and_the_rest_is_there(nodes:
     for name in ("a", "b"):
         write_utm(tmp_path / "scenes" / f"{name}.tif")
     write_utm(tmp_path / "scenes" / "deadly.tif", quadrants(names=("yellow",) * 4))
-    cluster = Cluster(load=partial(DeadlyEncoder, image_size_px=64), address=nodes.address, wait_s=WAIT_S, retries=1)
+    deadly = partial(DeadlyEncoder, image_size_px=64)
+    cluster = Cluster(load=deadly, address=nodes.address, wait_s=WAIT_S, retries=1, **ONE_ENCODER)
     report = ingest([tmp_path / "scenes"], into=tmp_path / "index", encoder=load, cluster=cluster, batch_size=4)
     assert [entry.n_tiles for entry in report.indexed] == [4, 4]
     (failure,) = report.failures
@@ -154,7 +135,7 @@ def test_waiting_for_cpus_that_others_have_comes_to_an_end(nodes: TwoNodes, arch
             [archive],
             into=tmp_path / "index",
             encoder=load,
-            cluster=Cluster(load=load, address=nodes.address, wait_s=3.0, retries=0),
+            cluster=Cluster(load=load, address=nodes.address, wait_s=3.0),
         )
     assert time.monotonic() - began < WAIT_S
     assert not (tmp_path / "index" / ".journal").exists()
@@ -162,9 +143,12 @@ def test_waiting_for_cpus_that_others_have_comes_to_an_end(nodes: TwoNodes, arch
         ray.kill(other)
 
 
-def test_the_command_line_by_the_server_for_clients(nodes: TwoNodes, archive: Path, tmp_path: Path) -> None:
-    """With the packaged model, in a process of its own."""
-    ingest([archive], into=tmp_path / "here", encoder=load_encoder("lookout"))
+def test_rows_are_those_of_the_local_engine_and_damaged_scenes_are_named(
+    nodes: TwoNodes, archive: Path, tmp_path: Path
+) -> None:
+    """By the command line in a process of its own, through the server for clients, with the packaged model."""
+    encoder = load_encoder("lookout", device="cpu")
+    here = ingest([archive], into=tmp_path / "here", encoder=encoder)
     words = ["index", str(archive), "--into", str(tmp_path / "there"), "--json", "--engine"]
     done = subprocess.run(
         [
@@ -181,9 +165,16 @@ def test_the_command_line_by_the_server_for_clients(nodes: TwoNodes, archive: Pa
         timeout=300,
     )
     assert done.returncode == 1, done.stderr  # two scenes cannot be used
+    assert_same(tmp_path / "here", tmp_path / "there", dim=encoder.dim)
     told = json.loads(done.stdout)
     assert {failure["scene"] for failure in told["failures"]} == {"corrupt.tif", "nodata.tif"}
-    assert_same(tmp_path / "here", tmp_path / "there", dim=load_encoder("lookout").dim)
+    assert {(one["scene"], one["reason"]) for one in told["failures"]} == {
+        (failure.scene, failure.reason) for failure in here.failures
+    }
+    assert (told["n_tiles"], told["n_left_out"], told["notes"]) == (here.n_tiles, here.n_left_out, [*here.notes])
+    assert not (tmp_path / "there" / ".journal").exists()
+    again = ingest([archive], into=tmp_path / "there", encoder=encoder)
+    assert (len(again.unchanged), again.indexed) == (6, ())
 
 
 def test_a_node_that_dies_loses_and_doubles_nothing(nodes: TwoNodes, tmp_path: Path) -> None:
@@ -192,8 +183,10 @@ def test_a_node_that_dies_loses_and_doubles_nothing(nodes: TwoNodes, tmp_path: P
         write_utm(tmp_path / "scenes" / f"{number:02d}.tif", np.roll(quadrants(), 5 * number, axis=2))
     ingest([tmp_path / "scenes"], into=tmp_path / "here", encoder=load)
     killed: list[float] = []
+    told: list[IngestProgress] = []
 
     def kill(now: IngestProgress) -> None:
+        told.append(now)
         if now.share_done > 0.2 and not killed:
             killed.append(now.share_done)
             nodes.kill("second")
@@ -208,6 +201,9 @@ def test_a_node_that_dies_loses_and_doubles_nothing(nodes: TwoNodes, tmp_path: P
     )
     assert killed[0] < 0.8
     assert (len(report.indexed), report.failures) == (24, ())
+    done = [now.scenes_done for now in told]
+    assert done == sorted(done)
+    assert (told[-1].scenes_done, told[-1].share_done, told[-1].left_s) == (24, 1.0, 0.0)
     assert_same(tmp_path / "here", tmp_path / "there")
 
 
@@ -233,7 +229,8 @@ def test_what_only_the_local_engine_can(option: str, value: Any, archive: Path, 
         run_index([archive], IndexOptions(into=tmp_path / "index", engine="ray", **{option: value}))
 
 
-def test_an_address_where_nobody_answers(archive: Path, tmp_path: Path) -> None:
+def test_an_address_where_nobody_answers(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # a connection of other tests would be kept
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(ConfigError, match=rf"the Ray cluster at 127\.0\.0\.1:{port} cannot be used: .*refused"):
