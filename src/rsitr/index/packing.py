@@ -29,6 +29,7 @@ def part_names(names: Sequence[str]) -> Iterator[list[str]]:
 
 
 def column_schema(dim: int) -> Any:
+    """Columns of the table of tiles without their vectors."""
     schema = tile_schema(dim)
     return schema.remove(schema.get_field_index("vector"))
 

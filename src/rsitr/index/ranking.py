@@ -1,4 +1,4 @@
-"""Tiles whose vectors stay in Milvus, which names the nearest; what passes a filter, and their order, is decided here."""
+"""Tiles whose vectors stay in Milvus, which names the nearest; what passes a filter, and the order, is decided here."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Versions of an index whose tiles are rows that can only be added and deleted.
 
-A row's number begins with the version in which it was written. Readers at a version see the rows of it and of those before
-it, but for what was replaced since.
+A row's number begins with the version in which it was written. Readers at a version see the rows of it and of those
+before it, but for what was replaced since.
 """
 
 from __future__ import annotations
