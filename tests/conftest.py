@@ -23,7 +23,14 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from remotes import bucket_server, buckets, s3_place  # noqa: F401 - fixtures
+from remotes import (  # noqa: F401 - fixtures
+    bucket_server,
+    buckets,
+    milvus_place,
+    milvus_server,
+    s3_place,
+    used_milvus_place,
+)
 
 REPO = Path(__file__).resolve().parents[1]
 SEED = 20240229

@@ -19,7 +19,7 @@ from rsitr.index.names import HOME
 
 __all__ = ["ENGINES", "Address", "address_of", "cache_of", "find_index", "parse_address", "spell"]
 
-ENGINES = {"s3": "lance"}
+ENGINES = {"s3": "lance", "milvus": "milvus"}
 """What keeps the tiles behind each kind of address, by its name in `rsitr.index.STORES`."""
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])")  # pathlib makes one slash of two
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")

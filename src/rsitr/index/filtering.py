@@ -18,7 +18,7 @@ from rsitr.geo import COARSEST_GSD_M, SMALLEST_PX, area_shape, bbox_shape, cut_s
 from rsitr.index.rows import BBOX, EPOCH, numbers, take
 from rsitr.types import BBox, TileFilter
 
-__all__ = ["Names", "TileColumns", "boxes_inside", "boxes_meet"]
+__all__ = ["Names", "TileColumns", "boxes_inside", "boxes_meet", "match_names"]
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
@@ -102,7 +102,7 @@ class TileColumns:
             return None
         masks: list[Mask] = []
         if where.scene is not None:
-            masks.append(self.scenes.which(_matching(where.scene, self.scenes.names)))
+            masks.append(self.scenes.which(match_names(where.scene, self.scenes.names)))
         if where.is_suitable and self._suitable is not None:
             masks.append(self._suitable)
         if where.sensor is not None:
@@ -182,10 +182,10 @@ def boxes_inside(boxes: NDArray[np.float64], bbox: BBox) -> Mask:
     return inside
 
 
-def _matching(scene: str | Sequence[str], names: Sequence[str]) -> Mask:
+def match_names(scene: str | Sequence[str], names: Sequence[str]) -> Mask:
     """Which names are meant: the one that is exactly so called, or else those that fit the pattern; or of several."""
     if not isinstance(scene, str):
-        any_of: Mask = np.logical_or.reduce([_matching(one, names) for one in scene])
+        any_of: Mask = np.logical_or.reduce([match_names(one, names) for one in scene])
         return any_of
     if scene in names:
         return np.array([name == scene for name in names], dtype=bool)

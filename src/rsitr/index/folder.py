@@ -40,6 +40,7 @@ OWN = frozenset({HOME, LOCK, MANIFEST, JOURNAL, CACHE, NEAREST, NOTES, IMPORTS, 
 STORES: Registry[OpenStore] = Registry("engine", group="stores", error=StoreError)
 """What keeps tiles with their vectors, by the name that an index records."""
 STORES.register("lance", LanceStore)
+STORES.register("milvus", "rsitr.index.milvus:MilvusStore")
 
 
 @dataclass(frozen=True, slots=True)

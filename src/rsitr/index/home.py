@@ -48,9 +48,13 @@ _held: dict[Path, Lease] = {}
 
 def elsewhere(address: Address) -> Elsewhere:
     """What answers at an address; nothing is asked yet."""
-    from rsitr.index.bucket import Bucket
+    if address.scheme == "s3":
+        from rsitr.index.bucket import Bucket
 
-    return Bucket(address)
+        return Bucket(address)
+    from rsitr.index.collection import Collection
+
+    return Collection(address)
 
 
 def refresh(folder: Path) -> None:

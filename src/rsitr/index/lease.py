@@ -75,6 +75,13 @@ class Owner:
             return False
         return False
 
+    def began(self) -> float:
+        """When, in seconds since 1970; 0 where the note does not tell."""
+        try:
+            return datetime.datetime.fromisoformat(self.since).timestamp()
+        except ValueError:
+            return 0.0
+
     def refuse(self, address: object) -> StoreError:
         """The error for who comes second."""
         return StoreError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,16 @@ from rsitr.index.filtering import Rows, TileColumns
 from rsitr.index.rows import VECTORS, numbers, take, texts, tiles_from_rows, vectors_from_table
 from rsitr.types import FloatArray, Hit, Tile, TileFilter
 
-__all__ = ["HALF_ERROR", "Ranked", "TileMatrix", "best_rows", "is_sound", "make_hits", "require_sound"]
+__all__ = [
+    "HALF_ERROR",
+    "Ranked",
+    "TileMatrix",
+    "best_rows",
+    "is_sound",
+    "make_hits",
+    "require_fitting",
+    "require_sound",
+]
 
 HALF_ERROR = 2.0**-11
 """How far the cosine of a unit vector rounded to fp16 may be off: half a unit in the last of its 11 digits."""
@@ -156,6 +166,27 @@ def require_sound(vectors: NDArray[np.floating[Any]]) -> None:
     """Raises StoreError if one of the vectors, (n, dim), cannot be what was written."""
     if not is_sound(vectors):
         raise StoreError(DAMAGED)
+
+
+def require_fitting(
+    vectors: FloatArray,
+    codes: NDArray[np.float16] | None,
+    *,
+    n: int,
+    dim: int,
+    code_length: int,
+    folder: Path,
+) -> None:
+    """Raises StoreError unless vectors and codes of n tiles are what the index in a folder keeps."""
+    if vectors.shape != (n, dim):
+        raise StoreError(f"{folder}: {n} tiles of width {dim}, but vectors {vectors.shape}")
+    if (0 if codes is None else codes.shape[1]) != code_length:
+        raise StoreError(f"{folder}: codes of {code_length} numbers are kept here, and no others")
+    if not is_sound(vectors):
+        raise StoreError(
+            f"{folder}: the model gave vectors with NaN or infinity in them, or not of unit length; try another "
+            "--device"
+        )
 
 
 def best_rows(scores: FloatArray, *, k: int, margin: float = 0.0) -> Rows:

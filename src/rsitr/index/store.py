@@ -22,7 +22,7 @@ from rsitr.index.bucket import Bucket
 from rsitr.index.budget import choose_precision, find_budget
 from rsitr.index.cache import KeptColumns, KeptScenes, open_cached
 from rsitr.index.filtering import Rows
-from rsitr.index.matrix import TileMatrix, is_sound
+from rsitr.index.matrix import TileMatrix, require_fitting
 from rsitr.index.nearest import NearestTiles, build_nearest
 from rsitr.index.rows import (
     codes_from_table,
@@ -206,15 +206,7 @@ class LanceStore:
         Raises:
             StoreError: the vectors or codes are not what was promised, or the disk refuses.
         """
-        if vectors.shape != (len(tiles), self._dim):
-            raise StoreError(f"{self._folder}: {len(tiles)} tiles of width {self._dim}, but vectors {vectors.shape}")
-        if (0 if codes is None else codes.shape[1]) != self._code_length:
-            raise StoreError(f"{self._folder}: codes of {self._code_length} numbers are kept here, and no others")
-        if not is_sound(vectors):
-            raise StoreError(
-                f"{self._folder}: the model gave vectors with NaN or infinity in them, or not of unit length; try "
-                "another --device"
-            )
+        require_fitting(vectors, codes, n=len(tiles), dim=self._dim, code_length=self._code_length, folder=self._folder)
         names = [entry.scene for entry in entries]
         rows = table_from_tiles(tiles, np.ascontiguousarray(vectors, dtype=np.float32), codes)
         # What is there is looked up first: in the latest state, which another process may have written.

@@ -111,6 +111,8 @@ def test_buckets_and_servers_that_are_not_there(
         ("s3://bucket", "an index in a bucket is s3://bucket/prefix"),
         ("s3://bucket/a/../b", "an index in a bucket is s3://bucket/prefix"),
         ("s3://key:hush@bucket/index", "an address with a user or password in it is not taken"),
+        ("milvus://host:x/index", "an index in Milvus is milvus://host:19530/collection"),
+        ("milvus://host/in-dex", "whose name has letters, digits and _ only"),
         ("gs://bucket/index", "an index is a folder, s3://bucket/prefix, or milvus://host:19530/collection"),
     ],
 )
@@ -139,3 +141,35 @@ def test_writing_into_a_bucket_needs_an_extra(
     monkeypatch.setattr("rsitr.extras.has_package", lambda package: package != "boto3")
     told = call("index", scene, "--into", s3_place, "--model", "colour")
     refused(told, 'writing an index into a bucket needs boto3, which is not installed: pip install "rsitr[s3]"')
+
+
+def test_an_index_in_milvus_is_made_told_and_searched(milvus_place: str, call: Call, scene: str) -> None:
+    refused(call("info", milvus_place), f"{milvus_place}: no such index; make it with `rsitr index SCENES --into")
+    made = ["index", scene, "--into", milvus_place, "--model", "colour"]
+    status, out, _ = call(*made)
+    assert status == 0
+    assert f"Indexed into {milvus_place}" in out
+    told = json.loads(call("info", milvus_place, "--json")[1])
+    assert (told["address"], told["n_scenes"], told["n_tiles"] > 0, told["size_bytes"]) == (milvus_place, 1, True, None)
+    assert "size there" in call("info", milvus_place)[1]
+    status, out, _ = call("search", milvus_place, "red", "-k", "3", "--json")
+    assert status == 0
+    assert "a.tif" in out
+    refused(call(*made, "--store", "lance"), "tiles there are kept by 'milvus', not by 'lance'")
+    write_utm(Path(scene).with_name("b.tif"))
+    told = call("index", str(Path(scene).parent), "--into", milvus_place, "--model", "another")
+    refused(told, milvus_place, "this index was made by the model 'colour', not by 'another'")
+
+
+def test_milvus_that_is_not_there(call: Call, scene: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "milvus://127.0.0.1:9/archive"
+    for argv in (["info", place], ["search", place, "red"], ["index", scene, "--into", place, "--model", "colour"]):
+        refused(call(*argv), f"{place}: Milvus does not answer there: is it running, and are host and port right?")
+    refused(
+        call("index", scene, "--into", str(Path(scene).with_name("i")), "--model", "colour", "--store", "milvus"),
+        "the engine 'milvus' wants an address: --into milvus://host:19530/collection",
+    )
+    monkeypatch.setattr("rsitr.extras.has_package", lambda package: package != "pymilvus")
+    refused(
+        call("info", place), 'an index in Milvus needs pymilvus, which is not installed: pip install "rsitr[milvus]"'
+    )

@@ -22,7 +22,7 @@ from rsitr.index.address import find_index
 from rsitr.types import BBox, Store, Tile, TileFilter
 from storing import DIM, entry, tile, vectors
 
-KINDS = {"lance": "lance", "s3": "lance"}
+KINDS = {"lance": "lance", "s3": "lance", "milvus": "milvus"}
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,25 @@ class Place:
 
 
 @pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def new_place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Where nothing is yet."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     kind = request.param
     if kind == "lance":
         return Place("lance", str(tmp_path / "index"))
     return Place(KINDS[kind], request.getfixturevalue(f"{kind}_place"))
+
+
+@pytest.fixture
+def place(new_place: Place, request: pytest.FixtureRequest) -> Place:
+    """Where no tiles are; with Milvus, others have been there, as it takes seconds to make a collection."""
+    if new_place.engine != "milvus":
+        return new_place
+    used = Place("milvus", request.getfixturevalue("used_milvus_place"))
+    left = used.open()
+    left.remove(left.scene_names())
+    return used
 
 
 @pytest.fixture
@@ -295,12 +307,12 @@ def test_a_reader_sees_what_was_written_since_it_opened(store: Store, place: Pla
         assert (len(reader), len(reader.scenes()), reader.version) == (n, n, store.version)
 
 
-def test_tiles_vectors_and_codes_by_their_ids(place: Place) -> None:
-    store = place.open(code_length=3)
+def test_tiles_vectors_and_codes_by_their_ids(new_place: Place) -> None:
+    store = new_place.open(code_length=3)
     rows, codes = vectors(6), np.arange(18, dtype=np.float16).reshape(6, 3) / np.float16(3)
     tiles = [tile("a", i, (float(i), 0.0, i + 1.0, 1.0)) for i in range(6)]
     store.put([entry("a", 6)], tiles, rows, codes=codes)
-    for seen in (store, place.open(code_length=3, must_exist=True)):
+    for seen in (store, new_place.open(code_length=3, must_exist=True)):
         asked = ["a:4", "a:0", "a:4"]
         assert seen.tiles(asked) == [tiles[4], tiles[0], tiles[4]]
         assert seen.vectors(asked).tolist() == rows[[4, 0, 4]].tolist()
@@ -327,10 +339,10 @@ def test_tidying_changes_nothing_that_is_seen(store: Store, place: Place) -> Non
         assert len(seen.scenes()) == 9
 
 
-def test_a_store_that_is_not_there_is_not_made(place: Place) -> None:
+def test_a_store_that_is_not_there_is_not_made(new_place: Place) -> None:
     for _ in range(2):
         with pytest.raises(StoreError, match="is missing"):
-            place.open(must_exist=True)
+            new_place.open(must_exist=True)
 
 
 WRITER = """
