@@ -2,7 +2,7 @@
 
     python benchmarks/service_load.py [--seconds 60] [--clients 100] [--rows 100000]
 
-A synthetic index of `--rows` tiles with random vectors, made for the model `compact`, and one scene of 4,096 pixels a
+A synthetic index of `--rows` tiles with random vectors, made for the model `compact`, and one scene of 2,048 pixels a
 side that can be looked at, is served by `rsitr serve` in a process of its own, on two cores (its clients share them).
 First one client asks the service and this process the same new words in turn, and then for the scene's map tiles: each
 once, which draws it with the scene open, and once more, when it is kept. Then `--clients` clients ask for `--seconds`
@@ -59,7 +59,7 @@ WARM_S = 5.0
 MOST_ADDED_MS = 5.0
 MOST_GROWTH = 0.10
 MOST_TILE_MS = 50.0
-SCENE, SCENE_PX, DRAWN_PX = "town_20200831.tif", 4096, 1024
+SCENE, SCENE_PX, DRAWN_PX = "town_20200831.tif", 2048, 1024
 COLOURS = ("white", "green", "blue", "grey", "red", "brown", "yellow", "dark", "bright", "old", "new", "large", "small")
 THINGS = ("river", "bridge", "harbour", "roof", "field", "forest", "road", "airport", "pond", "beach", "square", "ship")
 
