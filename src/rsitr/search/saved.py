@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from rsitr.errors import QueryError
+from rsitr.search.detectors import load_detector
 from rsitr.search.kept import KeptSearch
 from rsitr.search.seen import drop_seen, move_seen
 from rsitr.search.shelf import Shelf, require_name
@@ -63,10 +64,14 @@ def save_search(folder: Path, saved: SavedSearch, *, may_replace: bool = False) 
         may_replace: in place of one of the same name, whose finds are then all new.
 
     Raises:
-        QueryError: there is one of this name, there are too many, or it is too long.
+        QueryError: there is one of this name, there are too many, it is too long, or it names a detector that is not
+            there.
         StoreError: the folder cannot be written.
     """
     content = asdict(saved)
+    for part in saved.search.parts:
+        if part.kind == "detector":
+            load_detector(folder, part.value)
     longest = sum(len(ring) for rings in saved.search.area or () for ring in rings)
     if longest > MOST_BYTES // 100:
         raise QueryError(f"the area has more than {MOST_BYTES // 100:,} positions; simplify its outline")

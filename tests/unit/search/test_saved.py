@@ -33,6 +33,7 @@ from rsitr.search import (
     rename_saved,
     save_search,
 )
+from rsitr.search.kept import KeptPart
 from rsitr.search.saved import MOST_SAVED
 from rsitr.types import TileFilter
 
@@ -221,6 +222,13 @@ def test_new_finds_are_those_since_it_was_last_looked_at(folder: Path, index: In
     mark_seen(index, one)  # which forgets what has left
     add_scene(folder, "new.tif", encoder)
     assert ids(find_new(index, one).new) == ["new.tif:0,0,64,64"]
+
+
+def test_a_search_by_a_detector_that_is_not_there_is_not_kept(folder: Path) -> None:
+    lost = KeptSearch(parts=(KeptPart("detector", "nobody"),))
+    with pytest.raises(QueryError, match="nobody"):
+        save_search(folder, SavedSearch("later", lost))
+    assert list_saved(folder) == []
 
 
 def test_a_detector_has_new_finds_too_and_what_was_marked_is_none(
