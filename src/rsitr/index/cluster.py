@@ -34,6 +34,7 @@ __all__ = [
 WAIT_S = 120.0
 WAIT_VARIABLE = "RSITR_RAY_WAIT_S"
 ANSWER_S = 10.0
+CLIENT_TRIES = 3
 CLIENTS = ":10001"  # where Ray's server for clients listens unless it is told otherwise
 HEAD = "node:__internal_head__"
 _ADDRESS = re.compile(r"\[?[\w.:-]+\]?:\d{1,5}")
@@ -141,9 +142,13 @@ def _start(cluster: Cluster, held: ExitStack) -> None:
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if cluster.address is not None:
+        _require_answer(cluster.address)
         is_for_clients = cluster.address.endswith(CLIENTS) or not _is_first_node(cluster.address)
         held.callback(ray.shutdown)
-        ray.init(f"ray://{cluster.address}" if is_for_clients else cluster.address, **quiet)
+        if is_for_clients:
+            _start_client(f"ray://{cluster.address}", quiet)
+        else:
+            ray.init(cluster.address, **quiet)
         return
     # In a folder that goes with it. Its path has to be short: sockets lie in it.
     folder = held.enter_context(tempfile.TemporaryDirectory(prefix="rsitr-ray-", ignore_cleanup_errors=True))
@@ -152,13 +157,30 @@ def _start(cluster: Cluster, held: ExitStack) -> None:
     ray.init("local", num_cpus=cpus, include_dashboard=False, _temp_dir=folder, **quiet)
 
 
+def _start_client(address: str, quiet: dict[str, Any]) -> None:
+    """Connect through the server for clients, which gives a busy host 30 seconds to start a process for each."""
+    import ray
+
+    for left in reversed(range(CLIENT_TRIES)):
+        try:
+            ray.init(address, **quiet)
+            return
+        except ConnectionError:
+            if not left:
+                raise
+
+
+def _require_answer(address: str) -> None:
+    """Raises OSError if nobody listens there, for which Ray would take a minute."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S):
+        pass
+
+
 def _is_first_node(address: str) -> bool:
     """Whether it is a cluster's first node that listens there, and not its server for clients."""
     from ray._raylet import GcsClient  # type: ignore[attr-defined] # there is no public way to ask
 
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S):
-        pass  # without anybody there, the next line would take a minute to say so
     try:
         GcsClient(address=address)
     except Exception:  # of whatever kind: what does not answer like one is none
