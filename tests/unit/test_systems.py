@@ -191,7 +191,7 @@ def test_kept_tiles_are_moved_into_place_with_no_file_mapped(tmp_path: Path, mon
         mapped.append(str(part) in Path("/proc/self/maps").read_text(encoding="utf-8"))
         return move(part, place)
 
-    def read(_table: object, *, into: np.ndarray[Any, Any]) -> pa.Table:
+    def read(_table: object, *, into: np.ndarray[Any, Any], count: object) -> pa.Table:
         into[:] = 1
         mapped.append(str(tmp_path) in Path("/proc/self/maps").read_text(encoding="utf-8"))
         return rows
@@ -199,7 +199,7 @@ def test_kept_tiles_are_moved_into_place_with_no_file_mapped(tmp_path: Path, mon
     monkeypatch.setattr(cache, "_shape", lambda _table: (2, 1024))
     monkeypatch.setattr(cache, "_read", read)
     monkeypatch.setattr(Path, "replace", watch)
-    cache._make(None, tmp_path / cache.CACHE / "1-float32", precision="float32")
+    cache._make(None, tmp_path / cache.CACHE / "1-float32", precision="float32", count=abs)
     assert mapped == [True, False]
     assert np.load(tmp_path / cache.CACHE / "1-float32" / cache.MATRIX).tolist() == np.ones((2, 1024)).tolist()
 

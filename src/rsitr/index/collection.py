@@ -41,6 +41,8 @@ EMPTY: dict[str, Any] = {
     "scene": "", "west": 0.0, "south": 0.0, "east": 0.0, "north": 0.0, "day": 0, "gsd_m": 0.0, "sensor": "",
     "side_px": 0, "about": "",
 }  # fmt: skip
+SEEN_S = 0.3
+"""What another process writes is noticed after so long at the latest; what this one writes, at once."""
 REASONS = {
     "fail connecting": "Milvus does not answer there: is it running, and are host and port right?",
     "unavailable": "Milvus does not answer there: is it running, and are host and port right?",
@@ -48,6 +50,9 @@ REASONS = {
     "auth": "Milvus refuses who asks: set MILVUS_TOKEN to user:password, or to a token",
     "permission": "Milvus refuses who asks: set MILVUS_TOKEN to user:password, or to a token",
 }
+
+
+_seen: dict[str, tuple[float, State]] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,15 +209,24 @@ class Collection:
 
     def state(self) -> State:
         """The latest version."""
+        at = time.monotonic()
         rows = self.query(f"kind == {STATE}", ["number", "about"])
         if not rows:
             raise StoreError(f"{self.address}: the collection is there, and is no index")
         latest = max(rows, key=lambda row: int(row["number"]))
-        return State.read(int(latest["number"]), latest["about"])
+        found = State.read(int(latest["number"]), latest["about"])
+        _seen[str(self.address)] = (at, found)
+        return found
+
+    def recent(self) -> State:
+        """As `state`, or what that was a moment ago, unless this process has written since."""
+        at, found = _seen.get(str(self.address), (0.0, None))
+        return found if found is not None and time.monotonic() - at < SEEN_S else self.state()
 
     def commit(self, state: State, *, dim: int, code_length: int) -> None:
         """Make a version the latest: with this one row, all rows of it are seen at once."""
         self.insert([self.row(state.first, STATE, dim=dim, code_length=code_length, about=state.spell())], dim=dim)
+        _seen.pop(str(self.address), None)
 
     def row(self, number: int, kind: int, *, dim: int, code_length: int, **fields: Any) -> dict[str, Any]:
         """A row without a vector of its own."""
@@ -273,6 +287,7 @@ class Collection:
         with self.guarded():
             if client.has_collection(self._name):
                 client.drop_collection(self._name)
+        _seen.pop(str(self.address), None)
 
     def hold(self) -> Lease:
         """Become the one who writes.

@@ -86,10 +86,10 @@ class MilvusStore:
     @property
     def version(self) -> int:
         """Number of the latest state of the tiles: another one after every change, whoever made it."""
-        return self._collection.state().version
+        return self._collection.recent().version
 
     def __len__(self) -> int:
-        return self._collection.state().n_tiles
+        return self._collection.recent().n_tiles
 
     def scenes(self) -> list[SceneEntry]:
         """The scenes whose tiles are here, sorted by name."""
@@ -183,8 +183,8 @@ class MilvusStore:
             StoreError: they cannot be read.
         """
         with self._loading:
-            for _ in range(ATTEMPTS):
-                state = self._collection.state()
+            for attempt in range(ATTEMPTS):
+                state = self._collection.state() if attempt else self._collection.recent()
                 there = self._snapshot
                 if there is not None and there.state is not None and there.state.is_same(state):
                     return there

@@ -374,7 +374,8 @@ class LanceStore:
             return held
 
         precision = choose_precision(n=len(self), dim=self._dim, memory_bytes=self._memory_bytes)
-        self._beside.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # where nothing can be kept, it is read each time
+            self._beside.mkdir(parents=True, exist_ok=True)
         if precision is None:
             return _Snapshot(version, stamp, table, self._on_disk(table(), version=version))
         matrix = open_cached(table, folder=self._beside, version=version, precision=precision, count=self._count_bytes)
