@@ -15,6 +15,7 @@ from typing import Literal
 
 from rsitr.defaults import DEFAULT_MODEL
 from rsitr.extras import has_package
+from rsitr.files import user_folder
 
 __all__ = ["CATALOGUE", "STRONGER_MODEL", "KnownModel", "Measured", "find_known", "list_here", "models_folder"]
 
@@ -110,10 +111,7 @@ OPEN_CLIP_FILE = "open_clip_model.safetensors"
 def models_folder() -> Path:
     """Where weights lie that a person has put there: RSITR_MODELS, or a folder of the user's cache (XDG)."""
     named = os.environ.get("RSITR_MODELS")
-    if named:
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "rsitr" / "models"
+    return Path(named).expanduser() if named else user_folder("cache") / "models"
 
 
 HUB = "https://huggingface.co"

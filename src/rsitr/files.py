@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rsitr.errors import ConfigError, RsitrError
 
@@ -28,6 +28,7 @@ __all__ = [
     "read_kept",
     "replacing",
     "require_writable",
+    "user_folder",
     "write_file",
     "write_json",
     "write_kept",
@@ -37,6 +38,13 @@ CHUNK = 2**20
 ABOUT = "about"
 FULL = re.compile(r"no space left on device|disk quota exceeded|os error (28|122)\b", re.IGNORECASE)
 READ_ONLY = re.compile(r"read-only file ?system|os error 30\b", re.IGNORECASE)
+
+
+def user_folder(kind: Literal["cache", "data"]) -> Path:
+    """Where rsitr keeps what is this user's, as the XDG rules say: what can be made again, or what cannot. Not made."""
+    variable, usual = {"cache": ("XDG_CACHE_HOME", ".cache"), "data": ("XDG_DATA_HOME", ".local/share")}[kind]
+    named = os.environ.get(variable)
+    return (Path(named) if named else Path.home() / usual) / "rsitr"
 
 
 def require_writable(path: Path, *, error: type[RsitrError] = ConfigError) -> None:

@@ -16,6 +16,7 @@ import typer
 from rsitr.cli.demo import shown_progress
 from rsitr.cli.naming import find_place, say
 from rsitr.errors import ConfigError, RsitrError
+from rsitr.files import user_folder
 
 if TYPE_CHECKING:
     from rsitr.service import ServiceSettings
@@ -178,8 +179,7 @@ def demo_folder() -> Path:
     """Where the demo is kept between starts, as the XDG rules say."""
     from rsitr.version import __version__
 
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "rsitr" / f"demo-{__version__}"
+    return user_folder("cache") / f"demo-{__version__}"
 
 
 def build_demo(folder: Path, *, device: str | None = None, size_px: int = 3072) -> Path:

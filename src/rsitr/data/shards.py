@@ -6,8 +6,9 @@
         0002.png
         0002.json                      {"captions": [...]} or {"caption": ...}, and, if any, "split" and "label"
 
-They are unpacked once, beside the first of them, into pictures and a table as :mod:`rsitr.data.table` reads it, so that
-everything that looks at a data set (checks, duplicates, training with exact resume in any order) finds files.
+They are unpacked once into pictures and a table as :mod:`rsitr.data.table` reads it, so that everything that looks at a
+data set (checks, duplicates, training with exact resume in any order) finds files: beside the first of them, or, of a
+bucket, in the user's cache.
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ import json
 import re
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from rsitr.buckets import explain_bucket, find_endpoint, open_bucket
 from rsitr.data.records import canonical_split
 from rsitr.errors import DataError
-from rsitr.files import locked
+from rsitr.files import explain_disk, locked, user_folder
 
 __all__ = ["expand_braces", "unpack_shards"]
 
@@ -34,6 +40,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 TEXTS = (".txt", ".json")
 MOST_SHARDS = 100_000
 NAMED = 3
+CHUNK = 2**20
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _SPLIT = re.compile(r"(?:^|[-_.])(train|val|valid|validation|dev|test)(?=$|[-_.\d])", re.IGNORECASE)
 
@@ -78,17 +85,12 @@ def unpack_shards(pattern: str) -> Path:
         DataError: a shard is missing or damaged, two have one name, a member's name leads out of its folder, or there
             is no room.
     """
-    if "://" in pattern:
-        raise DataError(f"{pattern}: shards are read from a disk: copy them there first")
-    shards = [Path(name).expanduser().resolve() for name in expand_braces(pattern)]
-    missing = [shard for shard in shards if not shard.is_file()]
-    if missing:
-        raise DataError(f"{len(missing):,} of {len(shards):,} shards are not there: {_name_some(map(str, missing))}")
+    shards = _find_in_bucket(pattern) if pattern.startswith("s3://") else _find_on_disk(pattern)
     if len({shard.stem for shard in shards}) < len(shards):
         raise DataError(f"{pattern}: two shards have one name, or one is named twice: give each a name of its own")
-    marks = [(shard.name, shard.stat().st_size, shard.stat().st_mtime_ns) for shard in shards]
+    marks = [(shard.mark, *shard.state) for shard in shards]
     digest = hashlib.sha256(repr((__name__, 1, marks)).encode()).hexdigest()[:16]
-    folder = shards[0].parent / f".unpacked-{digest}"
+    folder = shards[0].place / f".unpacked-{digest}"
     with locked(folder.with_suffix(".lock"), error=DataError):
         if not (folder / TABLE_FILE).is_file():
             part = folder.with_suffix(".part")
@@ -103,6 +105,95 @@ def unpack_shards(pattern: str) -> Path:
     return folder / TABLE_FILE
 
 
+@dataclass(frozen=True)
+class _Shard:
+    """Where a shard is.
+
+    Attributes:
+        name: its path or address.
+        mark: what tells it from others.
+        state: its size in bytes, and when it was changed, in ns.
+        place: the folder in which it is unpacked.
+        fetch: gives it as a file, as long as that is needed.
+    """
+
+    name: str
+    mark: str
+    state: tuple[int, int]
+    place: Path
+    fetch: Callable[[], AbstractContextManager[Path]]
+
+    @property
+    def stem(self) -> str:
+        """What its folder of pictures is called."""
+        return PurePosixPath(self.name.replace("\\", "/")).stem
+
+
+def _find_on_disk(pattern: str) -> list[_Shard]:
+    if "://" in pattern:
+        raise DataError(f"{pattern}: shards lie on a disk or in a bucket (s3://bucket/train-{{000..099}}.tar)")
+    paths = [Path(name).expanduser().resolve() for name in expand_braces(pattern)]
+    _require_all(len(paths), [str(path) for path in paths if not path.is_file()])
+    states = [path.stat() for path in paths]
+    return [
+        _Shard(str(path), path.name, (state.st_size, state.st_mtime_ns), paths[0].parent, partial(_lend, path))
+        for path, state in zip(paths, states, strict=True)
+    ]
+
+
+def _lend(path: Path) -> AbstractContextManager[Path]:
+    return nullcontext(path)
+
+
+def _find_in_bucket(pattern: str) -> list[_Shard]:
+    from pyarrow import fs
+
+    keys = [name.removeprefix("s3://") for name in expand_braces(pattern)]
+    try:
+        bucket = open_bucket()
+        infos = bucket.get_file_info(keys)
+    except (OSError, ValueError) as error:
+        raise _bucket_trouble(pattern, error) from error
+    _require_all(len(keys), [f"s3://{info.path}" for info in infos if info.type != fs.FileType.File])
+    place = user_folder("cache") / "shards"
+    server = find_endpoint() or ""
+    return [
+        _Shard(
+            name=f"s3://{info.path}",
+            mark=f"{server} {info.path}",
+            state=(int(info.size), int(info.mtime_ns or 0)),
+            place=place,
+            fetch=partial(_download, bucket, info.path),
+        )
+        for info in infos
+    ]
+
+
+@contextmanager
+def _download(bucket: Any, key: str) -> Iterator[Path]:
+    """An object as a file for a while."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "shard.tar"
+        try:
+            with bucket.open_input_stream(key) as stream, path.open("wb") as file:
+                shutil.copyfileobj(stream, file, CHUNK)
+        except OSError as error:
+            raise _bucket_trouble(f"s3://{key}", error) from error
+        yield path
+
+
+def _bucket_trouble(what: str, error: Exception) -> DataError:
+    said = (
+        explain_disk(error) or explain_bucket(error) or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    )
+    return DataError(f"{what}: cannot be read: {said}")
+
+
+def _require_all(n: int, missing: list[str]) -> None:
+    if missing:
+        raise DataError(f"{len(missing):,} of {n:,} shards are not there: {_name_some(missing)}")
+
+
 @dataclass
 class _Sample:
     """What the members of one stem say."""
@@ -113,7 +204,7 @@ class _Sample:
     label: str | None = None
 
 
-def _unpack(shards: list[Path], folder: Path) -> None:
+def _unpack(shards: list[_Shard], folder: Path) -> None:
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(("filename", "title", "split", "label"))
@@ -123,10 +214,11 @@ def _unpack(shards: list[Path], folder: Path) -> None:
         split = canonical_split(stated[1]) if stated else "train"
         samples: dict[str, _Sample] = {}
         try:
-            for member, content in _members(shard):
-                _take(samples, member, content, folder=folder / shard.stem)
+            with shard.fetch() as path:
+                for member, content in _members(path):
+                    _take(samples, member, content, folder=folder / shard.stem)
         except (tarfile.TarError, EOFError) as error:
-            damaged.append(f"{shard} ({error})")
+            damaged.append(f"{shard.name} ({error})")
         for stem, sample in samples.items():
             name = f"{shard.stem}/{sample.picture or stem + PICTURES[0]}"
             for caption in sample.captions or [""]:

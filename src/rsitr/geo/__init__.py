@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from rsitr.geo.outlines import Outlines, make_outlines, read_crs
     from rsitr.geo.pixels import SceneReader, WindowPixels, open_reader, read_picture, read_window
     from rsitr.geo.placement import Ground, Placement
-    from rsitr.geo.remote import find_endpoint, open_bucket
     from rsitr.geo.scene import Scene, open_scene
     from rsitr.geo.sources import find_sources, list_files, stat_source
     from rsitr.geo.tiling import COARSEST_GSD_M, SMALLEST_PX, Window, choose_tile_px, cut_scales, cut_windows
@@ -66,7 +65,6 @@ __all__ = [
     "cut_windows",
     "draw_web_tile",
     "enclosing_bbox",
-    "find_endpoint",
     "find_scenes",
     "find_sources",
     "geojson_geometry",
@@ -75,7 +73,6 @@ __all__ = [
     "list_files",
     "make_outlines",
     "open_array",
-    "open_bucket",
     "open_reader",
     "open_scene",
     "parse_area",
@@ -110,7 +107,6 @@ _LAZY = {
     **dict.fromkeys(("GivenArea", "parse_area"), "rsitr.geo.given"),
     **dict.fromkeys(("SceneReader", "WindowPixels", "open_reader", "read_picture", "read_window"), "rsitr.geo.pixels"),
     **dict.fromkeys(("Ground", "Placement"), "rsitr.geo.placement"),
-    **dict.fromkeys(("find_endpoint", "open_bucket"), "rsitr.geo.remote"),
     **dict.fromkeys(("Scene", "open_scene"), "rsitr.geo.scene"),
     **dict.fromkeys(("find_sources", "list_files", "stat_source"), "rsitr.geo.sources"),
     "draw_web_tile": "rsitr.geo.webtiles",

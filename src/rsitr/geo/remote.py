@@ -5,18 +5,16 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import http.client
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from rsitr.buckets import TIMEOUT_S, open_bucket
 from rsitr.geo.files import FileState
 
-__all__ = ["TIMEOUT_S", "ask", "find_endpoint", "gives_parts", "open_bucket", "stat_remote"]
+__all__ = ["ask", "gives_parts", "stat_remote"]
 
-TIMEOUT_S = 60.0
-ENDPOINTS = ("AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 REFUSED_TO_HEAD = frozenset({400, 401, 403, 405, 501})
 LARGEST = 2**63 - 1  # what an index can record
 
@@ -84,30 +82,6 @@ def _stat_http(url: str) -> FileState:
         # Any number will do that is another one when the file is another one.
         changed_ns = int.from_bytes(hashlib.sha256((headers.get("ETag") or "").encode()).digest()[:7])
     return int(headers.get("Content-Length") or 0), changed_ns
-
-
-def find_endpoint() -> str | None:
-    """The address of a server of buckets that is not Amazon's, as GDAL's variables say, or Amazon's own."""
-    host = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "").rstrip("/")
-    if not host or "://" in host:
-        return host or None
-    is_plain = os.environ.get("AWS_HTTPS", "YES").upper() in {"NO", "OFF", "FALSE"}
-    return f"{'http' if is_plain else 'https'}://{host}"
-
-
-def open_bucket() -> Any:
-    """The file system of buckets, with the settings that GDAL reads: what lists an object is who reads it."""
-    from pyarrow import fs
-
-    scheme, _, host = (find_endpoint() or "https://").partition("://")
-    return fs.S3FileSystem(
-        anonymous=os.environ.get("AWS_NO_SIGN_REQUEST", "NO").upper() in {"YES", "ON", "TRUE"},
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-        endpoint_override=host or None,
-        scheme=scheme,
-        request_timeout=TIMEOUT_S,
-        connect_timeout=TIMEOUT_S,
-    )
 
 
 def _stat_s3(url: str) -> FileState:

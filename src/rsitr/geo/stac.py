@@ -17,10 +17,10 @@ import pystac
 from pystac.stac_io import DefaultStacIO
 from pystac.utils import make_absolute_href
 
+from rsitr.buckets import TIMEOUT_S, open_bucket
 from rsitr.errors import SceneError
 from rsitr.geo.files import SCENE_SUFFIXES, Source, is_url, name_of, public_address
 from rsitr.geo.metadata import SceneDate
-from rsitr.geo.remote import TIMEOUT_S, open_bucket
 
 __all__ = ["read_stac"]
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rsitr.buckets import find_endpoint
 from rsitr.errors import StoreError
+from rsitr.files import user_folder
 from rsitr.index.names import HOME
 
 __all__ = ["ENGINES", "Address", "address_of", "cache_of", "find_index", "parse_address", "spell"]
@@ -25,6 +27,7 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])")  # pathlib make
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 MILVUS_PORT = 19530
+HOMES = "indexes"
 
 _known: dict[Path, Address] = {}
 
@@ -104,7 +107,7 @@ def find_index(place: str | Path) -> Path:
     address = parse_address(os.fspath(place))
     if address is None:
         return Path(place)
-    home = _folder("XDG_DATA_HOME", ".local/share") / _label(address)
+    home = user_folder("data") / HOMES / _label(address)
     _known[home] = address
     return home
 
@@ -125,7 +128,7 @@ def address_of(folder: Path) -> Address | None:
 def cache_of(folder: Path) -> Path:
     """The folder beside which can be kept what can be made again: of a home, in the user's cache (XDG)."""
     address = address_of(folder)
-    return folder if address is None else _folder("XDG_CACHE_HOME", ".cache") / _label(address)
+    return folder if address is None else user_folder("cache") / HOMES / _label(address)
 
 
 def spell(text: str) -> str:
@@ -135,15 +138,8 @@ def spell(text: str) -> str:
     return text
 
 
-def _folder(variable: str, usual: str) -> Path:
-    named = os.environ.get(variable)
-    return (Path(named) if named else Path.home() / usual) / "rsitr" / "indexes"
-
-
 def _label(address: Address) -> str:
     """Buckets of one name on two servers are two."""
-    from rsitr.geo import find_endpoint
-
     server = find_endpoint() if address.scheme == "s3" else None
     digest = hashlib.sha256(f"{server or ''} {address}".encode()).hexdigest()[:12]
     return f"{address.name.rpartition('/')[2][:100]}-{digest}"

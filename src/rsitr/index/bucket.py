@@ -7,14 +7,13 @@ conditional requests are what boto3 is for.
 from __future__ import annotations
 
 import os
-import re
 import time
 from functools import cached_property
 from typing import Any
 
+from rsitr.buckets import explain_bucket, find_endpoint, open_bucket
 from rsitr.errors import StoreError
 from rsitr.extras import need
-from rsitr.geo import find_endpoint, open_bucket
 from rsitr.index.address import Address
 from rsitr.index.lease import STALE_S, Lease, Owner
 from rsitr.index.names import LOCK, PUBLISHED, TABLE_FOLDERS
@@ -24,21 +23,6 @@ __all__ = ["Bucket"]
 
 SEEN_S = 0.3
 """What another process writes is noticed after so long at the latest; what this one writes, at once."""
-REASONS = {
-    r"NO_?SUCH_?BUCKET": "there is no such bucket: make it first, or check AWS_ENDPOINT_URL and AWS_REGION",
-    r"INVALID_?ACCESS_?KEY|SIGNATURE_?DOES_?NOT_?MATCH|ACCESS_?DENIED|FORBIDDEN|\b403\b|(INVALID|EXPIRED)_?TOKEN": (
-        "the bucket refuses who asks: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and what they "
-        "may do there"
-    ),
-    r"NO_?CREDENTIALS|UNABLE TO LOCATE CREDENTIALS|NOCREDENTIALS": (
-        "no credentials are set: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-    ),
-    r"NETWORK_CONNECTION|COULD NOT CONNECT|ENDPOINT ?CONNECTION|CONNECTION ?REFUSED|DNS ERROR|TIMED? ?OUT": (
-        "its server cannot be reached: check AWS_ENDPOINT_URL and the network"
-    ),
-    r"PERMANENT_?REDIRECT|\b301\b": "the bucket lies in another region: set AWS_REGION",
-}
-
 _seen: dict[str, tuple[float, tuple[int | None, int]]] = {}
 
 
@@ -71,11 +55,6 @@ class Bucket:
         if os.environ.get("AWS_NO_SIGN_REQUEST", "NO").upper() in {"YES", "ON", "TRUE"}:
             found["aws_skip_signature"] = "true"
         return found
-
-    def explain(self, error: BaseException) -> str | None:
-        """What is wrong, and what to do; None where that is not known."""
-        said = f"{type(error).__name__} {error}".upper()
-        return next((reason for pattern, reason in REASONS.items() if re.search(pattern, said)), None)
 
     def list_files(self) -> dict[str, str]:
         """The small files that are there, each with what tells its states apart."""
@@ -226,7 +205,7 @@ class Bucket:
             raise self._trouble(FileNotFoundError("NoSuchBucket"))
 
     def _trouble(self, error: BaseException) -> StoreError:
-        reason = self.explain(error) or str(error).strip().splitlines()[0]
+        reason = explain_bucket(error) or str(error).strip().splitlines()[0]
         return StoreError(f"{self.address}: {reason}")
 
 

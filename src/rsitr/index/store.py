@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rsitr.buckets import explain_bucket
 from rsitr.errors import MissingError, StoreError
 from rsitr.files import explain_disk
 from rsitr.index.address import address_of, cache_of
@@ -459,7 +460,7 @@ class LanceStore:
         try:
             return action()
         except (RuntimeError, ValueError, OSError) as error:
-            trouble = explain_disk(error) if self._bucket is None else self._bucket.explain(error)
+            trouble = explain_disk(error) if self._bucket is None else explain_bucket(error)
             if trouble is not None:
                 raise StoreError(f"{self._folder}: {trouble}") from error
             reason = str(error).strip().splitlines()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
 from pathlib import Path
 
+import boto3
 import pytest
 import webdataset
 from webdataset.tariterators import base_plus_ext, tar_file_iterator
@@ -168,7 +170,7 @@ def test_links_and_devices_are_no_pictures(tmp_path: Path) -> None:
     ("pattern", "message"),
     [
         ("no-{0..5}.tar", "6 of 6 shards are not there: .* and 3 more"),
-        ("s3://bucket/a.tar", "read from a disk: copy them there first"),
+        ("https://example.org/a.tar", "lie on a disk or in a bucket"),
         ("a-{0..5.tar", "braces hold a range or a list"),
         ("a-{x}.tar", "braces hold a range or a list"),
         ("a-{5..1}.tar", "must go upwards"),
@@ -179,6 +181,34 @@ def test_links_and_devices_are_no_pictures(tmp_path: Path) -> None:
 def test_patterns_without_shards(tmp_path: Path, pattern: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=message):
+        load(pattern)
+
+
+def test_shards_of_a_bucket_are_those_of_a_disk(
+    buckets: str, bucket_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unpacked in the user's cache, once, and anew when one of them is another."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    there = load(write_shards(tmp_path / "tars"))
+    client = boto3.client("s3", endpoint_url=bucket_server)
+    for shard in (tmp_path / "tars").glob("*.tar"):
+        client.upload_file(str(shard), buckets, f"sets/{shard.name}")
+    pattern = f"s3://{buckets}/sets/train-{{000..001}}.tar"
+    found = load(pattern)
+    assert [(image.captions, image.split, image.label) for image in found.images] == [
+        (image.captions, image.split, image.label) for image in there.images
+    ]
+    assert [image.path.read_bytes() for image in found.images] == [image.path.read_bytes() for image in there.images]
+    (folder,) = (tmp_path / "cache").glob("rsitr/shards/.unpacked-????????????????")
+    assert load(pattern).images == found.images
+    time.sleep(1.1)  # a bucket tells in seconds when an object was changed
+    client.upload_file(str(tmp_path / "tars" / "train-000.tar"), buckets, "sets/train-001.tar")
+    assert len({image.captions for image in load(pattern).images}) < len({image.captions for image in found.images})
+    assert len(list(folder.parent.glob(".unpacked-????????????????"))) == 2
+    with pytest.raises(DataError, match=f"2 of 4 shards are not there: s3://{buckets}/sets/train-002.tar"):
+        load(f"s3://{buckets}/sets/train-{{000..003}}.tar")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match="its server cannot be reached"):
         load(pattern)
 
 

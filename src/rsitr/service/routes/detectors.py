@@ -20,7 +20,7 @@ from rsitr.search import (
 from rsitr.service.answers import show_tile
 from rsitr.service.asking import read_marks, read_query
 from rsitr.service.errors import ForbiddenError
-from rsitr.service.replies import DetectorReply, DetectorsReply, DetectorWithMarksReply
+from rsitr.service.kept import DetectorReply, DetectorsReply, DetectorWithMarksReply
 from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
 from rsitr.service.schemas import DetectorBody, DetectorName, RenameBody
 

@@ -23,7 +23,8 @@ from rsitr.search import (
 from rsitr.service.answers import show_hit
 from rsitr.service.engine import Engine
 from rsitr.service.errors import ChangedError, hide_paths
-from rsitr.service.replies import ComparedReply, FindsReply, HitReply, SeenReply
+from rsitr.service.kept import ComparedReply, FindsReply, SeenReply
+from rsitr.service.replies import HitReply
 from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
 from rsitr.service.schemas import DetectorName
 from rsitr.types import Hit

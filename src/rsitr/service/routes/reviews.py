@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from rsitr.errors import MissingError
 from rsitr.formats import ReviewForm, to_reviewed
 from rsitr.search import Review, Reviews, ReviewVerdict
-from rsitr.service.replies import ReviewReply, ReviewsReply
+from rsitr.service.kept import ReviewReply, ReviewsReply
 from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
 from rsitr.service.schemas import ReviewBody
 from rsitr.types import Tile

@@ -19,7 +19,7 @@ from rsitr.search import (
 )
 from rsitr.service.asking import no_picture, read_search
 from rsitr.service.engine import Engine
-from rsitr.service.replies import SavedReply, SavedSearchesReply
+from rsitr.service.kept import SavedReply, SavedSearchesReply
 from rsitr.service.routes.wiring import EngineOf, Writer, errors_of, json_response
 from rsitr.service.schemas import DetectorName, RankingBody, RenameBody, SavedBody, SearchBody
 
