@@ -7,8 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -19,6 +21,7 @@ from yamllint.config import YamlLintConfig
 
 from rsitr.cli.app import app
 from rsitr.errors import ConfigError, StoreError
+from rsitr.index.address import Address, address_of, find_index, parse_address
 from rsitr.index.budget import MEMORY_VARIABLE
 from rsitr.service import ServiceSettings, add_key, load_settings
 
@@ -27,7 +30,8 @@ DEPLOY = REPO / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 RULES = "{extends: default, rules: {document-start: disable, line-length: {max: 140}}}"
 KNOWN = {f"RSITR_{name.upper()}" for name in ServiceSettings.model_fields} | {MEMORY_VARIABLE}
-OF_COMPOSE = {"RSITR_ARCHIVE", "RSITR_SCENES", "RSITR_KEYS"}  # of whoever starts it: folders, and the file of keys
+COMPOSE = [DEPLOY / "compose.yaml", DEPLOY / "compose.remote.yaml"]
+OF_COMPOSE = {"RSITR_ARCHIVE", "RSITR_SCENES", "RSITR_KEYS", "RSITR_ADDRESS"}  # of whoever starts it: where things are
 
 
 def documents() -> list[dict[str, Any]]:
@@ -39,8 +43,8 @@ def manifest(kind: str, name: str = "rsitr") -> dict[str, Any]:
     return found
 
 
-def compose() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+def compose(file: str = "compose.yaml") -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / file).read_text(encoding="utf-8"))
     return found
 
 
@@ -58,7 +62,7 @@ def environment() -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-@pytest.mark.parametrize("file", [*MANIFESTS, DEPLOY / "compose.yaml"], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*MANIFESTS, *COMPOSE], ids=lambda file: file.name)
 def test_the_yaml_is_clean(file: Path) -> None:
     found = linter.run(file.read_text(encoding="utf-8"), YamlLintConfig(RULES))
     assert [f"{one.line}: {one.desc}" for one in found] == []
@@ -74,9 +78,10 @@ def test_the_manifests_are_what_kubernetes_takes() -> None:
         kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_the_compose_file_is_one() -> None:
+@pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
+def test_the_compose_files_are_some(file: Path) -> None:
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run([*check, str(DEPLOY / "compose.yaml")], capture_output=True, text=True, check=False)
+    done = subprocess.run([*check, str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
@@ -103,6 +108,29 @@ def test_the_settings_are_possible(whose: str, monkeypatch: pytest.MonkeyPatch) 
     settings = load_settings()
     assert (str(settings.index), settings.host, settings.port) == ("/index", "0.0.0.0", 8000)
     assert settings.drain_s >= 5
+
+
+@pytest.mark.parametrize("address", ["s3://archive/town", "milvus://milvus:19530/town"])
+def test_an_index_elsewhere_is_where_the_other_compose_file_has_it(
+    address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second = compose(), compose("compose.remote.yaml")
+    given = second["services"]["rsitr-1"]["environment"]
+    assert {name for name, one in second["services"].items() if "image" not in one} <= set(first["services"])
+    servers = {name: one["ports"] for name, one in second["services"].items() if name not in first["services"]}
+    assert all(port.startswith("127.0.0.1:") for ports in servers.values() for port in ports)
+    for own in (parse_address(address), urlsplit(given["AWS_ENDPOINT_URL"])):
+        host, _, port = (own.host if isinstance(own, Address) else own.netloc).partition(":")  # type: ignore[union-attr]
+        assert host == "archive" or f"127.0.0.1:{port}:{port}" in servers[host]
+    extras = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(second["services"]["rsitr-1"]["build"]["args"]["EXTRAS"].split(",")) <= set(extras)
+    assert [rest for name, rest in instructions() if name == "ARG"] == ["EXTRAS=redis"]
+    assert any(volume.endswith(":/index") for volume in first["services"]["rsitr-1"]["volumes"])  # may be written
+    monkeypatch.setenv("RSITR_INDEX", address)
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        assert given[name].startswith("/index/")
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert address_of(find_index(str(load_settings().index))) == parse_address(address)
 
 
 def test_the_names_in_the_manifests_fit_together() -> None:
