@@ -13,6 +13,7 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
 import ipaddress
 import random
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -31,6 +32,9 @@ from remotes import (  # noqa: F401 - fixtures
     s3_place,
     used_milvus_place,
 )
+
+# A shell that starts this in the background has it ignore Ctrl-C, and with it whatever it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).resolve().parents[1]
 SEED = 20240229

@@ -64,9 +64,12 @@ def s3_place(buckets: str) -> str:
     return f"s3://{buckets}/archive/of images"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Host and port of a Milvus. It stops for nothing but SIGKILL, which it gets, with all that it has started."""
+    """Host and port of a Milvus. It stops for nothing but SIGKILL, which it gets, with all that it has started.
+
+    One for each file that needs it: while nobody asks it anything it takes a fifth of a core.
+    """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("the package milvus, which has the server, is for Linux on x86-64 alone")
     from milvus import MilvusServerConfig, _initialize_data_files
