@@ -148,7 +148,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, _, _, _, address in dict.fromkeys(found):
-            one = socket.socket(family, socket.SOCK_STREAM)
+            # Named as TCP, or asyncio leaves the system to wait 40 ms for more before the end of an answer is sent.
+            one = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             opened.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
@@ -89,6 +90,7 @@ def test_a_served_index_answers_and_ends_with_status_0(tmp_path: Path) -> None:
     )
     try:
         text = _get(f"http://127.0.0.1:{port}/api/health", process)
+        assert min(_ask_again(port, times=30)[10:]) < 0.03  # 40 ms where the end of each answer waits for the client
         process.send_signal(signal.SIGTERM)
         _, logged = process.communicate(timeout=60)
     finally:
@@ -97,6 +99,18 @@ def test_a_served_index_answers_and_ends_with_status_0(tmp_path: Path) -> None:
     assert process.returncode == 0, logged
     assert f"http://127.0.0.1:{port}" in logged
     assert "Traceback" not in logged
+
+
+def _ask_again(port: int, *, times: int) -> list[float]:
+    """Seconds until each of some answers over one connection."""
+    connection, spent = http.client.HTTPConnection("127.0.0.1", port, timeout=60), []
+    for _ in range(times):
+        begun = time.perf_counter()
+        connection.request("GET", "/api/live")
+        connection.getresponse().read()
+        spent.append(time.perf_counter() - begun)
+    connection.close()
+    return spent
 
 
 def test_a_port_in_use_is_told_at_once_and_nothing_is_said_to_be_served(tmp_path: Path) -> None:
