@@ -33,6 +33,8 @@ CHECK_QUERIES = 32
 CHECK_NOISE = (0.5, 2.0)
 """How far from vectors of the index the check asks, in their lengths: as pictures do, and as words do."""
 CHECK_K = 100  # the candidates that a search hands to its later stages
+STEP = 1.4
+"""From one number of probes that is tried to the next: twice as many would often be too many."""
 SPARE = 2
 """So many times as many candidates as are wanted: what a byte for each number says of their order is not exact."""
 SCAN_ROWS = BLOCK_ROWS = 16_384
@@ -49,12 +51,14 @@ class NearestTiles(TileMatrix):
     Attributes:
         table: of LanceDB, at the version of the columns.
         addresses: (n,) LanceDB's number of each row.
+        order: (n,) what sorts them; None where they are ascending, as they are unless pieces were joined.
         probes: partitions that a search looks into; None where there is no IVF index, and all vectors are passed over.
         exact_rows: so many tiles are scored one by one rather than through the IVF index.
     """
 
     table: Any = None
     addresses: NDArray[np.uint64] | None = None
+    order: Rows | None = None
     probes: int | None = None
     exact_rows: int = 0
 
@@ -77,6 +81,7 @@ class NearestTiles(TileMatrix):
             exact=exact,
             table=table,
             addresses=addresses,
+            order=_order(addresses),
             probes=probes,
             exact_rows=exact_rows,
         )
@@ -110,15 +115,19 @@ class NearestTiles(TileMatrix):
     def _nearest(self, vector: FloatArray, *, k: int) -> Rows:
         if self.addresses is None:
             raise ValueError("tiles whose vectors are on disk need the numbers of their rows")
-        return _rows_at(self.addresses, _addresses(_query(self.table, vector, k=SPARE * k, probes=self.probes)))
+        found = _addresses(_query(self.table, vector, k=SPARE * k, probes=self.probes))
+        return _rows_at(self.addresses, found, order=self.order)
 
 
-def _rows_at(addresses: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> Rows:
-    """Where LanceDB's numbers of rows stand among those of all, ascending; each of the wanted is there."""
-    if not len(addresses) or not (addresses[:-1] < addresses[1:]).all():  # pieces that were joined come where they were
-        order = np.argsort(addresses)
-        return np.sort(order[np.searchsorted(addresses, wanted, sorter=order)])
-    return np.sort(np.searchsorted(addresses, wanted))
+def _order(addresses: NDArray[np.uint64]) -> Rows | None:
+    """What sorts LanceDB's numbers of rows; None where they are ascending."""
+    return None if (addresses[:-1] < addresses[1:]).all() else np.argsort(addresses)
+
+
+def _rows_at(addresses: NDArray[np.uint64], wanted: NDArray[np.uint64], *, order: Rows | None) -> Rows:
+    """Where LanceDB's numbers of rows stand among those of all; each of the wanted is there."""
+    found = np.searchsorted(addresses, wanted, sorter=order)
+    return np.sort(found if order is None else order[found])
 
 
 def build_nearest(table: Any, *, folder: Path, n: int) -> NearestCheck:
@@ -156,7 +165,7 @@ def _statistics(table: Any) -> Any:
 
 
 def _check(table: Any, *, n: int, partitions: int) -> NearestCheck:
-    """The fewest probes, of powers of two, that find enough of what a pass over all vectors finds."""
+    """The fewest probes, in steps of some four tenths, that find enough of what a pass over all vectors finds."""
     rng = np.random.default_rng(0)
     offsets = np.sort(rng.choice(n, size=min(CHECK_QUERIES, n), replace=False))
     vectors = np.stack(table.take_offsets(offsets.tolist()).select(["vector"]).to_arrow()["vector"].to_numpy())
@@ -171,7 +180,7 @@ def _check(table: Any, *, n: int, partitions: int) -> NearestCheck:
         recall = float(np.reshape(shares, (len(CHECK_NOISE), -1)).mean(axis=1).min())
         if recall >= RECALL or probes >= partitions:
             return NearestCheck(probes=probes, partitions=partitions, recall=recall)
-        probes = min(partitions, 2 * probes)
+        probes = min(partitions, math.ceil(STEP * probes))
 
 
 def _find_all(table: Any, queries: FloatArray, *, k: int) -> list[NDArray[np.uint64]]:

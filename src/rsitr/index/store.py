@@ -46,7 +46,7 @@ NAMES_AT_ONCE = 1000  # scenes in one condition
 KEEP_BYTES = 256 * 2**20
 """Vectors up to this size are kept for searches at once; with more, writing would take noticeably longer."""
 LEAST_CACHE_BYTES = 64 * 2**20
-"""What LanceDB may keep of an IVF index in memory, which is half of what vectors may take, is no less than this."""
+"""What LanceDB may keep of an IVF index in memory, a fourth of what vectors may take, is no less than this."""
 SMALL_PIECES = 8  # in a table are joined: each costs a search some time, and joining writes all of them anew
 
 # A reader takes an old version for seconds at most; what is older than this can be cleaned away without asking anyone.
@@ -433,7 +433,7 @@ class LanceStore:
     def _database(self) -> Any:
         import lancedb  # here, because it takes seconds: who asks for an index that is not there need not wait
 
-        pages = lancedb.Session(index_cache_size_bytes=max(LEAST_CACHE_BYTES, self._memory_bytes // 2))
+        pages = lancedb.Session(index_cache_size_bytes=max(LEAST_CACHE_BYTES, self._memory_bytes // 4))
         if self._bucket is None:
             return lancedb.connect(self._folder, session=pages)
         return lancedb.connect(str(self._bucket.address), storage_options=self._bucket.options(), session=pages)

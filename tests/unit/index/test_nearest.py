@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rsitr.index import LanceStore
-from rsitr.index.nearest import _rows_at, build_nearest
+from rsitr.index.nearest import _order, _rows_at, build_nearest
 from rsitr.index.state import NearestCheck, read_check
 from rsitr.types import FloatArray, SceneEntry, Tile
 
@@ -127,8 +127,16 @@ def test_a_process_that_is_killed_while_it_makes_an_ivf_index_leaves_the_store_a
     assert checked(folder).recall >= 0.95
 
 
-def test_rows_that_were_joined_in_another_order_are_found_by_their_numbers() -> None:
-    addresses = np.array([5, 6, 2**33, 2**33 + 1, 7], np.uint64)
-    assert _rows_at(addresses, np.array([7, 5, 2**33 + 1], np.uint64)).tolist() == [0, 3, 4]
-    assert _rows_at(np.arange(9, dtype=np.uint64), np.array([8, 2], np.uint64)).tolist() == [2, 8]
-    assert _rows_at(addresses[:0], addresses[:0]).tolist() == []
+@pytest.mark.parametrize(
+    ("addresses", "wanted", "rows"),
+    [
+        ([5, 6, 2**33, 2**33 + 1, 7], [7, 5, 2**33 + 1], [0, 3, 4]),
+        (list(range(9)), [8, 2], [2, 8]),
+        ([], [], []),
+    ],
+)
+def test_rows_that_were_joined_in_another_order_are_found_by_their_numbers(
+    addresses: list[int], wanted: list[int], rows: list[int]
+) -> None:
+    known = np.array(addresses, np.uint64)
+    assert _rows_at(known, np.array(wanted, np.uint64), order=_order(known)).tolist() == rows
